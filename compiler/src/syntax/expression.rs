@@ -1,0 +1,342 @@
+//! Expressions, one function a level of precedence, the loosest first.
+
+use nom::Parser as _;
+use nom::branch::alt;
+use nom::combinator::opt;
+
+use crate::syntax::ast::{
+    Argument, Binary, Body, Expr, ExprKind, Index, Name, Pipeline, Scan, Slice, Statement, StatementKind,
+    Unary,
+};
+use crate::syntax::parser::{Failure, Parsed, Tokens, listed, must, name, name_as, text, token, word};
+use crate::syntax::stage::stages;
+use crate::syntax::statement::body;
+use crate::syntax::token::Kind;
+use crate::syntax::types::annotation;
+
+/// One level of precedence may chain this many operators; a sum of more is written in parts.
+const LONGEST_CHAIN: usize = 256;
+
+/// `source as label: type -> stage -> stage`
+pub(super) fn expression(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    input.deeper(|input| {
+        let (rest, source) = condition(input)?;
+        let (rest, label) = opt(label).parse_complete(rest)?;
+        let (rest, ty) = if label.is_some() { opt(annotation).parse_complete(rest)? } else { (rest, None) };
+        let (rest, stages) = stages(rest)?;
+        if label.is_none() && stages.is_empty() {
+            return Ok((rest, source));
+        }
+        let pipeline = Pipeline { source, label, ty, stages };
+        let kind = ExprKind::Pipeline(Box::new(pipeline));
+        Ok((rest, Expr { kind, span: rest.span_since(input) }))
+    })
+}
+
+/// `as name`
+pub(super) fn label(input: Tokens<'_>) -> Parsed<'_, Name> {
+    let (rest, _) = token(Kind::As)(input)?;
+    must(name_as("a label"))(rest)
+}
+
+/// An expression without arrows, as after `if`, `repeat` and `where`.
+pub(super) fn condition(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    binary(input, &[(Kind::Or, Binary::Or)], |input| binary(input, &[(Kind::And, Binary::And)], negation))
+}
+
+fn negation(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    if input.kind() != Kind::Not {
+        return comparison(input);
+    }
+    let (rest, operand) = input.skip(1).deeper(|input| must(negation)(input))?;
+    Ok((rest, Expr { kind: ExprKind::Unary(Unary::Not, Box::new(operand)), span: rest.span_since(input) }))
+}
+
+fn comparison(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let operators = [
+        (Kind::Equal, Binary::Equal),
+        (Kind::Unequal, Binary::Unequal),
+        (Kind::AtMost, Binary::AtMost),
+        (Kind::AtLeast, Binary::AtLeast),
+        (Kind::Less, Binary::Less),
+        (Kind::Greater, Binary::Greater),
+    ];
+    let (rest, left) = range(input)?;
+    let Some((_, operator)) = operators.iter().find(|(kind, _)| *kind == rest.kind()) else {
+        return Ok((rest, left));
+    };
+    let place = rest.peek(0).span;
+    let (rest, right) = must(range)(rest.skip(1))?;
+    let kind = ExprKind::Binary { operator: *operator, place, left: Box::new(left), right: Box::new(right) };
+    Ok((rest, Expr { kind, span: rest.span_since(input) }))
+}
+
+/// `a..b`, or what binds tighter.
+pub(super) fn range(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (rest, from) = sum(input)?;
+    if rest.kind() != Kind::Range {
+        return Ok((rest, from));
+    }
+    let (rest, to) = must(sum)(rest.skip(1))?;
+    let kind = ExprKind::Range(Box::new(from), Box::new(to));
+    Ok((rest, Expr { kind, span: rest.span_since(input) }))
+}
+
+/// `a + b`, or what binds tighter.
+pub(super) fn sum(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    binary(input, &[(Kind::Plus, Binary::Add), (Kind::Minus, Binary::Subtract)], product)
+}
+
+fn product(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let operators = [
+        (Kind::Times, Binary::Multiply),
+        (Kind::Divide, Binary::Divide),
+        (Kind::FloorDivide, Binary::FloorDivide),
+        (Kind::Remainder, Binary::Remainder),
+        (Kind::At, Binary::MatrixProduct),
+    ];
+    binary(input, &operators, minus)
+}
+
+/// `next operator next operator next`, grouped from the left.
+fn binary<'a>(
+    input: Tokens<'a>,
+    operators: &[(Kind, Binary)],
+    next: impl Fn(Tokens<'a>) -> Parsed<'a, Expr>,
+) -> Parsed<'a, Expr> {
+    let (mut rest, mut left) = next(input)?;
+    let mut length = 0;
+    while let Some((_, operator)) = operators.iter().find(|(kind, _)| *kind == rest.kind()) {
+        length += 1;
+        if length > LONGEST_CHAIN {
+            return Err(too_long(rest));
+        }
+        let place = rest.peek(0).span;
+        let (after, right) = must(&next)(rest.skip(1))?;
+        let kind =
+            ExprKind::Binary { operator: *operator, place, left: Box::new(left), right: Box::new(right) };
+        left = Expr { kind, span: after.span_since(input) };
+        rest = after;
+    }
+    Ok((rest, left))
+}
+
+fn too_long(input: Tokens<'_>) -> nom::Err<Failure> {
+    nom::Err::Failure(Failure { place: input.place(), wanted: vec!["less nesting"] })
+}
+
+fn minus(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    if input.kind() != Kind::Minus {
+        return power(input);
+    }
+    let (rest, operand) = input.skip(1).deeper(|input| must(minus)(input))?;
+    Ok((rest, Expr { kind: ExprKind::Unary(Unary::Negate, Box::new(operand)), span: rest.span_since(input) }))
+}
+
+fn power(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (rest, left) = postfix(input)?;
+    if rest.kind() != Kind::Power {
+        return Ok((rest, left));
+    }
+    let place = rest.peek(0).span;
+    let (rest, right) = rest.skip(1).deeper(|input| must(minus)(input))?;
+    let kind =
+        ExprKind::Binary { operator: Binary::Power, place, left: Box::new(left), right: Box::new(right) };
+    Ok((rest, Expr { kind, span: rest.span_since(input) }))
+}
+
+fn postfix(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (mut rest, mut value) = atom(input)?;
+    let mut length = 0;
+    loop {
+        length += 1;
+        if length > LONGEST_CHAIN {
+            return Err(too_long(rest));
+        }
+        let (after, kind) = match rest.kind() {
+            Kind::OpenParen => {
+                let (after, arguments) = arguments(rest)?;
+                (after, ExprKind::Call { callee: Box::new(value), arguments })
+            }
+            Kind::Dot => {
+                let (after, field) = must(name)(rest.skip(1))?;
+                (after, ExprKind::Field(Box::new(value), field))
+            }
+            Kind::OpenBracket => {
+                let (after, indices) = listed(Kind::OpenBracket, Kind::CloseBracket, index)(rest)?;
+                (after, ExprKind::Index(Box::new(value), indices))
+            }
+            _ => return Ok((rest, value)),
+        };
+        value = Expr { kind, span: after.span_since(input) };
+        rest = after;
+    }
+}
+
+/// `(value, name = value)`
+pub(super) fn arguments(input: Tokens<'_>) -> Parsed<'_, Vec<Argument>> {
+    listed(Kind::OpenParen, Kind::CloseParen, argument)(input)
+}
+
+fn argument(input: Tokens<'_>) -> Parsed<'_, Argument> {
+    let named = input.kind() == Kind::Name && input.peek(1).kind == Kind::Assign;
+    let (rest, name) = if named {
+        let (rest, name) = name(input)?;
+        (rest.skip(1), Some(name))
+    } else {
+        (input, None)
+    };
+    let (rest, value) = must(expression)(rest)?;
+    Ok((rest, Argument { name, value, span: rest.span_since(input) }))
+}
+
+/// `..`, `2`, `from:to:step`
+fn index(input: Tokens<'_>) -> Parsed<'_, Index> {
+    if input.kind() == Kind::Range {
+        return Ok((input.skip(1), Index::Rest(input.peek(0).span)));
+    }
+    let (rest, from) =
+        if input.kind() == Kind::Colon { (input, None) } else { opt(sum).parse_complete(input)? };
+    if rest.kind() != Kind::Colon {
+        return match from {
+            Some(value) => Ok((rest, Index::At(value))),
+            None => input.wants("an index"),
+        };
+    }
+    let (rest, to) = bound(rest.skip(1))?;
+    let (rest, step) = if rest.kind() == Kind::Colon { bound(rest.skip(1))? } else { (rest, None) };
+    Ok((rest, Index::Slice(Box::new(Slice { from, to, step, span: rest.span_since(input) }))))
+}
+
+/// The end or the step of a slice, when there is one.
+fn bound(input: Tokens<'_>) -> Parsed<'_, Option<Expr>> {
+    match input.kind() {
+        Kind::Colon | Kind::Comma | Kind::CloseBracket => Ok((input, None)),
+        _ => sum(input).map(|(rest, value)| (rest, Some(value))),
+    }
+}
+
+fn atom(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    match input.kind() {
+        Kind::OpenParen => tuple(input),
+        Kind::OpenBracket => {
+            let (rest, values) = listed(Kind::OpenBracket, Kind::CloseBracket, expression)(input)?;
+            Ok((rest, Expr { kind: ExprKind::List(values), span: rest.span_since(input) }))
+        }
+        Kind::If => choice(input),
+        Kind::Name if at_scan(input) => scan(input),
+        _ => alt((number, literal)).parse_complete(input),
+    }
+}
+
+fn literal(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (rest, kind) = match input.kind() {
+        Kind::Text => {
+            let (rest, text) = text(input)?;
+            (rest, ExprKind::Text(text))
+        }
+        Kind::True => (input.skip(1), ExprKind::Bool(true)),
+        Kind::False => (input.skip(1), ExprKind::Bool(false)),
+        Kind::Name => (input.skip(1), ExprKind::Name(input.peek(0).text.clone())),
+        _ => return input.wants("a value"),
+    };
+    Ok((rest, Expr { kind, span: rest.span_since(input) }))
+}
+
+/// `64`, `0.5`, `512 MiB`
+fn number(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let digits = input.peek(0).text.replace('_', "");
+    let kind = match input.kind() {
+        Kind::Integer => match digits.parse() {
+            Ok(value) => ExprKind::Int(value),
+            Err(_) => return input.wants("an integer below 2 ** 63"),
+        },
+        Kind::Float => match digits.parse() {
+            Ok(value) => ExprKind::Float(value),
+            Err(_) => return input.wants("a number"),
+        },
+        _ => return input.wants("a value"),
+    };
+    let rest = input.skip(1);
+    let bytes = ["KiB", "MiB", "GiB"].iter().position(|unit| rest.at_word(unit));
+    match (kind, bytes) {
+        (ExprKind::Int(count), Some(order)) => match count.checked_mul(1 << (10 * (order + 1))) {
+            Some(value) => {
+                let rest = rest.skip(1);
+                Ok((rest, Expr { kind: ExprKind::Int(value), span: rest.span_since(input) }))
+            }
+            None => input.wants("an integer below 2 ** 63"),
+        },
+        (kind, _) => Ok((rest, Expr { kind, span: rest.span_since(input) })),
+    }
+}
+
+/// `(a, b)`; `(a)` is `a`.
+fn tuple(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (rest, mut values) = listed(Kind::OpenParen, Kind::CloseParen, expression)(input)?;
+    let span = rest.span_since(input);
+    if values.len() == 1
+        && let Some(value) = values.pop()
+    {
+        return Ok((rest, Expr { span, ..value }));
+    }
+    Ok((rest, Expr { kind: ExprKind::Tuple(values), span }))
+}
+
+/// `if condition { a } else { b }`
+fn choice(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (rest, condition) = must(condition)(input.skip(1))?;
+    let (rest, then) = must(body)(rest)?;
+    let (rest, otherwise) = if rest.kind() == Kind::Else {
+        let (rest, otherwise) = rest.skip(1).deeper(|input| must(alternative)(input))?;
+        (rest, Some(otherwise))
+    } else {
+        (rest, None)
+    };
+    let kind = ExprKind::If { condition: Box::new(condition), then, otherwise };
+    Ok((rest, Expr { kind, span: rest.span_since(input) }))
+}
+
+/// What stands after `else`: a body, or one value such as another `if`.
+fn alternative(input: Tokens<'_>) -> Parsed<'_, Body> {
+    if input.kind() == Kind::OpenBrace {
+        return body(input);
+    }
+    let (rest, value) = atom(input)?;
+    let span = value.span;
+    let kind = StatementKind::Value(vec![value]);
+    let statements = vec![Statement { docs: Vec::new(), attributes: Vec::new(), kind, span }];
+    Ok((rest, Body { statements, span }))
+}
+
+/// `scan` is a word only before `name in`.
+fn at_scan(input: Tokens<'_>) -> bool {
+    input.at_word("scan") && input.peek(1).kind == Kind::Name && input.peek(2).kind == Kind::In
+}
+
+/// `scan row in reverse x with h = a, c = b { ... }`
+fn scan(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (rest, row) = must(name)(input.skip(1))?;
+    let mut rest = rest.skip(1);
+    let reverse = rest.at_word("reverse") && rest.peek(1).kind == Kind::Name && rest.peek(1).text != "with";
+    if reverse {
+        rest = rest.skip(1);
+    }
+    let (rest, over) = must(condition)(rest)?;
+    let (mut rest, _) = must(word("with"))(rest)?;
+    let mut carried = Vec::new();
+    loop {
+        let (after, name) = must(name)(rest)?;
+        let (after, _) = must(token(Kind::Assign))(after)?;
+        let (after, value) = must(condition)(after)?;
+        carried.push((name, value));
+        rest = after;
+        if rest.kind() != Kind::Comma {
+            break;
+        }
+        rest = rest.skip(1);
+    }
+    let (rest, body) = must(body)(rest)?;
+    let kind = ExprKind::Scan(Box::new(Scan { row, reverse, over, carried, body }));
+    Ok((rest, Expr { kind, span: rest.span_since(input) }))
+}

@@ -1,0 +1,43 @@
+//! Text to syntax tree: a lexer that settles line ends and brackets, then nom combinators over tokens.
+//!
+//! [`parse`] always returns a tree: what could not be read is left out of it and reported, from the next
+//! statement or item on reading goes on. nom is used here and nowhere else.
+
+pub mod ast;
+mod dump;
+mod expression;
+mod habit;
+mod item;
+mod lexer;
+mod parser;
+mod setting;
+mod stage;
+mod statement;
+pub mod token;
+mod types;
+
+pub use dump::{dump_file, dump_tokens};
+pub use lexer::lex;
+
+use std::cell::RefCell;
+
+use crate::diagnostic::Checked;
+use crate::source::Source;
+use parser::Tokens;
+
+/// Brackets, operators and words may lie this deep in one another.
+pub const DEEPEST: u16 = 100;
+
+/// The items of `source`.
+#[must_use]
+pub fn parse(source: &Source) -> Checked<ast::File> {
+    let lexed = lex(source);
+    if lexed.has_errors() {
+        return lexed.map(|_| ast::File { items: Vec::new() });
+    }
+    let failures = RefCell::new(Vec::new());
+    let items = item::file(Tokens::new(&lexed.value, &failures));
+    let mut diagnostics = lexed.diagnostics;
+    diagnostics.extend(failures.into_inner().iter().map(|failure| habit::explain(failure, &lexed.value)));
+    Checked { value: ast::File { items }, diagnostics }
+}
