@@ -1,0 +1,112 @@
+//! Files that are either the old or the new one, whatever happens meanwhile.
+//!
+//! A file is written beside its target, flushed to the disk, and renamed over it; then the folder is flushed.
+//! A crash, a full disk or a kill leaves the previous file in place.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A file that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` could not be written: {}", path.display(), cause(source))]
+pub struct WriteError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// Writes `bytes` to `path`, in one piece or not at all.
+///
+/// # Errors
+/// If the folder does not exist or is not writable, or the disk is full; the previous file is still there.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// Writes what `fill` writes to `path`, in one piece or not at all.
+///
+/// # Errors
+/// As [`write`], and whatever `fill` returns.
+pub fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), WriteError> {
+    let fail = |source| WriteError { path: path.to_owned(), source };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let name = path.file_name().ok_or_else(|| fail(io::Error::from(io::ErrorKind::InvalidInput)))?;
+    let mut temporary_name = std::ffi::OsString::from(".");
+    temporary_name.push(name);
+    temporary_name.push(format!(".{}.part", std::process::id()));
+    let temporary = folder.join(temporary_name);
+    let written = (|| {
+        let mut file = File::create(&temporary)?;
+        fill(&mut file)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&temporary, path)?;
+        sync_folder(&folder)
+    })();
+    written.map_err(|error| {
+        // The temporary file may not exist; the error to report is the first one.
+        let _ = fs::remove_file(&temporary);
+        fail(error)
+    })
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn cause(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+        io::ErrorKind::PermissionDenied => "the folder is not writable".to_owned(),
+        io::ErrorKind::NotFound => "the folder does not exist".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_the_file_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failure_keeps_the_previous_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write(&path, b"one").unwrap();
+        let error = write_with(&path, |file| {
+            file.write_all(b"tw")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn names_the_file_when_the_folder_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write(&folder.path().join("absent/file"), b"").unwrap_err().to_string();
+        assert!(error.contains("absent/file") && error.contains("the folder does not exist"), "{error}");
+    }
+}
