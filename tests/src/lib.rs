@@ -1,0 +1,9 @@
+//! What the whole-system tests share: where things are, how the command is run, and how near is near enough.
+//!
+//! The tests themselves stand in `tests/tests/`; each file there is a group of true sentences about the product.
+
+pub mod command;
+pub mod rust_paths;
+pub mod tensors;
+pub mod tolerance;
+pub mod workspace;
