@@ -16,71 +16,82 @@ use serde_json::Value;
 
 #[test]
 fn digits_gradients_agree_with_jax() {
-    gradients_agree("digits", "digits.nn");
+    gradients_agree(&committed(), "digits", "digits.nn");
 }
 
 #[test]
 fn residual_gradients_agree_with_jax() {
-    gradients_agree("residual", "residual_sgd.nn");
+    gradients_agree(&committed(), "residual", "residual_sgd.nn");
 }
 
 #[test]
 fn digits_follow_the_loss_curve_of_jax_under_adam() {
-    training_agrees("digits.nn", "digits", "adam");
+    training_agrees(&committed(), "digits.nn", "digits", "adam");
 }
 
 #[test]
 fn residual_follows_the_loss_curve_of_jax_under_sgd() {
-    training_agrees("residual_sgd.nn", "residual", "sgd");
+    training_agrees(&committed(), "residual_sgd.nn", "residual", "sgd");
 }
 
 #[test]
 fn residual_follows_the_loss_curve_of_jax_under_adam() {
-    training_agrees("residual_adam.nn", "residual", "adam");
+    training_agrees(&committed(), "residual_adam.nn", "residual", "adam");
+}
+
+/// The digits network in full width is too large to commit: `make.py --full FOLDER`, and `NNC_GOLDENS=FOLDER` here.
+#[test]
+fn full_digits_agree_with_jax() {
+    let Some(folder) = std::env::var_os("NNC_GOLDENS").map(PathBuf::from) else {
+        eprintln!("skipped: `NNC_GOLDENS` names no folder");
+        return;
+    };
+    gradients_agree(&folder, "digits", "digits.nn");
+    training_agrees(&folder, "digits.nn", "digits", "adam");
 }
 
 /// `nnc grad` on the first batch: the loss and the gradient of every weight, and of nothing else.
-fn gradients_agree(network: &str, model: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let output = folder.path().join("gradient.safetensors");
+fn gradients_agree(folder: &Path, network: &str, model: &str) {
+    let out = tempfile::tempdir().unwrap();
+    let output = out.path().join("gradient.safetensors");
     let _ = succeed(nnc(&[
         "grad",
-        &text(&golden(model)),
+        &text(&folder.join(model)),
         "--weights",
-        &text(&golden(&format!("{network}.weights.safetensors"))),
+        &text(&folder.join(format!("{network}.weights.safetensors"))),
         "--input",
-        &text(&golden(&format!("{network}.batch.safetensors"))),
+        &text(&folder.join(format!("{network}.batch.safetensors"))),
         "--output",
         &text(&output),
     ]));
-    let expected = read(&golden(&format!("{network}.gradient.safetensors")));
+    let expected = read(&folder.join(format!("{network}.gradient.safetensors")));
     let found = read(&output);
     assert!(found.keys().eq(expected.keys()), "found {:?}\nexpected {:?}", found.keys(), expected.keys());
     all_near(&found, &expected, GRADIENT);
 }
 
 /// `nnc train` from the golden weights over the golden batches, step by step.
-fn training_agrees(model: &str, network: &str, optimizer: &str) {
-    let folder = tempfile::tempdir().unwrap();
+fn training_agrees(folder: &Path, model: &str, network: &str, optimizer: &str) {
+    let out = tempfile::tempdir().unwrap();
     let output = succeed(nnc(&[
         "train",
-        &text(&golden(model)),
+        &text(&folder.join(model)),
         "--weights",
-        &text(&golden(&format!("{network}.weights.safetensors"))),
+        &text(&folder.join(format!("{network}.weights.safetensors"))),
         "--out",
-        &text(folder.path()),
+        &text(out.path()),
         "--log-steps",
         "--json",
     ]));
     let losses = step_losses(&String::from_utf8(output.stdout).unwrap());
-    let mut expected = read(&golden(&format!("{network}.{optimizer}.safetensors")));
+    let mut expected = read(&folder.join(format!("{network}.{optimizer}.safetensors")));
     let curve = expected.remove("losses").unwrap().data;
     assert_eq!(losses.len(), curve.len(), "steps logged: {losses:?}");
     for (step, (found, golden)) in losses.iter().zip(&curve).enumerate() {
         let apart = (found / golden - 1.0).abs();
         assert!(apart <= LOSS_CURVE, "step {}: loss {found}, golden {golden}", step + 1);
     }
-    let after = read(&folder.path().join("weights.safetensors"));
+    let after = read(&out.path().join("weights.safetensors"));
     all_near(&after, &expected, AFTER_TRAINING);
 }
 
@@ -111,8 +122,9 @@ fn step_losses(lines: &str) -> Vec<f64> {
     steps.iter().map(|line| line["loss"].as_f64().unwrap()).collect()
 }
 
-fn golden(name: &str) -> PathBuf {
-    root().join("tests/goldens").join(name)
+/// The goldens of the repository.
+fn committed() -> PathBuf {
+    root().join("tests/goldens")
 }
 
 fn text(path: &Path) -> String {
