@@ -1,0 +1,195 @@
+//! The laws of kernels, over one table of specifications: each is valid on every profile and translates to
+//! every driver's language, and on a device it computes what the specification says.
+
+#[path = "kernels/reference.rs"]
+mod reference;
+#[path = "kernels/table.rs"]
+mod table;
+
+use std::collections::BTreeSet;
+
+use nnc_runtime::gpu::{Device, raw};
+use nnc_wgsl::{
+    Element, HOST_SLOTS, PROFILES, Profile, Schedule, Slot, Target, random_uniform, translate, validate,
+    workgroup_bytes,
+};
+
+use reference::{Inputs, Values};
+use table::{Case, cases};
+
+/// What an element holds that no kernel may write.
+const UNTOUCHED: f32 = -77.25;
+
+fn profiles() -> Vec<Profile> {
+    PROFILES.iter().map(|name| Profile::named(name).expect("a named profile exists")).collect()
+}
+
+#[test]
+fn every_kernel_is_valid_and_translates() {
+    let cases = cases();
+    for profile in profiles() {
+        let mut texts = BTreeSet::new();
+        for case in &cases {
+            for launch in &case.spec.schedule(&profile).launches {
+                let kernel = &launch.kernel;
+                let told =
+                    |error: &dyn std::fmt::Display| format!("{} on {}: {error}", case.name, profile.name);
+                assert_eq!(launch.params.len(), kernel.params.len(), "{}", case.name);
+                assert_eq!(launch.slots.len(), kernel.bindings.len(), "{}", case.name);
+                assert!(launch.workgroups.iter().all(|&g| (1..=65_535).contains(&g)), "{}", case.name);
+                assert!(kernel.workgroup.iter().product::<u32>() <= profile.invocations, "{}", case.name);
+                if !texts.insert(kernel.wgsl.clone()) {
+                    continue;
+                }
+                validate(kernel).unwrap_or_else(|e| panic!("{}", told(&e)));
+                let bytes = workgroup_bytes(kernel).unwrap();
+                assert!(bytes <= profile.workgroup_memory, "{}: {bytes} bytes shared", case.name);
+                for target in [Target::Msl, Target::Spirv, Target::Hlsl] {
+                    translate(kernel, target).unwrap_or_else(|e| panic!("{}", told(&e)));
+                }
+            }
+        }
+        println!("{}: {} kernels of {} specifications", profile.name, texts.len(), cases.len());
+    }
+}
+
+#[test]
+fn extents_and_offsets_do_not_change_the_text() {
+    let text = |m: u32, n: u32, k: u32, profile: &Profile| {
+        let spec = table::product(1, m, n, k, false, true);
+        let schedule = nnc_wgsl::schedule::contract(&spec, profile);
+        schedule.launches.iter().map(|l| l.kernel.wgsl.clone()).collect::<Vec<_>>()
+    };
+    for profile in profiles() {
+        assert_eq!(text(2048, 2048, 256, &profile), text(4096, 2304, 512, &profile), "{}", profile.name);
+    }
+}
+
+#[test]
+fn every_kernel_computes_its_specification() {
+    let device = match Device::open(None) {
+        Ok(device) => device,
+        Err(error) => {
+            assert!(std::env::var_os("NNC_REQUIRE_GPU").is_none_or(|v| v != "1"), "{error}");
+            println!("skipped: no adapter");
+            return;
+        }
+    };
+    let limits = device.profile();
+    let mut failures = Vec::new();
+    let mut seen: Vec<Vec<Schedule>> = cases().iter().map(|_| Vec::new()).collect();
+    for profile in profiles() {
+        if profile.invocations > limits.invocations.max(256) {
+            println!("{}: skipped, the adapter is smaller", profile.name);
+            continue;
+        }
+        for (case, seen) in cases().iter().zip(&mut seen) {
+            let schedule = case.spec.schedule(&profile);
+            if seen.contains(&schedule) {
+                continue;
+            }
+            let result = check(&device, case, &schedule);
+            seen.push(schedule);
+            if let Err(failure) = result {
+                failures.push(format!("{} on {}: {failure}", case.name, profile.name));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+fn check(device: &Device, case: &Case, schedule: &Schedule) -> Result<(), String> {
+    let fits = schedule
+        .launches
+        .iter()
+        .all(|launch| workgroup_bytes(&launch.kernel).unwrap() <= device.profile().workgroup_memory);
+    if !fits {
+        return Ok(());
+    }
+    let mut host = [0u32; HOST_SLOTS];
+    host[0] = 1234;
+    host[1] = 3;
+    host[4] = 0.01f32.to_bits();
+    host[5] = 1.5f32.to_bits();
+    host[6] = 2.0f32.to_bits();
+    let kinds = case.spec.reads();
+    let mut reads: Vec<Values> = kinds
+        .iter()
+        .enumerate()
+        .map(|(slot, &(element, length))| (0..length).map(|e| sample(element, slot, e)).collect())
+        .collect();
+    let write_kinds = case.spec.writes();
+    let mut expected: Vec<Values> =
+        write_kinds.iter().map(|&(element, length)| vec![untouched(element); length + 5]).collect();
+    for &(read, write) in &case.in_place {
+        reads[read].resize(expected[write].len(), 0.5);
+        expected[write].clone_from(&reads[read]);
+    }
+    let bytes: Vec<Vec<u8>> = reads.iter().zip(&kinds).map(|(v, k)| stored(v, k.0)).collect();
+    let mut writes: Vec<Vec<u8>> = expected.iter().zip(&write_kinds).map(|(v, k)| stored(v, k.0)).collect();
+    let bytes: Vec<Vec<u8>> = bytes.into_iter().map(|b| if b.is_empty() { vec![0; 4] } else { b }).collect();
+    for launch in &schedule.launches {
+        for slot in &launch.slots {
+            let known = match *slot {
+                Slot::Read(i) => i < bytes.len(),
+                Slot::Write(i) => i < writes.len(),
+                Slot::Scratch(i) => i < schedule.scratch.len(),
+                Slot::Host => true,
+            };
+            if !known {
+                return Err(format!("{slot:?} is not there"));
+            }
+        }
+    }
+    case.spec.evaluate(&Inputs { reads: &reads, host: &host }, &mut expected);
+    raw::run_in_place(device, schedule, &bytes, &mut writes, &host, &case.in_place)
+        .map_err(|error| error.to_string())?;
+    for (k, ((bytes, expected), (element, _))) in writes.iter().zip(&expected).zip(&write_kinds).enumerate() {
+        for (place, (word, &want)) in bytes.chunks_exact(4).zip(expected).enumerate() {
+            let bits = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+            let have = match element {
+                Element::F32 => f64::from(f32::from_bits(bits)),
+                Element::I32 => f64::from(bits.cast_signed()),
+                Element::Bool | Element::U8 => f64::from(bits),
+            };
+            let near = (have - want).abs() <= 1e-4 * (1.0 + want.abs());
+            if !near {
+                return Err(format!("result {k}, element {place} is {have}, not {want}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A number that a tensor holds: never twice the same by position, some equal, of both signs.
+fn sample(element: Element, slot: usize, place: usize) -> f64 {
+    let unit = random_uniform(99, 0, u32::try_from(slot).unwrap(), u32::try_from(place).unwrap());
+    let unit = f64::from(unit);
+    match element {
+        Element::F32 => f64::from(((unit * 2.0 - 1.0) * 64.0).round() as f32 / 64.0),
+        Element::I32 => (unit * 20.0 - 10.0).floor(),
+        Element::Bool => f64::from(u8::from(unit < 0.5)),
+        Element::U8 => (unit * 256.0).floor(),
+    }
+}
+
+fn untouched(element: Element) -> f64 {
+    match element {
+        Element::F32 => f64::from(UNTOUCHED),
+        Element::I32 | Element::U8 => 77.0,
+        Element::Bool => 1.0,
+    }
+}
+
+fn stored(values: &[f64], element: Element) -> Vec<u8> {
+    match element {
+        Element::F32 => values.iter().flat_map(|&v| (v as f32).to_le_bytes()).collect(),
+        Element::I32 => values.iter().flat_map(|&v| (v as i32).to_le_bytes()).collect(),
+        Element::Bool => values.iter().flat_map(|&v| (v as u32).to_le_bytes()).collect(),
+        Element::U8 => {
+            let mut bytes: Vec<u8> = values.iter().map(|&v| v as u8).collect();
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        }
+    }
+}

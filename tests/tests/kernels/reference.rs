@@ -1,0 +1,420 @@
+//! The meaning of each specification, in f64, element by element, written without help from the schedules.
+
+use nnc_wgsl::schedule::{
+    ContractSpec, ConvKind, ConvSpec, MapSpec, Reduction, RowSpec, WindowKind, WindowSpec, column, contract,
+    conv, map, row, window,
+};
+use nnc_wgsl::{Element, Epilogue, HOST_SLOTS, Place, Profile, Read, Schedule, Write, random_uniform};
+
+/// A specification of any schedule.
+#[derive(Clone, Debug)]
+pub enum Spec {
+    /// Elementwise.
+    Map(MapSpec),
+    /// Rows.
+    Row(RowSpec),
+    /// Columns.
+    Column(RowSpec),
+    /// A matrix product.
+    Contract(ContractSpec),
+    /// A convolution.
+    Conv(ConvSpec),
+    /// A pooling.
+    Window(WindowSpec),
+}
+
+/// A tensor in memory, by the values a formula sees.
+pub type Values = Vec<f64>;
+
+/// What surrounds the operands of a specification.
+pub struct Inputs<'a> {
+    /// The operands by slot; empty where a slot is no buffer.
+    pub reads: &'a [Values],
+    /// The host block.
+    pub host: &'a [u32; HOST_SLOTS],
+}
+
+impl Spec {
+    /// The launches for a device of this profile.
+    pub fn schedule(&self, profile: &Profile) -> Schedule {
+        match self {
+            Spec::Map(spec) => map(spec, profile),
+            Spec::Row(spec) => row(spec, profile),
+            Spec::Column(spec) => column(spec, profile),
+            Spec::Contract(spec) => contract(spec, profile),
+            Spec::Conv(spec) => conv(spec, profile),
+            Spec::Window(spec) => window(spec, profile),
+        }
+    }
+
+    /// The element and the least length of each read slot, 0 where it is no buffer.
+    pub fn reads(&self) -> Vec<(Element, usize)> {
+        let f32s = |count: u32, offset: i64| (Element::F32, count as usize + index(offset));
+        match self {
+            Spec::Map(spec) => spec.reads.iter().map(|r| extent_of_read(r, &spec.extents)).collect(),
+            Spec::Row(spec) | Spec::Column(spec) => {
+                let extents = [spec.kept.as_slice(), &spec.reduced].concat();
+                spec.reads.iter().map(|r| extent_of_read(r, &extents)).collect()
+            }
+            Spec::Contract(spec) => {
+                let &ContractSpec { batch, m, n, k, left: l, right: r, .. } = spec;
+                let left = Place { offset: l.offset, strides: vec![l.batch, l.row, l.column] };
+                let right = Place { offset: r.offset, strides: vec![r.batch, r.row, r.column] };
+                let mut all = vec![
+                    (l.element, extent_of_place(&left, &[batch, m, k])),
+                    (r.element, extent_of_place(&right, &[batch, k, n])),
+                ];
+                all.extend(spec.epilogue.reads.iter().map(|r| extent_of_read(r, &[batch, m, n])));
+                all
+            }
+            Spec::Conv(spec) => {
+                let [x, y, w] = conv_sizes(spec);
+                let sizes = match spec.kind {
+                    ConvKind::Forward => [x, w],
+                    ConvKind::InputGradient => [y, w],
+                    ConvKind::WeightGradient => [x, y],
+                };
+                let mut all: Vec<_> = sizes.iter().zip(spec.offsets).map(|(&s, o)| f32s(s, o)).collect();
+                let extents = conv_extents(spec);
+                all.extend(spec.epilogue.reads.iter().map(|r| extent_of_read(r, &extents)));
+                all
+            }
+            Spec::Window(spec) => {
+                let x = spec.planes * spec.input[0] * spec.input[1];
+                let y = spec.planes * spec.output[0] * spec.output[1];
+                let sizes = match spec.kind {
+                    WindowKind::Max | WindowKind::Mean { .. } => vec![x],
+                    WindowKind::MaxGradient => vec![x, y],
+                    WindowKind::MeanGradient { .. } => vec![y],
+                };
+                let mut all: Vec<_> = sizes.iter().zip(&spec.offsets).map(|(&s, &o)| f32s(s, o)).collect();
+                let extents = window_extents(spec);
+                all.extend(spec.epilogue.reads.iter().map(|r| extent_of_read(r, &extents)));
+                all
+            }
+        }
+    }
+
+    /// The element and the least length of each write.
+    pub fn writes(&self) -> Vec<(Element, usize)> {
+        let all = |writes: &[Write], extents: &[u32]| -> Vec<_> {
+            writes.iter().map(|w| (w.element, extent_of_place(&w.place, extents))).collect()
+        };
+        match self {
+            Spec::Map(spec) => all(&spec.writes, &spec.extents),
+            Spec::Row(spec) | Spec::Column(spec) => {
+                let mut writes = all(&spec.row_writes, &spec.kept);
+                writes.extend(all(&spec.element_writes, &[spec.kept.as_slice(), &spec.reduced].concat()));
+                writes
+            }
+            Spec::Contract(spec) => all(&spec.epilogue.writes, &[spec.batch, spec.m, spec.n]),
+            Spec::Conv(spec) => all(&spec.epilogue.writes, &conv_extents(spec)),
+            Spec::Window(spec) => all(&spec.epilogue.writes, &window_extents(spec)),
+        }
+    }
+
+    /// Writes the results over `writes`; elements that the specification does not write stay.
+    pub fn evaluate(&self, inputs: &Inputs<'_>, writes: &mut [Values]) {
+        match self {
+            Spec::Map(spec) => {
+                each(&spec.extents, |point| {
+                    let operands: Values = load(&spec.reads, 0, point, inputs);
+                    store(&spec.expr.evaluate(&operands), &spec.writes, point, writes);
+                });
+            }
+            Spec::Row(spec) | Spec::Column(spec) => rows(spec, inputs, writes),
+            Spec::Contract(spec) => {
+                each(&[spec.batch, spec.m, spec.n], |point| {
+                    let [b, i, j] = [0, 1, 2].map(|a| i64::from(point[a]));
+                    let value: f64 = (0..i64::from(spec.k))
+                        .map(|k| {
+                            let (l, r) = (&spec.left, &spec.right);
+                            let left = l.offset + b * l.batch + i * l.row + k * l.column;
+                            let right = r.offset + b * r.batch + k * r.row + j * r.column;
+                            inputs.reads[0][index(left)] * inputs.reads[1][index(right)]
+                        })
+                        .sum();
+                    finish(&spec.epilogue, value, point, inputs, writes, 2);
+                });
+            }
+            Spec::Conv(spec) => {
+                each(&conv_extents(spec), |point| {
+                    let value = conv_value(spec, point, inputs);
+                    finish(&spec.epilogue, value, point, inputs, writes, 2);
+                });
+            }
+            Spec::Window(spec) => {
+                let mut values = window_values(spec, inputs).into_iter();
+                each(&window_extents(spec), |point| {
+                    let value = values.next().unwrap();
+                    finish(&spec.epilogue, value, point, inputs, writes, spec.offsets.len());
+                });
+            }
+        }
+    }
+}
+
+fn rows(spec: &RowSpec, inputs: &Inputs<'_>, writes: &mut [Values]) {
+    let row_writes = spec.row_writes.len();
+    each(&spec.kept, |kept| {
+        let mut steps: Values = Vec::new();
+        let at = |reduced: &[u32], steps: &[f64]| {
+            let point = [kept, reduced].concat();
+            let mut operands = load(&spec.reads, 0, &point, inputs);
+            operands.extend_from_slice(steps);
+            operands
+        };
+        for step in &spec.steps {
+            let mut total = match step.reduction {
+                Reduction::Sum => 0.0,
+                Reduction::Product => 1.0,
+                Reduction::Max => f64::NEG_INFINITY,
+                Reduction::Min => f64::INFINITY,
+            };
+            each(&spec.reduced, |reduced| {
+                let value = step.expr.evaluate(&at(reduced, &steps))[0];
+                total = match step.reduction {
+                    Reduction::Sum => total + value,
+                    Reduction::Product => total * value,
+                    Reduction::Max => total.max(value),
+                    Reduction::Min => total.min(value),
+                };
+            });
+            steps.push(total);
+        }
+        if row_writes > 0 {
+            let operands = at(&vec![0; spec.reduced.len()], &steps);
+            store(&spec.row_expr.evaluate(&operands), &spec.row_writes, kept, writes);
+        }
+        if !spec.element_writes.is_empty() {
+            each(&spec.reduced, |reduced| {
+                let results = spec.element_expr.evaluate(&at(reduced, &steps));
+                let point = [kept, reduced].concat();
+                store(&results, &spec.element_writes, &point, &mut writes[row_writes..]);
+            });
+        }
+    });
+}
+
+fn conv_sizes(spec: &ConvSpec) -> [u32; 3] {
+    let x = spec.n * spec.c * spec.input[0] * spec.input[1];
+    let y = spec.n * spec.o * spec.output[0] * spec.output[1];
+    [x, y, spec.o * (spec.c / spec.groups) * spec.kernel[0] * spec.kernel[1]]
+}
+
+fn conv_extents(spec: &ConvSpec) -> [u32; 4] {
+    match spec.kind {
+        ConvKind::Forward => [spec.n, spec.o, spec.output[0], spec.output[1]],
+        ConvKind::InputGradient => [spec.n, spec.c, spec.input[0], spec.input[1]],
+        ConvKind::WeightGradient => [spec.o, spec.c / spec.groups, spec.kernel[0], spec.kernel[1]],
+    }
+}
+
+/// Where element `tap` of the window at output `place` lies along an axis of the input, if inside.
+fn under(spec: &ConvSpec, axis: usize, place: u32, tap: u32) -> Option<u32> {
+    (place * spec.stride[axis] + tap * spec.dilation[axis])
+        .checked_sub(spec.pad[axis])
+        .filter(|&at| at < spec.input[axis])
+}
+
+fn conv_value(spec: &ConvSpec, point: &[u32], inputs: &Inputs<'_>) -> f64 {
+    let (cg, og) = (spec.c / spec.groups, spec.o / spec.groups);
+    let flat = |extents: [u32; 4], at: [u32; 4]| {
+        at.iter().zip(extents).fold(0usize, |sum, (&c, e)| sum * e as usize + c as usize)
+    };
+    let x = |n, c, y, x| flat([spec.n, spec.c, spec.input[0], spec.input[1]], [n, c, y, x]);
+    let w = |o, c, r, s| flat([spec.o, cg, spec.kernel[0], spec.kernel[1]], [o, c, r, s]);
+    let d = |n, o, p, q| flat([spec.n, spec.o, spec.output[0], spec.output[1]], [n, o, p, q]);
+    let (first, second) = (&inputs.reads[0], &inputs.reads[1]);
+    let [off0, off1] = spec.offsets.map(index);
+    let mut sum = 0.0;
+    match (spec.kind, <[u32; 4]>::try_from(point).unwrap()) {
+        (ConvKind::Forward, [n, o, p, q]) => each(&[cg, spec.kernel[0], spec.kernel[1]], |k| {
+            let channel = o / og * cg + k[0];
+            if let (Some(y), Some(z)) = (under(spec, 0, p, k[1]), under(spec, 1, q, k[2])) {
+                sum += first[off0 + x(n, channel, y, z)] * second[off1 + w(o, k[0], k[1], k[2])];
+            }
+        }),
+        (ConvKind::InputGradient, [n, c, y, z]) => {
+            each(&[og, spec.kernel[0], spec.kernel[1]], |k| {
+                let o = c / cg * og + k[0];
+                let far = |axis: usize, at: u32, tap: u32| {
+                    (at + spec.pad[axis])
+                        .checked_sub(tap * spec.dilation[axis])
+                        .filter(|far| far % spec.stride[axis] == 0)
+                        .map(|far| far / spec.stride[axis])
+                        .filter(|&far| far < spec.output[axis])
+                };
+                if let (Some(p), Some(q)) = (far(0, y, k[1]), far(1, z, k[2])) {
+                    sum += first[off0 + d(n, o, p, q)] * second[off1 + w(o, c % cg, k[1], k[2])];
+                }
+            });
+        }
+        (ConvKind::WeightGradient, [o, c, r, s]) => {
+            each(&[spec.n, spec.output[0], spec.output[1]], |k| {
+                let channel = o / og * cg + c;
+                if let (Some(y), Some(z)) = (under(spec, 0, k[1], r), under(spec, 1, k[2], s)) {
+                    sum += first[off0 + x(k[0], channel, y, z)] * second[off1 + d(k[0], o, k[1], k[2])];
+                }
+            });
+        }
+    }
+    sum
+}
+
+fn window_extents(spec: &WindowSpec) -> [u32; 3] {
+    let backward = matches!(spec.kind, WindowKind::MaxGradient | WindowKind::MeanGradient { .. });
+    let [h, w] = if backward { spec.input } else { spec.output };
+    [spec.planes, h, w]
+}
+
+fn window_values(spec: &WindowSpec, inputs: &Inputs<'_>) -> Values {
+    let [h, w] = spec.input;
+    let [oh, ow] = spec.output;
+    let operand = |k: usize, at: usize| inputs.reads[k][index(spec.offsets[k]) + at];
+    let inside = |p: u32, q: u32| {
+        let mut all = Vec::new();
+        each(&spec.kernel, |tap| {
+            let at = |axis: usize, place: u32| {
+                (place * spec.stride[axis] + tap[axis] * spec.dilation[axis])
+                    .checked_sub(spec.pad[axis])
+                    .filter(|&at| at < spec.input[axis])
+            };
+            if let (Some(y), Some(x)) = (at(0, p), at(1, q)) {
+                all.push((y * w + x) as usize);
+            }
+        });
+        all
+    };
+    let full = f64::from(spec.kernel[0] * spec.kernel[1]);
+    let size = |count_pad: bool, inside: usize| if count_pad { full } else { inside as f64 };
+    let extents = window_extents(spec);
+    let mut values = vec![0.0; extents.iter().product::<u32>() as usize];
+    for plane in 0..spec.planes as usize {
+        let (above, below) = (plane * (h * w) as usize, plane * (oh * ow) as usize);
+        each(&[oh, ow], |at| {
+            let taps = inside(at[0], at[1]);
+            let here = below + (at[0] * ow + at[1]) as usize;
+            match spec.kind {
+                WindowKind::Max => {
+                    values[here] =
+                        taps.iter().map(|t| operand(0, above + t)).fold(f64::NEG_INFINITY, f64::max);
+                }
+                WindowKind::Mean { count_pad } => {
+                    let sum: f64 = taps.iter().map(|t| operand(0, above + t)).sum();
+                    values[here] = sum / size(count_pad, taps.len());
+                }
+                WindowKind::MaxGradient => {
+                    let largest =
+                        taps.iter().map(|t| operand(0, above + t)).fold(f64::NEG_INFINITY, f64::max);
+                    let first = taps.iter().find(|&&t| operand(0, above + t) == largest);
+                    if let Some(first) = first {
+                        values[above + first] += operand(1, here);
+                    }
+                }
+                WindowKind::MeanGradient { count_pad } => {
+                    for t in &taps {
+                        values[above + t] += operand(0, here) / size(count_pad, taps.len());
+                    }
+                }
+            }
+        });
+    }
+    values
+}
+
+fn finish(
+    epilogue: &Epilogue,
+    value: f64,
+    point: &[u32],
+    inputs: &Inputs<'_>,
+    writes: &mut [Values],
+    anchors: usize,
+) {
+    let mut operands = vec![value];
+    operands.extend(load(&epilogue.reads, anchors, point, inputs));
+    store(&epilogue.expr.evaluate(&operands), &epilogue.writes, point, writes);
+}
+
+fn load(reads: &[Read], first_slot: usize, point: &[u32], inputs: &Inputs<'_>) -> Values {
+    reads
+        .iter()
+        .enumerate()
+        .map(|(k, read)| {
+            let tensor = &inputs.reads[first_slot + k];
+            match read {
+                Read::Buffer { place, .. } => tensor[index(at(place, point))],
+                Read::Padded { place, inside, value, .. } => {
+                    let lies =
+                        point.iter().zip(inside).all(|(&c, &(low, extent))| (low..low + extent).contains(&c));
+                    if lies { tensor[index(at(place, point))] } else { *value }
+                }
+                Read::Host { slot, element } => {
+                    let bits = inputs.host[*slot as usize];
+                    match element {
+                        Element::F32 | Element::U8 => f64::from(f32::from_bits(bits)),
+                        Element::I32 => f64::from(bits.cast_signed()),
+                        Element::Bool => f64::from(u8::from(bits != 0)),
+                    }
+                }
+                Read::Iota { place } => at(place, point) as f64,
+                Read::Random { stream, place } => {
+                    let element = u32::try_from(at(place, point)).unwrap();
+                    f64::from(random_uniform(inputs.host[0], inputs.host[1], *stream, element))
+                }
+            }
+        })
+        .collect()
+}
+
+fn store(results: &[f64], to: &[Write], point: &[u32], writes: &mut [Values]) {
+    for ((value, write), tensor) in results.iter().zip(to).zip(writes) {
+        tensor[index(at(&write.place, point))] = *value;
+    }
+}
+
+fn at(place: &Place, point: &[u32]) -> i64 {
+    place.offset + point.iter().zip(&place.strides).map(|(&c, &s)| i64::from(c) * s).sum::<i64>()
+}
+
+fn index(at: i64) -> usize {
+    usize::try_from(at).expect("places lie inside their tensors")
+}
+
+/// Calls `f` with every point of a space, in row-major order.
+pub fn each(extents: &[u32], mut f: impl FnMut(&[u32])) {
+    let mut point = vec![0; extents.len()];
+    for _ in 0..extents.iter().product::<u32>() {
+        f(&point);
+        for axis in (0..extents.len()).rev() {
+            point[axis] += 1;
+            if point[axis] < extents[axis] {
+                break;
+            }
+            point[axis] = 0;
+        }
+    }
+}
+
+fn extent_of_place(place: &Place, extents: &[u32]) -> usize {
+    let far: i64 = extents.iter().zip(&place.strides).map(|(&e, &s)| (i64::from(e) - 1) * s.max(0)).sum();
+    index(place.offset + far) + 1
+}
+
+fn extent_of_read(read: &Read, extents: &[u32]) -> (Element, usize) {
+    match read {
+        Read::Buffer { element, place } => (*element, extent_of_place(place, extents)),
+        Read::Padded { element, place, inside, .. } => {
+            let far: i64 = inside
+                .iter()
+                .zip(&place.strides)
+                .map(|(&(low, extent), &s)| {
+                    let (low, high) = (i64::from(low) * s, i64::from(low + extent - 1) * s);
+                    low.max(high)
+                })
+                .sum();
+            (*element, index(place.offset + far) + 1)
+        }
+        Read::Host { .. } | Read::Iota { .. } | Read::Random { .. } => (Element::F32, 0),
+    }
+}

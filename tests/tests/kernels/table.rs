@@ -1,0 +1,610 @@
+//! The specifications that are tried: each is a name, a specification, and which reads share a write's memory.
+
+use nnc_wgsl::schedule::{
+    ContractSpec, ConvKind, ConvSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep, WindowKind, WindowSpec,
+};
+use nnc_wgsl::{Binary, Element, Epilogue, Expr, Place, Read, Scalar, Unary, Write};
+
+use super::reference::Spec;
+
+/// One line of the table.
+pub struct Case {
+    /// What it is about.
+    pub name: String,
+    /// What is computed.
+    pub spec: Spec,
+    /// `(read, write)` pairs in one memory.
+    pub in_place: Vec<(usize, usize)>,
+}
+
+use Element::{Bool, F32, I32, U8};
+
+/// All lines.
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    maps(&mut cases);
+    rows(&mut cases);
+    columns(&mut cases);
+    contracts(&mut cases);
+    convs(&mut cases);
+    windows(&mut cases);
+    cases
+}
+
+fn case(name: impl Into<String>, spec: Spec) -> Case {
+    Case { name: name.into(), spec, in_place: Vec::new() }
+}
+
+/// A contiguous place over `extents`.
+pub fn dense(extents: &[u32]) -> Place {
+    let mut strides = vec![1i64; extents.len()];
+    for a in (0..extents.len().saturating_sub(1)).rev() {
+        strides[a] = strides[a + 1] * i64::from(extents[a + 1]);
+    }
+    Place { offset: 0, strides }
+}
+
+pub fn place(offset: i64, strides: &[i64]) -> Place {
+    Place { offset, strides: strides.to_vec() }
+}
+
+pub fn read(element: Element, place: Place) -> Read {
+    Read::Buffer { element, place }
+}
+
+pub fn write(element: Element, place: Place) -> Write {
+    Write { element, place }
+}
+
+pub fn sum_of(operands: usize) -> Expr {
+    Expr::build(&vec![Scalar::F32; operands], |b, x| {
+        let mut sum = x[0];
+        for (k, &next) in x.iter().enumerate().skip(1) {
+            let factor = b.real(1.0 + k as f64);
+            let term = b.binary(Binary::Mul, factor, next);
+            sum = b.binary(Binary::Add, sum, term);
+        }
+        sum
+    })
+}
+
+pub fn adam() -> Expr {
+    let mut b = nnc_wgsl::ExprBuilder::new(&[Scalar::F32; 7]);
+    let x: Vec<_> = (0..7).map(|k| b.operand(k)).collect();
+    let (w, g, m, v, lr, c1, c2) = (x[0], x[1], x[2], x[3], x[4], x[5], x[6]);
+    let (b1, nb1, b2, nb2, eps) = (b.real(0.9), b.real(0.1), b.real(0.999), b.real(0.001), b.real(1e-8));
+    let m1 = b.binary(Binary::Mul, b1, m);
+    let m2 = b.binary(Binary::Mul, nb1, g);
+    let m = b.binary(Binary::Add, m1, m2);
+    let gg = b.binary(Binary::Mul, g, g);
+    let v1 = b.binary(Binary::Mul, b2, v);
+    let v2 = b.binary(Binary::Mul, nb2, gg);
+    let v = b.binary(Binary::Add, v1, v2);
+    let mh = b.binary(Binary::Mul, m, c1);
+    let vh = b.binary(Binary::Mul, v, c2);
+    let vh = b.unary(Unary::Abs, vh);
+    let root = b.unary(Unary::Sqrt, vh);
+    let under = b.binary(Binary::Add, root, eps);
+    let ratio = b.binary(Binary::Div, mh, under);
+    let change = b.binary(Binary::Mul, lr, ratio);
+    let w = b.binary(Binary::Sub, w, change);
+    b.finish(&[w, m, v])
+}
+
+fn maps(cases: &mut Vec<Case>) {
+    let map = |extents: &[u32], reads: Vec<Read>, expr: Expr, writes: Vec<Write>| {
+        Spec::Map(MapSpec { extents: extents.to_vec(), reads, expr, writes })
+    };
+    for n in [1u32, 3, 4, 257, 1024, 70_000] {
+        let spec = map(
+            &[n],
+            vec![read(F32, dense(&[n])), read(F32, dense(&[n]))],
+            sum_of(2),
+            vec![write(F32, dense(&[n]))],
+        );
+        cases.push(case(format!("map: {n} contiguous"), spec));
+    }
+    let e = [3u32, 5, 8];
+    cases.push(case(
+        "map: broadcast along each axis, a scalar, and a transpose",
+        map(
+            &e,
+            vec![
+                read(F32, place(0, &[0, 0, 1])),
+                read(F32, place(2, &[0, 1, 0])),
+                read(F32, place(1, &[1, 0, 0])),
+                read(F32, place(0, &[0, 0, 0])),
+                read(F32, place(3, &[1, 3, 15])),
+            ],
+            sum_of(5),
+            vec![write(F32, dense(&e))],
+        ),
+    ));
+    cases.push(case(
+        "map: transposed result, reversed operand, odd offset",
+        map(
+            &[6, 4],
+            vec![read(F32, place(23, &[-4, -1])), read(F32, place(1, &[4, 1]))],
+            sum_of(2),
+            vec![write(F32, place(5, &[1, 6]))],
+        ),
+    ));
+    cases.push(case(
+        "map: a slice of rows of 12 into rows of 8",
+        map(&[5, 8], vec![read(F32, place(4, &[12, 1]))], sum_of(1), vec![write(F32, place(8, &[16, 1]))]),
+    ));
+    for (name, low, extent, full) in
+        [("aligned", 4u32, 8u32, 16u32), ("odd", 1, 3, 5), ("odd wide", 3, 6, 12)]
+    {
+        let strides = [i64::from(extent), 1];
+        let offset = -(2 * strides[0]) - i64::from(low);
+        cases.push(case(
+            format!("map: padding, {name}"),
+            map(
+                &[7, full],
+                vec![Read::Padded {
+                    element: F32,
+                    place: place(offset, &strides),
+                    inside: vec![(2, 4), (low, extent)],
+                    value: -2.5,
+                }],
+                sum_of(1),
+                vec![write(F32, dense(&[7, full]))],
+            ),
+        ));
+    }
+    for (n, from) in [(20u32, 0i64), (20, 3), (21, 1)] {
+        cases.push(case(
+            format!("map: {n} bytes from {from}"),
+            map(
+                &[n],
+                vec![read(U8, place(from, &[1])), read(U8, place(0, &[0]))],
+                sum_of(2),
+                vec![write(F32, dense(&[n]))],
+            ),
+        ));
+    }
+    for n in [16u32, 15] {
+        let expr = Expr::build(&[Scalar::I32, Scalar::Bool, Scalar::F32], |b, x| {
+            let one = b.int(1);
+            let i = b.binary(Binary::Add, x[0], one);
+            let f = b.cast(Scalar::F32, i);
+            let big = b.binary(Binary::Gt, f, x[2]);
+            let both = b.binary(Binary::And, big, x[1]);
+            let finite = b.unary(Unary::IsFinite, f);
+            b.binary(Binary::And, both, finite)
+        });
+        cases.push(case(
+            format!("map: {n} integers and truths to truths"),
+            map(
+                &[n],
+                vec![read(I32, dense(&[n])), read(Bool, dense(&[n])), Read::Host { slot: 6, element: F32 }],
+                expr,
+                vec![write(Bool, dense(&[n]))],
+            ),
+        ));
+        let expr = Expr::build(&[Scalar::I32, Scalar::F32], |b, x| {
+            let f = b.cast(Scalar::F32, x[0]);
+            b.binary(Binary::Add, f, x[1])
+        });
+        cases.push(case(
+            format!("map: {n} of iota and random"),
+            map(
+                &[3, n],
+                vec![
+                    Read::Iota { place: place(-2, &[5, 1]) },
+                    Read::Random { stream: 7, place: place(8, &[i64::from(n), 1]) },
+                ],
+                expr,
+                vec![write(F32, dense(&[3, n]))],
+            ),
+        ));
+    }
+    let functions = [
+        Unary::Neg,
+        Unary::Abs,
+        Unary::Sign,
+        Unary::Exp,
+        Unary::Sqrt,
+        Unary::Sin,
+        Unary::Cos,
+        Unary::Tanh,
+        Unary::Floor,
+        Unary::Ceil,
+        Unary::Round,
+        Unary::Log,
+    ];
+    for function in functions {
+        let expr = Expr::build(&[Scalar::F32], |b, x| {
+            let x = if matches!(function, Unary::Sqrt | Unary::Log) {
+                let near = b.unary(Unary::Abs, x[0]);
+                let small = b.real(0.125);
+                b.binary(Binary::Add, near, small)
+            } else {
+                let factor = b.real(3.7);
+                b.binary(Binary::Mul, x[0], factor)
+            };
+            b.unary(function, x)
+        });
+        for n in [8u32, 7] {
+            let spec = map(&[n], vec![read(F32, dense(&[n]))], expr.clone(), vec![write(F32, dense(&[n]))]);
+            cases.push(case(format!("map: {function:?} of {n}"), spec));
+        }
+    }
+    let n = 1000;
+    cases.push(Case {
+        name: "map: adam, in place".into(),
+        spec: map(
+            &[n],
+            vec![
+                read(F32, dense(&[n])),
+                read(F32, dense(&[n])),
+                read(F32, dense(&[n])),
+                read(F32, dense(&[n])),
+                Read::Host { slot: 4, element: F32 },
+                Read::Host { slot: 5, element: F32 },
+                Read::Host { slot: 6, element: F32 },
+            ],
+            adam(),
+            vec![write(F32, dense(&[n])), write(F32, dense(&[n])), write(F32, dense(&[n]))],
+        ),
+        in_place: vec![(0, 0), (2, 1), (3, 2)],
+    });
+    cases.push(case(
+        "map: one number",
+        map(&[], vec![read(F32, place(3, &[]))], sum_of(1), vec![write(F32, place(2, &[]))]),
+    ));
+}
+
+/// Softmax over the reduced axes, with the row's largest and sum also written.
+pub fn softmax(kept: &[u32], reduced: &[u32], from: Place, to: Place, rows: Place) -> RowSpec {
+    RowSpec {
+        kept: kept.to_vec(),
+        reduced: reduced.to_vec(),
+        reads: vec![read(F32, from)],
+        steps: vec![
+            RowStep { reduction: Reduction::Max, expr: Expr::identity(Scalar::F32) },
+            RowStep {
+                reduction: Reduction::Sum,
+                expr: Expr::build(&[Scalar::F32; 2], |b, x| {
+                    let less = b.binary(Binary::Sub, x[0], x[1]);
+                    b.unary(Unary::Exp, less)
+                }),
+            },
+        ],
+        row_expr: Expr::build(&[Scalar::F32; 3], |b, x| {
+            let log = b.unary(Unary::Log, x[2]);
+            b.binary(Binary::Add, log, x[1])
+        }),
+        row_writes: vec![write(F32, rows)],
+        element_expr: Expr::build(&[Scalar::F32; 3], |b, x| {
+            let less = b.binary(Binary::Sub, x[0], x[1]);
+            let e = b.unary(Unary::Exp, less);
+            b.binary(Binary::Div, e, x[2])
+        }),
+        element_writes: vec![write(F32, to)],
+    }
+}
+
+fn rows(cases: &mut Vec<Case>) {
+    for (rows, length) in [(5u32, 10u32), (64, 10), (7, 100), (3, 300), (2, 5000), (300, 33)] {
+        let spec =
+            softmax(&[rows], &[length], dense(&[rows, length]), dense(&[rows, length]), dense(&[rows]));
+        cases.push(case(format!("row: softmax {rows}x{length}"), Spec::Row(spec.clone())));
+        cases.push(Case {
+            name: format!("row: softmax {rows}x{length} in place"),
+            spec: Spec::Row(spec),
+            in_place: vec![(0, 1)],
+        });
+    }
+    let spec =
+        softmax(&[2, 3], &[4, 50], place(1, &[600, 50, 150, 1]), place(0, &[1, 2, 6, 24]), place(2, &[1, 2]));
+    cases.push(case("row: softmax over two strided axes", Spec::Row(spec)));
+    let spec = softmax(&[], &[77], dense(&[77]), dense(&[77]), place(0, &[]));
+    cases.push(case("row: softmax of one row", Spec::Row(spec)));
+    for reduction in [Reduction::Sum, Reduction::Product, Reduction::Max, Reduction::Min] {
+        for length in [9u32, 90] {
+            let expr = Expr::build(&[Scalar::F32; 2], |b, x| b.binary(Binary::Mul, x[0], x[1]));
+            let spec = RowSpec {
+                kept: vec![4],
+                reduced: vec![length],
+                reads: vec![
+                    read(F32, place(0, &[i64::from(length), 1])),
+                    Read::Padded {
+                        element: F32,
+                        place: place(-2, &[0, 1]),
+                        inside: vec![(0, 4), (2, length - 3)],
+                        value: 1.0,
+                    },
+                    read(F32, place(0, &[1, 0])),
+                ],
+                steps: vec![RowStep { reduction, expr }],
+                row_expr: Expr::build(&[Scalar::F32; 4], |b, x| b.binary(Binary::Add, x[3], x[2])),
+                row_writes: vec![write(F32, dense(&[4]))],
+                element_expr: Expr::constant(0.0),
+                element_writes: vec![],
+            };
+            cases.push(case(format!("row: {reduction:?} of {length}, padded"), Spec::Row(spec.clone())));
+            cases.push(case(format!("column: {reduction:?} of {length}, padded"), Spec::Column(spec)));
+        }
+    }
+}
+
+fn columns(cases: &mut Vec<Case>) {
+    let column = |kept: &[u32], reduced: &[u32], from: Place| {
+        Spec::Column(RowSpec {
+            kept: kept.to_vec(),
+            reduced: reduced.to_vec(),
+            reads: vec![read(F32, from), Read::Host { slot: 4, element: F32 }],
+            steps: vec![RowStep {
+                reduction: Reduction::Sum,
+                expr: Expr::build(&[Scalar::F32; 2], |b, x| b.binary(Binary::Mul, x[0], x[0])),
+            }],
+            row_expr: Expr::build(&[Scalar::F32; 3], |b, x| b.binary(Binary::Mul, x[2], x[1])),
+            row_writes: vec![write(F32, dense(kept))],
+            element_expr: Expr::constant(0.0),
+            element_writes: vec![],
+        })
+    };
+    cases.push(case("column: bias of a matrix, 10 of 64", column(&[10], &[64], place(0, &[1, 10]))));
+    cases.push(case("column: 1000 of 700", column(&[1000], &[700], place(0, &[1, 1000]))));
+    cases.push(case("column: 33 of 9000", column(&[33], &[9000], place(0, &[1, 33]))));
+    cases
+        .push(case("column: channels, 6 of [5, 7, 9]", column(&[6], &[5, 7, 9], place(0, &[63, 378, 9, 1]))));
+    cases.push(case(
+        "column: channels, 32 of [64, 28, 28]",
+        column(&[32], &[64, 28, 28], place(0, &[784, 25088, 28, 1])),
+    ));
+    cases.push(case("column: everything, 100_000", column(&[], &[100_000], dense(&[100_000]))));
+    cases.push(case("column: everything, 37 in two strides", column(&[], &[37, 3], place(0, &[5, 1]))));
+    cases.push(case(
+        "column: three strided axes",
+        column(&[4, 3], &[17, 5, 3], place(2, &[1, 4, 400, 60, 12])),
+    ));
+    cases.push(case("column: a short last axis", column(&[2], &[900, 2], place(0, &[1, 5, 2]))));
+}
+
+fn plain(extents: &[u32]) -> Epilogue {
+    Epilogue { reads: vec![], expr: Expr::identity(Scalar::F32), writes: vec![write(F32, dense(extents))] }
+}
+
+/// Bias along `axis`, a residual, then `max(.., 0)`.
+fn bias_residual(extents: &[u32], axis: usize) -> Epilogue {
+    let mut strides = vec![0; extents.len()];
+    strides[axis] = 1;
+    Epilogue {
+        reads: vec![read(F32, place(3, &strides)), read(F32, dense(extents))],
+        expr: Expr::build(&[Scalar::F32; 3], |b, x| {
+            let sum = b.binary(Binary::Add, x[0], x[1]);
+            let sum = b.binary(Binary::Add, sum, x[2]);
+            let zero = b.real(0.0);
+            b.binary(Binary::Max, sum, zero)
+        }),
+        writes: vec![write(F32, dense(extents))],
+    }
+}
+
+pub fn matrix(batch: i64, row: i64, column: i64) -> Matrix {
+    Matrix { element: F32, offset: 0, batch, row, column }
+}
+
+/// A product with each operand transposed or not.
+pub fn product(batch: u32, m: u32, n: u32, k: u32, ta: bool, tb: bool) -> ContractSpec {
+    let (mi, ni, ki) = (i64::from(m), i64::from(n), i64::from(k));
+    let left = if ta { matrix(mi * ki, 1, mi) } else { matrix(mi * ki, ki, 1) };
+    let right = if tb { matrix(ni * ki, 1, ki) } else { matrix(ni * ki, ni, 1) };
+    ContractSpec { batch, m, n, k, left, right, epilogue: plain(&[batch, m, n]) }
+}
+
+fn contracts(cases: &mut Vec<Case>) {
+    let sizes = [
+        (1u32, 1u32, 1u32, 1u32),
+        (1, 4, 4, 4),
+        (1, 5, 7, 3),
+        (2, 33, 17, 9),
+        (1, 64, 64, 64),
+        (3, 40, 36, 20),
+        (1, 130, 132, 70),
+        (1, 64, 10, 1024),
+        (1, 10, 12, 1030),
+        (1, 260, 256, 36),
+    ];
+    for (batch, m, n, k) in sizes {
+        for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+            let mark = |t: bool| if t { "^T" } else { "" };
+            let spec = product(batch, m, n, k, ta, tb);
+            let name = format!("contract: {batch}x {m}x{k}{} @ {k}x{n}{}", mark(ta), mark(tb));
+            cases.push(case(name, Spec::Contract(spec)));
+        }
+    }
+    for (m, n, k) in [(36u32, 40u32, 48u32), (20, 12, 2000), (9, 7, 1111)] {
+        let mut spec = product(2, m, n, k, false, true);
+        spec.epilogue = bias_residual(&[2, m, n], 2);
+        cases.push(case(format!("contract: {m}x{n}x{k} with epilogue"), Spec::Contract(spec.clone())));
+        cases.push(Case {
+            name: format!("contract: {m}x{n}x{k} added to its own memory"),
+            spec: Spec::Contract(spec),
+            in_place: vec![(3, 0)],
+        });
+    }
+    let mut spec = product(1, 24, 20, 32, false, false);
+    spec.left.offset = 3;
+    spec.left.row = 37;
+    spec.right = matrix(0, 2, 66);
+    spec.epilogue.writes[0].place = place(1, &[0, 1, 24]);
+    cases.push(case("contract: strides of no kind, result transposed", Spec::Contract(spec)));
+    let mut spec = product(2, 24, 20, 32, false, false);
+    spec.left.element = U8;
+    spec.right.batch = 0;
+    cases.push(case("contract: bytes on the left, one right for all", Spec::Contract(spec)));
+    let mut spec = product(1, 200, 200, 300, true, false);
+    spec.epilogue.expr = Expr::build(&[Scalar::F32], |b, x| {
+        let zero = b.real(0.0);
+        b.binary(Binary::Gt, x[0], zero)
+    });
+    spec.epilogue.writes[0].element = Bool;
+    cases.push(case("contract: only the sign is written", Spec::Contract(spec)));
+}
+
+#[derive(Clone, Copy)]
+pub struct Geometry {
+    pub n: u32,
+    pub c: u32,
+    pub input: [u32; 2],
+    pub o: u32,
+    pub kernel: [u32; 2],
+    pub stride: [u32; 2],
+    pub pad: [u32; 2],
+    pub dilation: [u32; 2],
+    pub groups: u32,
+}
+
+pub fn geometry(n: u32, c: u32, input: [u32; 2], o: u32, kernel: u32, pad: u32) -> Geometry {
+    Geometry {
+        n,
+        c,
+        input,
+        o,
+        kernel: [kernel; 2],
+        stride: [1; 2],
+        pad: [pad; 2],
+        dilation: [1; 2],
+        groups: 1,
+    }
+}
+
+pub fn conv_spec(kind: ConvKind, g: Geometry) -> ConvSpec {
+    let output =
+        [0, 1].map(|a| (g.input[a] + 2 * g.pad[a] - g.dilation[a] * (g.kernel[a] - 1) - 1) / g.stride[a] + 1);
+    let extents = match kind {
+        ConvKind::Forward => [g.n, g.o, output[0], output[1]],
+        ConvKind::InputGradient => [g.n, g.c, g.input[0], g.input[1]],
+        ConvKind::WeightGradient => [g.o, g.c / g.groups, g.kernel[0], g.kernel[1]],
+    };
+    ConvSpec {
+        kind,
+        n: g.n,
+        c: g.c,
+        input: g.input,
+        o: g.o,
+        kernel: g.kernel,
+        output,
+        stride: g.stride,
+        pad: g.pad,
+        dilation: g.dilation,
+        groups: g.groups,
+        offsets: [0, 0],
+        epilogue: plain(&extents),
+    }
+}
+
+pub const CONV_KINDS: [ConvKind; 3] = [ConvKind::Forward, ConvKind::InputGradient, ConvKind::WeightGradient];
+
+fn convs(cases: &mut Vec<Case>) {
+    let mut wide = geometry(2, 6, [1, 60], 5, 1, 0);
+    wide.kernel = [1, 20];
+    wide.stride = [1, 20];
+    let mut strided = geometry(2, 3, [11, 13], 8, 3, 1);
+    strided.stride = [2, 2];
+    let mut dilated = geometry(1, 4, [12, 12], 6, 3, 2);
+    dilated.dilation = [2, 2];
+    let mut uneven = geometry(2, 3, [9, 14], 4, 3, 0);
+    uneven.kernel = [2, 4];
+    uneven.stride = [3, 1];
+    uneven.dilation = [1, 2];
+    uneven.pad = [1, 3];
+    let mut grouped = geometry(2, 8, [6, 6], 12, 3, 1);
+    grouped.groups = 4;
+    let mut depthwise = geometry(1, 10, [8, 8], 10, 3, 1);
+    depthwise.groups = 10;
+    let mut patches = geometry(3, 3, [8, 8], 7, 2, 0);
+    patches.stride = [2, 2];
+    let geometries = [
+        ("first layer", geometry(2, 1, [28, 28], 32, 5, 2)),
+        ("second layer", geometry(2, 32, [14, 14], 64, 5, 2)),
+        ("1x1", geometry(2, 12, [5, 7], 9, 1, 0)),
+        ("one row", wide),
+        ("stride 2", strided),
+        ("dilation 2", dilated),
+        ("uneven", uneven),
+        ("4 groups", grouped),
+        ("depthwise", depthwise),
+        ("patches", patches),
+        ("one pixel", geometry(1, 5, [3, 3], 3, 3, 0)),
+    ];
+    for (name, g) in geometries {
+        for kind in CONV_KINDS {
+            let mut spec = conv_spec(kind, g);
+            cases.push(case(format!("conv: {name}, {kind:?}"), Spec::Conv(spec.clone())));
+            let [a, b, c, d] = result_extents(&spec);
+            spec.epilogue = bias_residual(&[a, b, c, d], 1);
+            spec.offsets = [5, 3];
+            cases.push(case(format!("conv: {name}, {kind:?} with epilogue"), Spec::Conv(spec.clone())));
+            spec.epilogue.writes[0].place = place(
+                7,
+                &[i64::from(b * (c + 1) * (d + 2)), i64::from((c + 1) * (d + 2)), i64::from(d + 2), 1],
+            );
+            cases.push(case(format!("conv: {name}, {kind:?} into a frame"), Spec::Conv(spec)));
+        }
+    }
+}
+
+fn result_extents(spec: &ConvSpec) -> [u32; 4] {
+    match spec.kind {
+        ConvKind::Forward => [spec.n, spec.o, spec.output[0], spec.output[1]],
+        ConvKind::InputGradient => [spec.n, spec.c, spec.input[0], spec.input[1]],
+        ConvKind::WeightGradient => [spec.o, spec.c / spec.groups, spec.kernel[0], spec.kernel[1]],
+    }
+}
+
+pub fn window_spec(
+    kind: WindowKind,
+    planes: u32,
+    input: [u32; 2],
+    kernel: [u32; 2],
+    stride: [u32; 2],
+    pad: [u32; 2],
+    dilation: [u32; 2],
+) -> WindowSpec {
+    let output = [0, 1].map(|a| (input[a] + 2 * pad[a] - dilation[a] * (kernel[a] - 1) - 1) / stride[a] + 1);
+    let backward = matches!(kind, WindowKind::MaxGradient | WindowKind::MeanGradient { .. });
+    let [h, w] = if backward { input } else { output };
+    let operands = if kind == WindowKind::MaxGradient { 2 } else { 1 };
+    WindowSpec {
+        kind,
+        planes,
+        input,
+        kernel,
+        output,
+        stride,
+        pad,
+        dilation,
+        offsets: vec![4; operands],
+        epilogue: bias_residual(&[planes, h, w], 0),
+    }
+}
+
+fn windows(cases: &mut Vec<Case>) {
+    let shapes = [
+        ([28, 28], [2, 2], [2, 2], [0, 0], [1, 1]),
+        ([9, 11], [3, 3], [2, 2], [1, 1], [1, 1]),
+        ([7, 8], [3, 2], [1, 3], [1, 0], [1, 1]),
+        ([9, 9], [2, 3], [1, 2], [0, 2], [3, 2]),
+        ([1, 12], [1, 4], [1, 4], [0, 0], [1, 1]),
+    ];
+    let kinds = [
+        WindowKind::Max,
+        WindowKind::Mean { count_pad: true },
+        WindowKind::Mean { count_pad: false },
+        WindowKind::MaxGradient,
+        WindowKind::MeanGradient { count_pad: true },
+        WindowKind::MeanGradient { count_pad: false },
+    ];
+    for (input, kernel, stride, pad, dilation) in shapes {
+        for kind in kinds {
+            let spec = window_spec(kind, 3, input, kernel, stride, pad, dilation);
+            let name = format!("window: {kind:?} {kernel:?} over {input:?}, stride {stride:?}, pad {pad:?}");
+            cases.push(case(name, Spec::Window(spec)));
+        }
+    }
+}

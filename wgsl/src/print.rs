@@ -1,0 +1,209 @@
+//! Prints an [`Expr`] as WGSL statements, one `let` a term, for one element or for four at once.
+//!
+//! The four-wide form computes on `vec4`; constants are splatted, so every operation sees equal widths.
+//! What drivers with fast math get wrong is spelled out: `tanh` is clamped, finiteness is a test of bits,
+//! and no literal is infinite.
+
+use std::fmt::Write as _;
+
+use crate::element::Scalar;
+use crate::expr::{Binary, Expr, Ref, Term, Unary};
+
+/// How many elements one statement computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Width {
+    /// One element: `f32`, `i32`, `bool`.
+    One,
+    /// Four elements: `vec4<f32>`, `vec4<i32>`, `vec4<bool>`.
+    Four,
+}
+
+impl Width {
+    /// The WGSL type of a value of this width.
+    #[must_use]
+    pub fn of(self, scalar: Scalar) -> String {
+        match self {
+            Width::One => scalar.to_string(),
+            Width::Four => format!("vec4<{scalar}>"),
+        }
+    }
+
+    /// The WGSL text of `literal`, a scalar, at this width.
+    #[must_use]
+    pub fn splat(self, literal: &str, ty: &str) -> String {
+        match self {
+            Width::One => literal.to_owned(),
+            Width::Four => format!("vec4<{ty}>({literal})"),
+        }
+    }
+}
+
+/// Appends to `out` the statements that compute `expr`; the texts of its results.
+///
+/// `operands[k]` is the text of operand `k`, of the operand's type at `width`; those that the formula does
+/// not use may be empty. Names begin with `prefix`.
+///
+/// # Panics
+/// If an operand that the formula uses has no text.
+pub fn statements(
+    expr: &Expr,
+    operands: &[String],
+    width: Width,
+    prefix: &str,
+    out: &mut String,
+) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::with_capacity(expr.terms().len());
+    let mut types: Vec<Scalar> = Vec::with_capacity(expr.terms().len());
+    for (place, term) in expr.terms().iter().enumerate() {
+        let at = |r: &Ref| texts[r.index()].as_str();
+        let type_at = |r: &Ref| types[r.index()];
+        let (text, scalar) = match term {
+            Term::Operand(k, scalar) => {
+                let text = &operands[*k as usize];
+                assert!(!text.is_empty(), "operand {k} of a formula has a text");
+                (text.clone(), *scalar)
+            }
+            Term::Real(v) => (width.splat(&real(v.value()), "f32"), Scalar::F32),
+            Term::Int(v) => (width.splat(&int(*v), "i32"), Scalar::I32),
+            Term::Bool(v) => (width.splat(&v.to_string(), "bool"), Scalar::Bool),
+            Term::Unary(op, a) => unary(*op, at(a), type_at(a), width),
+            Term::Binary(op, a, b) => {
+                let scalar = if op.is_truth() { Scalar::Bool } else { type_at(a) };
+                (binary(*op, at(a), at(b)), scalar)
+            }
+            Term::Select { condition, yes, no } => {
+                (format!("select({}, {}, {})", at(no), at(yes), at(condition)), type_at(yes))
+            }
+            Term::Cast(to, a) => (cast(type_at(a), *to, at(a), width), *to),
+        };
+        let leaf = matches!(term, Term::Operand(..) | Term::Real(_) | Term::Int(_) | Term::Bool(_));
+        if leaf {
+            texts.push(text);
+        } else {
+            let _ = writeln!(out, "let {prefix}{place} = {text};");
+            texts.push(format!("{prefix}{place}"));
+        }
+        types.push(scalar);
+    }
+    expr.results().iter().map(|r| texts[r.index()].clone()).collect()
+}
+
+/// A float literal of type `f32` that reads back as the nearest finite `f32`.
+///
+/// # Panics
+/// If `value` is NaN, which has no literal.
+#[must_use]
+pub fn real(value: f64) -> String {
+    assert!(!value.is_nan(), "a formula holds no NaN");
+    #[allow(clippy::cast_possible_truncation)]
+    let nearest = (value as f32).clamp(f32::MIN, f32::MAX);
+    if nearest < 0.0 { format!("({nearest:?}f)") } else { format!("{nearest:?}f") }
+}
+
+fn int(value: i32) -> String {
+    if value < 0 { format!("i32({value})") } else { format!("{value}i") }
+}
+
+fn unary(op: Unary, a: &str, scalar: Scalar, width: Width) -> (String, Scalar) {
+    let whole = scalar == Scalar::I32;
+    let text = match op {
+        Unary::Neg => format!("-({a})"),
+        Unary::Abs => format!("abs({a})"),
+        Unary::Sign => format!("sign({a})"),
+        Unary::Exp => format!("exp({a})"),
+        Unary::Log => format!("log({a})"),
+        Unary::Sqrt => format!("sqrt({a})"),
+        Unary::Sin => format!("sin({a})"),
+        Unary::Cos => format!("cos({a})"),
+        Unary::Tanh => {
+            let (low, high) = (width.splat("-15.0f", "f32"), width.splat("15.0f", "f32"));
+            format!("tanh(clamp({a}, {low}, {high}))")
+        }
+        Unary::Floor | Unary::Ceil | Unary::Round if whole => a.to_owned(),
+        Unary::Floor => format!("floor({a})"),
+        Unary::Ceil => format!("ceil({a})"),
+        Unary::Round => format!("round({a})"),
+        Unary::Not => return (format!("!({a})"), Scalar::Bool),
+        Unary::IsFinite => {
+            let exponent = width.splat("0x7f800000u", "u32");
+            let bits = width.splat_type("u32");
+            let text = format!("((bitcast<{bits}>({a}) & {exponent}) != {exponent})");
+            return (text, Scalar::Bool);
+        }
+    };
+    (text, scalar)
+}
+
+impl Width {
+    fn splat_type(self, ty: &str) -> String {
+        match self {
+            Width::One => ty.to_owned(),
+            Width::Four => format!("vec4<{ty}>"),
+        }
+    }
+}
+
+fn binary(op: Binary, a: &str, b: &str) -> String {
+    let sign = match op {
+        Binary::Add => "+",
+        Binary::Sub => "-",
+        Binary::Mul => "*",
+        Binary::Div => "/",
+        Binary::Rem => "%",
+        Binary::Lt => "<",
+        Binary::Le => "<=",
+        Binary::Gt => ">",
+        Binary::Ge => ">=",
+        Binary::Eq => "==",
+        Binary::Ne => "!=",
+        Binary::And => "&",
+        Binary::Or => "|",
+        Binary::Pow => return format!("pow({a}, {b})"),
+        Binary::Min => return format!("min({a}, {b})"),
+        Binary::Max => return format!("max({a}, {b})"),
+    };
+    format!("{a} {sign} {b}")
+}
+
+fn cast(from: Scalar, to: Scalar, a: &str, width: Width) -> String {
+    match (from, to) {
+        (Scalar::Bool, Scalar::F32) => {
+            format!("select({}, {}, {a})", width.splat("0.0f", "f32"), width.splat("1.0f", "f32"))
+        }
+        (Scalar::Bool, Scalar::I32) => {
+            format!("select({}, {}, {a})", width.splat("0i", "i32"), width.splat("1i", "i32"))
+        }
+        (Scalar::F32, Scalar::Bool) => format!("({a} != {})", width.splat("0.0f", "f32")),
+        (Scalar::I32, Scalar::Bool) => format!("({a} != {})", width.splat("0i", "i32")),
+        _ => format!("{}({a})", width.of(to)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_read_back() {
+        for value in [0.0, 1.0, 1e-8, -2.5, 3.4e38, 1e-45, 0.1] {
+            let text = real(value);
+            let bare = text.trim_matches(['(', ')']).trim_end_matches('f');
+            #[allow(clippy::cast_possible_truncation)]
+            let expected = value as f32;
+            assert_eq!(bare.parse::<f32>().unwrap(), expected, "{text}");
+        }
+        assert_eq!(real(f64::NEG_INFINITY), "(-3.4028235e38f)");
+    }
+
+    #[test]
+    fn a_term_is_written_once() {
+        let expr = Expr::build(&[Scalar::F32], |b, x| {
+            let square = b.binary(Binary::Mul, x[0], x[0]);
+            b.binary(Binary::Add, square, square)
+        });
+        let mut out = String::new();
+        let results = statements(&expr, &["x".to_owned()], Width::One, "t", &mut out);
+        assert_eq!(out, "let t1 = x * x;\nlet t2 = t1 + t1;\n");
+        assert_eq!(results, ["t2"]);
+    }
+}

@@ -1,0 +1,226 @@
+//! A dense matrix as one operand of a product, seen from its side: `outer` is the axis it shares with the
+//! result, `k` the axis that is summed. Loads go four at a time along whichever axis has unit stride.
+
+use std::fmt::Write as _;
+
+use super::tile::{Part, Product, Side, Tile};
+use crate::element::{Element, Scalar};
+use crate::kernel::Slot;
+use crate::schedule::Matrix;
+use crate::schedule::operand::{element_at, stored};
+use crate::schedule::source::{LANES, Source};
+
+/// One operand of a product.
+pub(crate) struct Dense {
+    pub(crate) element: Element,
+    pub(crate) slot: Slot,
+    pub(crate) extent: u32,
+    pub(crate) offset: i64,
+    pub(crate) batch: i64,
+    pub(crate) outer: i64,
+    pub(crate) k: i64,
+}
+
+/// Along which axis four neighbours are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Along the sum.
+    Depth,
+    /// Along the result's axis.
+    Outer,
+}
+
+impl Dense {
+    pub(crate) fn new(matrix: &Matrix, slot: Slot, extent: u32, outer: i64, k: i64) -> Dense {
+        let &Matrix { element, offset, batch, .. } = matrix;
+        Dense { element, slot, extent, offset, batch, outer, k }
+    }
+
+    /// The better order, and whether its groups of four are whole aligned words, for a sum over `k`.
+    pub(crate) fn order(&self, k: u32) -> (Order, bool) {
+        let aligned = self.element == Element::F32 && self.offset % 4 == 0 && self.batch % 4 == 0;
+        if self.k == 1 {
+            (Order::Depth, aligned && self.outer % 4 == 0 && k.is_multiple_of(4))
+        } else {
+            (Order::Outer, aligned && self.outer == 1 && self.k % 4 == 0 && self.extent.is_multiple_of(4))
+        }
+    }
+
+    /// Binds the matrix as `name` and declares its parameters.
+    pub(crate) fn declare(&self, source: &mut Source, name: &str, wide: bool) -> DenseNames {
+        source.storage(self.slot, name, stored(self.element, wide));
+        DenseNames {
+            extent: source.param(&format!("{name}_extent"), self.extent),
+            offset: source.signed(&format!("{name}_offset"), self.offset),
+            batch: source.signed(&format!("{name}_batch"), self.batch),
+            outer: source.signed(&format!("{name}_outer"), self.outer),
+            k: if self.k == 1 {
+                String::new()
+            } else {
+                format!(" * {}", source.signed(&format!("{name}_k"), self.k))
+            },
+        }
+    }
+
+    /// The text of the element at `address`, as `f32`; the binding is scalar.
+    pub(crate) fn at(&self, name: &str, address: &str) -> String {
+        let text = element_at(self.element, name, address);
+        match self.element.scalar() {
+            Scalar::F32 => text,
+            Scalar::I32 => format!("f32({text})"),
+            Scalar::Bool => format!("select(0.0f, 1.0f, {text})"),
+        }
+    }
+}
+
+/// The texts of a matrix's parameters; `k` is a factor `* p.a_k`, empty for 1.
+pub(crate) struct DenseNames {
+    pub(crate) extent: String,
+    pub(crate) offset: String,
+    pub(crate) batch: String,
+    pub(crate) outer: String,
+    pub(crate) k: String,
+}
+
+/// The text that brings parts of `matrix` into workgroup memory `tile_{name}`.
+pub(crate) fn dense_side(
+    source: &mut Source,
+    name: &str,
+    matrix: &Dense,
+    part: &Part,
+    product: &Product,
+) -> Side {
+    let (order, wide) = matrix.order(product.k);
+    let bound = format!("{name}_matrix");
+    let names = matrix.declare(source, &bound, wide);
+    let tail = Tile::tail(part, product);
+    let mut side = Side::default();
+    for i in 0..part.quads() {
+        let place = format!("(t + {}u)", i * part.threads);
+        let _ = writeln!(side.setup, "var {name}_reg{i}: vec4<f32>;");
+        match order {
+            Order::Depth => depth_order(&mut side, name, &place, i, matrix, &names, part, tail, wide),
+            Order::Outer => outer_order(&mut side, name, &place, i, matrix, &names, part, tail, wide),
+        }
+    }
+    side
+}
+
+#[allow(clippy::too_many_arguments)]
+fn depth_order(
+    side: &mut Side,
+    name: &str,
+    place: &str,
+    i: u32,
+    matrix: &Dense,
+    names: &DenseNames,
+    part: &Part,
+    tail: bool,
+    wide: bool,
+) {
+    let bound = format!("{name}_matrix");
+    let quads = part.depth / 4;
+    let DenseNames { extent, offset, batch, outer, k } = names;
+    let _ = writeln!(
+        side.setup,
+        "let {name}_outer{i} = {place} / {quads}u;\n\
+         let {name}_k{i} = ({place} % {quads}u) * 4u;\n\
+         let {name}_at{i} = {offset} + b * {batch} + \
+         min({} + {name}_outer{i}, {extent} - 1u) * {outer};",
+        part.origin
+    );
+    let k_at = format!("k0 + {name}_k{i}");
+    if wide && tail {
+        let _ = writeln!(
+            side.fetch,
+            "{name}_reg{i} = select(vec4<f32>(0.0f), \
+             {bound}[({name}_at{i} + min({k_at}, p.k - 4u)) >> 2u], {k_at} < end);"
+        );
+    } else if wide {
+        let _ = writeln!(side.fetch, "{name}_reg{i} = {bound}[({name}_at{i} + {k_at}) >> 2u];");
+    } else {
+        let lanes: Vec<String> = (0..4)
+            .map(|lane| {
+                if tail {
+                    let at = format!("{name}_at{i} + min({k_at} + {lane}u, p.k - 1u){k}");
+                    format!("select(0.0f, {}, {k_at} + {lane}u < end)", matrix.at(&bound, &at))
+                } else {
+                    matrix.at(&bound, &format!("{name}_at{i} + ({k_at} + {lane}u){k}"))
+                }
+            })
+            .collect();
+        let _ = writeln!(side.fetch, "{name}_reg{i} = vec4<f32>({});", lanes.join(", "));
+    }
+    stash_depth(side, name, i, part);
+}
+
+#[allow(clippy::too_many_arguments)]
+fn outer_order(
+    side: &mut Side,
+    name: &str,
+    place: &str,
+    i: u32,
+    matrix: &Dense,
+    names: &DenseNames,
+    part: &Part,
+    tail: bool,
+    wide: bool,
+) {
+    let bound = format!("{name}_matrix");
+    let quads = part.outer / 4;
+    let DenseNames { extent, offset, batch, outer, k } = names;
+    let _ = writeln!(
+        side.setup,
+        "let {name}_k{i} = {place} / {quads}u;\n\
+         let {name}_outer{i} = {place} % {quads}u;\n\
+         let {name}_first{i} = {} + {name}_outer{i} * 4u;",
+        part.origin
+    );
+    let (k_at, whole) = if tail {
+        (format!("min(k0 + {name}_k{i}, p.k - 1u)"), format!("k0 + {name}_k{i} < end"))
+    } else {
+        (format!("(k0 + {name}_k{i})"), String::new())
+    };
+    let text = if wide {
+        let _ = writeln!(
+            side.setup,
+            "let {name}_at{i} = {offset} + b * {batch} + min({name}_first{i}, {extent} - 4u);"
+        );
+        format!("{bound}[({name}_at{i} + {k_at}{k}) >> 2u]")
+    } else {
+        let _ = writeln!(
+            side.setup,
+            "let {name}_at{i} = vec4<u32>({offset} + b * {batch}) + min(vec4<u32>({name}_first{i}) + \
+             vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>({extent} - 1u)) * {outer};"
+        );
+        let lanes = LANES.map(|lane| matrix.at(&bound, &format!("{name}_at{i}.{lane} + {k_at}{k}")));
+        format!("vec4<f32>({})", lanes.join(", "))
+    };
+    if tail {
+        let _ = writeln!(side.fetch, "{name}_reg{i} = select(vec4<f32>(0.0f), {text}, {whole});");
+    } else {
+        let _ = writeln!(side.fetch, "{name}_reg{i} = {text};");
+    }
+    stash_outer(side, name, i, part);
+}
+
+/// Stashes register `i`, four neighbours along the sum at `{name}_k{i}` of row `{name}_outer{i}`.
+pub(crate) fn stash_depth(side: &mut Side, name: &str, i: u32, part: &Part) {
+    for (lane, component) in LANES.iter().enumerate() {
+        let _ = writeln!(
+            side.stash,
+            "tile_{name}[({name}_k{i} + {lane}u) * {}u + ({name}_outer{i} >> 2u)]\
+             [{name}_outer{i} & 3u] = {name}_reg{i}.{component};",
+            part.pitch()
+        );
+    }
+}
+
+/// Stashes register `i`, four neighbours along the result's axis in group `{name}_outer{i}` at `{name}_k{i}`.
+pub(crate) fn stash_outer(side: &mut Side, name: &str, i: u32, part: &Part) {
+    let _ = writeln!(
+        side.stash,
+        "tile_{name}[{name}_k{i} * {}u + {name}_outer{i}] = {name}_reg{i};",
+        part.pitch()
+    );
+}

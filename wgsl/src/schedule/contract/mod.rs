@@ -1,0 +1,63 @@
+//! Matrix products. On a GPU a workgroup computes a tile through workgroup memory ([`tile`]); on a software
+//! driver each invocation computes a block straight from storage ([`registers`]). Where there are few tiles
+//! and the sum is long, the sum is split over workgroups and a second launch adds the parts in order.
+
+mod dense;
+mod registers;
+pub(crate) mod tile;
+
+pub(crate) use self::dense::{Dense, dense_side, stash_depth, stash_outer};
+use self::registers::{Block, registers};
+use self::tile::{Product, Tile};
+use super::ContractSpec;
+use super::finish::{Finish, epilogue_space, finish_partials};
+use super::source::Source;
+use crate::access::Place;
+use crate::kernel::{Launch, Schedule, Slot};
+use crate::print::Width;
+use crate::profile::Profile;
+
+/// The launches that compute `spec`. Slots are left, right, then the epilogue's reads; its writes.
+#[must_use]
+pub fn contract(spec: &ContractSpec, profile: &Profile) -> Schedule {
+    let &ContractSpec { batch, m, n, k, .. } = spec;
+    let left = Dense::new(&spec.left, Slot::Read(0), m, spec.left.row, spec.left.column);
+    let right = Dense::new(&spec.right, Slot::Read(1), n, spec.right.column, spec.right.row);
+    let space = epilogue_space(&spec.epilogue, &[batch, m, n], 2);
+    let build = |splits: u32, chunk: u32| -> Launch {
+        let mut source = Source::default();
+        let width = if n % 4 == 0 { Width::Four } else { Width::One };
+        let product = Product { z: batch, m, n, k, chunk, splits };
+        let names = product.declare(&mut source);
+        let finish = if splits > 1 {
+            Finish::partials(&mut source, product.partial_strides(), width)
+        } else {
+            Finish::epilogue(&mut source, &space, &spec.epilogue.expr, width)
+        };
+        finish.declare_store(&mut source, &names.m, &names.n, |_| ["z", "i", "j"].map(String::from).to_vec());
+        if profile.cheap_barriers {
+            let tile = Tile::choose(&product, profile);
+            let a = dense_side(&mut source, "a", &left, &tile.left(), &product);
+            let b = dense_side(&mut source, "b", &right, &tile.right(), &product);
+            tile.launch(source, "contract", &product, &a, &b)
+        } else {
+            registers(source, &left, &right, &product, &Block::choose(m, n))
+        }
+    };
+    let splits = if profile.cheap_barriers {
+        Tile::splits(batch, m, n, k, profile)
+    } else {
+        Block::choose(m, n).splits(batch, m, n, k)
+    };
+    if splits.count == 1 {
+        return Schedule { launches: vec![build(1, k)], scratch: Vec::new() };
+    }
+    let stride = batch * m * n;
+    let strides = vec![i64::from(m) * i64::from(n), i64::from(n), 1];
+    let place = Place { offset: 0, strides };
+    let second = finish_partials(&space, &spec.epilogue.expr, place, splits.count, stride, profile);
+    Schedule {
+        launches: vec![build(splits.count, splits.chunk), second],
+        scratch: vec![stride as usize * splits.count as usize],
+    }
+}

@@ -1,0 +1,111 @@
+//! Convolutions as implicit matrix products: per group, the result's channels are rows, its pixels (or, for
+//! the gradient of the weights, the elements of the window) columns.
+
+use super::patches::{image_patches, output_pixels, transposed_weights, window_patches};
+use super::{Build, Geometry, Parts, merged};
+use crate::access::Place;
+use crate::element::Element;
+use crate::kernel::Slot;
+use crate::print::Width;
+use crate::profile::Profile;
+use crate::schedule::ConvKind;
+use crate::schedule::contract::tile::{Product, Side, Tile};
+use crate::schedule::contract::{Dense, dense_side};
+use crate::schedule::finish::Finish;
+use crate::schedule::source::Source;
+use crate::schedule::space::Space;
+
+/// The launch, and its partial results where the sum is split or the epilogue's places cannot be walked flat.
+pub(super) fn implicit(geometry: &Geometry<'_>, space: &Space, profile: &Profile) -> Build {
+    let spec = geometry.spec;
+    let (m, n, k) = extents(geometry);
+    let z = spec.groups;
+    let splits = Tile::splits(z, m, n, k, profile);
+    let product = Product { z, m, n, k, chunk: splits.chunk, splits: splits.count };
+    let merged = if splits.count > 1 { None } else { merged(spec.kind, space) };
+    let columns = match spec.kind {
+        ConvKind::Forward => geometry.output(),
+        ConvKind::InputGradient => geometry.input(),
+        ConvKind::WeightGradient => n,
+    };
+    let mut source = Source::default();
+    let names = product.declare(&mut source);
+    let width = |extent: u32| if extent.is_multiple_of(4) { Width::Four } else { Width::One };
+    if let Some(space) = &merged {
+        let finish = Finish::epilogue(&mut source, space, &spec.epilogue.expr, width(columns));
+        let pixels = source.param("pixels", columns);
+        finish.declare_store(&mut source, &names.m, &names.n, |text| {
+            text.push_str("let channel = z * p.m + i;\n");
+            if spec.kind == ConvKind::WeightGradient {
+                return vec!["channel".to_owned(), "j".to_owned()];
+            }
+            text.push_str(&format!("let picture = j / {pixels};\nlet pixel = j - picture * {pixels};\n"));
+            ["picture", "channel", "pixel"].map(String::from).to_vec()
+        });
+    } else {
+        let finish = Finish::partials(&mut source, product.partial_strides(), width(n));
+        finish.declare_store(&mut source, &names.m, &names.n, |_| ["z", "i", "j"].map(String::from).to_vec());
+    }
+    let tile = Tile::choose(&product, profile);
+    let (a, b) = sides(&mut source, geometry, &tile, &product);
+    let name = match spec.kind {
+        ConvKind::Forward => "conv",
+        ConvKind::InputGradient => "conv input gradient",
+        ConvKind::WeightGradient => "conv weight gradient",
+    };
+    let launch = tile.launch(source, name, &product, &a, &b);
+    let parts = merged.is_none().then(|| Parts {
+        count: splits.count,
+        stride: z * m * n,
+        place: Place { offset: 0, strides: partial_strides(geometry, columns, n) },
+    });
+    (launch, parts)
+}
+
+fn extents(geometry: &Geometry<'_>) -> (u32, u32, u32) {
+    let batch = geometry.spec.n;
+    let (cg, og, window) = (geometry.cg(), geometry.og(), geometry.window());
+    match geometry.spec.kind {
+        ConvKind::Forward => (og, batch * geometry.output(), cg * window),
+        ConvKind::InputGradient => (cg, batch * geometry.input(), og * window),
+        ConvKind::WeightGradient => (og, cg * window, batch * geometry.output()),
+    }
+}
+
+/// Where a part's element lies over the four axes of the result.
+fn partial_strides(geometry: &Geometry<'_>, columns: u32, n: u32) -> Vec<i64> {
+    let [_, _, _, last] = geometry.result();
+    let strides = match geometry.spec.kind {
+        ConvKind::Forward | ConvKind::InputGradient => [columns, n, last, 1],
+        ConvKind::WeightGradient => [n, geometry.window(), last, 1],
+    };
+    strides.map(i64::from).to_vec()
+}
+
+fn sides(source: &mut Source, geometry: &Geometry<'_>, tile: &Tile, product: &Product) -> (Side, Side) {
+    let spec = geometry.spec;
+    let (left, right) = (tile.left(), tile.right());
+    match spec.kind {
+        ConvKind::Forward => {
+            let weights = Dense {
+                element: Element::F32,
+                slot: Slot::Read(1),
+                extent: product.m,
+                offset: spec.offsets[1],
+                batch: i64::from(product.m) * i64::from(product.k),
+                outer: i64::from(product.k),
+                k: 1,
+            };
+            let a = dense_side(source, "a", &weights, &left, product);
+            (a, image_patches(source, geometry, &right, product))
+        }
+        ConvKind::InputGradient => {
+            let a = transposed_weights(source, geometry, &left, product);
+            (a, image_patches(source, geometry, &right, product))
+        }
+        ConvKind::WeightGradient => {
+            let a = output_pixels(source, geometry, &left, product);
+            (a, window_patches(source, geometry, &right, product))
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Convolutions over two axes, and their gradients. On a GPU each is a product of matrices one of which is
+//! never stored: its elements are looked up in the image ([`patches`]), on the tile core of
+//! [`super::contract`]. On a software driver it is computed directly ([`image`], [`weight`]), with values
+//! reused along a row.
+
+mod image;
+mod implicit;
+mod patches;
+mod weight;
+
+use super::finish::{epilogue_space, finish_partials};
+use super::space::Space;
+use super::{ConvKind, ConvSpec};
+use crate::access::Place;
+use crate::kernel::{Launch, Schedule};
+use crate::profile::Profile;
+
+/// The launches that compute `spec`. Slots are the operands of the kind, then the epilogue's reads.
+#[must_use]
+pub fn conv(spec: &ConvSpec, profile: &Profile) -> Schedule {
+    let geometry = Geometry { spec };
+    let space = epilogue_space(&spec.epilogue, &geometry.result(), 2);
+    let (first, partials) = if profile.cheap_barriers {
+        implicit::implicit(&geometry, &space, profile)
+    } else if spec.kind == ConvKind::WeightGradient {
+        weight::weight(&geometry, &space)
+    } else {
+        (image::image(&geometry, &space), None)
+    };
+    let Some(Parts { count, stride, place }) = partials else {
+        return Schedule { launches: vec![first], scratch: Vec::new() };
+    };
+    let second = finish_partials(&space, &spec.epilogue.expr, place, count, stride, profile);
+    Schedule { launches: vec![first, second], scratch: vec![stride as usize * count as usize] }
+}
+
+/// The partial results a first launch leaves in scratch buffer 0.
+struct Parts {
+    count: u32,
+    /// From one part to the next, in words.
+    stride: u32,
+    /// Where a part's element lies over the result's space.
+    place: Place,
+}
+
+/// What a convolution's launch is, and whether it leaves partial results.
+type Build = (Launch, Option<Parts>);
+
+/// Extents derived from a specification.
+struct Geometry<'a> {
+    spec: &'a ConvSpec,
+}
+
+impl Geometry<'_> {
+    /// Input channels of a group.
+    fn cg(&self) -> u32 {
+        self.spec.c / self.spec.groups
+    }
+
+    /// Output channels of a group.
+    fn og(&self) -> u32 {
+        self.spec.o / self.spec.groups
+    }
+
+    /// Elements of a window.
+    fn window(&self) -> u32 {
+        self.spec.kernel[0] * self.spec.kernel[1]
+    }
+
+    /// Pixels of an input image.
+    fn input(&self) -> u32 {
+        self.spec.input[0] * self.spec.input[1]
+    }
+
+    /// Pixels of an output image.
+    fn output(&self) -> u32 {
+        self.spec.output[0] * self.spec.output[1]
+    }
+
+    /// The extents of the result.
+    fn result(&self) -> [u32; 4] {
+        let ConvSpec { n, c, o, input, output, kernel, .. } = *self.spec;
+        match self.spec.kind {
+            ConvKind::Forward => [n, o, output[0], output[1]],
+            ConvKind::InputGradient => [n, c, input[0], input[1]],
+            ConvKind::WeightGradient => [o, self.cg(), kernel[0], kernel[1]],
+        }
+    }
+}
+
+/// The space with the window or image axes merged, where its places allow it.
+fn merged(kind: ConvKind, space: &Space) -> Option<Space> {
+    match kind {
+        ConvKind::Forward | ConvKind::InputGradient => space.merge_from(2),
+        ConvKind::WeightGradient => space.merge_from(1),
+    }
+}

@@ -1,0 +1,135 @@
+//! What becomes of the values of an anchor: the epilogue at each element, or, where a sum is split over
+//! workgroups, a store to scratch and the epilogue in a second launch that combines the parts in order.
+
+use std::fmt::Write as _;
+
+use super::Reduction;
+use super::map::map_launch;
+use super::operand::{Operand, Origin, Output, Partials};
+use super::source::Source;
+use super::space::Space;
+use crate::access::{Epilogue, Place, Write};
+use crate::element::{Element, Scalar};
+use crate::expr::Expr;
+use crate::kernel::{Launch, Slot};
+use crate::print::{Width, statements};
+use crate::profile::Profile;
+
+/// The end of an anchor's kernel.
+pub(crate) struct Finish {
+    operands: Vec<Option<Operand>>,
+    outputs: Vec<Output>,
+    expr: Expr,
+    width: Width,
+}
+
+/// The space of an epilogue over `extents`; its reads follow `anchors` operands of the anchor itself.
+pub(crate) fn epilogue_space(epilogue: &Epilogue, extents: &[u32], anchors: usize) -> Space {
+    let origins =
+        epilogue.reads.iter().enumerate().map(|(k, read)| Origin::Read(read.clone(), anchors + k)).collect();
+    Space { extents: extents.to_vec(), origins, writes: epilogue.writes.clone() }
+}
+
+impl Finish {
+    /// The epilogue `expr` over `space`: operand 0 is the anchor's value, then the origins.
+    pub(crate) fn epilogue(source: &mut Source, space: &Space, expr: &Expr, width: Width) -> Finish {
+        let operands = space
+            .origins
+            .iter()
+            .enumerate()
+            .map(|(k, origin)| {
+                expr.uses(1 + k)
+                    .then(|| Operand::declare(source, &format!("r{k}"), origin, &space.extents, width))
+            })
+            .collect();
+        let outputs = space
+            .writes
+            .iter()
+            .enumerate()
+            .map(|(k, write)| Output::declare(source, &format!("w{k}"), write, Slot::Write(k), width))
+            .collect();
+        Finish { operands, outputs, expr: expr.clone(), width }
+    }
+
+    /// The store of partial results at `strides` in scratch buffer 0.
+    pub(crate) fn partials(source: &mut Source, strides: Vec<i64>, width: Width) -> Finish {
+        let write = Write { element: Element::F32, place: Place { offset: 0, strides } };
+        let output = Output::declare(source, "partials", &write, Slot::Scratch(0), width);
+        Finish { operands: Vec::new(), outputs: vec![output], expr: Expr::identity(Scalar::F32), width }
+    }
+
+    /// Appends the work at `coords` on the text `value`.
+    pub(crate) fn apply(&self, coords: &[String], value: &str, out: &mut String) {
+        let mut values = vec![value.to_owned()];
+        for operand in &self.operands {
+            values.push(operand.as_ref().map_or_else(String::new, |o| o.load(coords, self.width, "", out)));
+        }
+        let results = statements(&self.expr, &values, self.width, "t", out);
+        for (output, value) in self.outputs.iter().zip(&results) {
+            output.store(coords, self.width, value, out);
+        }
+    }
+
+    /// Declares `fn store(z: u32, i: u32, j: u32, value: vec4<f32>)` for the elements `[z, i, j..j + 4]` of
+    /// an anchor of `m` rows and `n` columns; `locate` writes statements that turn `z, i, j` into the
+    /// coordinates it returns. Elements outside are left alone.
+    pub(crate) fn declare_store(
+        &self,
+        source: &mut Source,
+        m: &str,
+        n: &str,
+        locate: impl FnOnce(&mut String) -> Vec<String>,
+    ) {
+        let (name, ty) = match self.width {
+            Width::One => ("store_one", "f32"),
+            Width::Four => ("store", "vec4<f32>"),
+        };
+        let mut text = String::new();
+        let _ = writeln!(
+            text,
+            "fn {name}(z: u32, i: u32, j: u32, value: {ty}) {{\nif (i >= {m} || j >= {n}) {{ return; }}"
+        );
+        let coords = locate(&mut text);
+        self.apply(&coords, "value", &mut text);
+        text.push_str("}\n");
+        if self.width == Width::One {
+            text.push_str(
+                "fn store(z: u32, i: u32, j: u32, value: vec4<f32>) {\n\
+                 store_one(z, i, j, value.x);\n\
+                 store_one(z, i, j + 1u, value.y);\n\
+                 store_one(z, i, j + 2u, value.z);\n\
+                 store_one(z, i, j + 3u, value.w);\n\
+                 }\n",
+            );
+        }
+        source.declare(&text);
+    }
+}
+
+impl Finish {
+    /// Declares `fn store_at(c0: u32, c1: u32, c2: u32, c3: u32, value: f32)` for one element of a space of
+    /// four axes.
+    pub(crate) fn declare_store_at(&self, source: &mut Source) {
+        let coords: Vec<String> = (0..4).map(|axis| format!("c{axis}")).collect();
+        let mut text = String::from("fn store_at(c0: u32, c1: u32, c2: u32, c3: u32, value: f32) {\n");
+        self.apply(&coords, "value", &mut text);
+        text.push_str("}\n");
+        source.declare(&text);
+    }
+}
+
+/// The second launch: the sum of `count` partial results at `place`, `stride` words apart, then the epilogue
+/// over `space`.
+pub(crate) fn finish_partials(
+    space: &Space,
+    expr: &Expr,
+    place: Place,
+    count: u32,
+    stride: u32,
+    profile: &Profile,
+) -> Launch {
+    let partials = Partials { scratch: 0, count, stride, place, reduction: Reduction::Sum };
+    let mut space = space.clone();
+    space.origins.insert(0, Origin::Partials(partials));
+    map_launch("combine", space, expr, profile)
+}

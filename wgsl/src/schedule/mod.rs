@@ -1,0 +1,25 @@
+//! The schedules: a few ways of walking memory, each a function from a specification and a device profile
+//! to a [`crate::Schedule`]. No schedule knows an operator; formulas arrive as [`crate::Expr`].
+
+mod column;
+mod contract;
+mod conv;
+mod finish;
+mod map;
+mod operand;
+mod reads;
+mod row;
+mod source;
+mod space;
+mod spec;
+mod window;
+
+pub use self::column::column;
+pub use self::contract::contract;
+pub use self::conv::conv;
+pub use self::map::map;
+pub use self::row::row;
+pub use self::spec::{
+    ContractSpec, ConvKind, ConvSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep, WindowKind, WindowSpec,
+};
+pub use self::window::window;

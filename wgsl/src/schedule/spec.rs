@@ -1,0 +1,193 @@
+//! What each schedule is given.
+
+use crate::access::{Epilogue, Read, Write};
+use crate::element::Element;
+use crate::expr::Expr;
+
+/// Elementwise work over a space; also every copy, transpose, slice, concat and pad that moves memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MapSpec {
+    /// The iteration space, outermost first, already coalesced where all places allow it.
+    pub extents: Vec<u32>,
+    /// The operands of `expr`, in order.
+    pub reads: Vec<Read>,
+    /// One result for each of `writes`.
+    pub expr: Expr,
+    /// The results.
+    pub writes: Vec<Write>,
+}
+
+/// How values are combined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// The sum; 0 of nothing.
+    Sum,
+    /// The product; 1 of nothing.
+    Product,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+}
+
+/// Reductions with the maps around them. The space is `kept` followed by `reduced`; all places of `reads`
+/// and `element_writes` are over that, those of `row_writes` over `kept` alone.
+///
+/// The row schedule gives one workgroup (or, for short rows and where barriers are dear, one invocation) to
+/// each point of `kept`; the column schedule takes one step, no element writes, and splits a long
+/// reduction over many workgroups in two launches. Both fit any strides; which one is faster is the caller's call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowSpec {
+    /// The axes of the result; may be empty.
+    pub kept: Vec<u32>,
+    /// The axes that are reduced.
+    pub reduced: Vec<u32>,
+    /// Operands `0..reads.len()` of every formula below.
+    pub reads: Vec<Read>,
+    /// Reductions in order; step `s` is operand `reads.len() + s` of later formulas.
+    pub steps: Vec<RowStep>,
+    /// A formula of reads that do not vary along `reduced`, and of steps; one result for each of `row_writes`.
+    pub row_expr: Expr,
+    /// Results with one element a row.
+    pub row_writes: Vec<Write>,
+    /// A formula of reads and steps; one result for each of `element_writes`.
+    pub element_expr: Expr,
+    /// Results with one element for each point of the whole space.
+    pub element_writes: Vec<Write>,
+}
+
+/// One reduction of a [`RowSpec`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowStep {
+    /// How values are combined.
+    pub reduction: Reduction,
+    /// The value at each point, of reads and earlier steps; one result of type `f32`.
+    pub expr: Expr,
+}
+
+/// One operand of a matrix product, in elements: the element of batch `b`, row `i`, column `j` lies at
+/// `offset + b * batch + i * row + j * column`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrix {
+    /// What is stored.
+    pub element: Element,
+    /// Where the first element lies.
+    pub offset: i64,
+    /// From one matrix of the batch to the next.
+    pub batch: i64,
+    /// From one row to the next.
+    pub row: i64,
+    /// From one column to the next.
+    pub column: i64,
+}
+
+/// `value[b, i, j] = sum over k of left[b, i, k] * right[b, k, j]`, then the epilogue over `[batch, m, n]`.
+/// `Slot::Read(0)` is the left matrix, `Slot::Read(1)` the right one, `Slot::Read(2 + i)` is `epilogue.reads[i]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContractSpec {
+    /// Independent products.
+    pub batch: u32,
+    /// Rows of the left matrix and of the result.
+    pub m: u32,
+    /// Columns of the right matrix and of the result.
+    pub n: u32,
+    /// The extent that is summed.
+    pub k: u32,
+    /// `[batch, m, k]`
+    pub left: Matrix,
+    /// `[batch, k, n]`
+    pub right: Matrix,
+    /// What becomes of each element.
+    pub epilogue: Epilogue,
+}
+
+/// Which of the three convolutions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConvKind {
+    /// `y[n,o,p,q] = sum over c,r,s of x[n,c,p*stride+r*dilation-pad,q*..] * w[o,c,r,s]`; operands x, w.
+    Forward,
+    /// The gradient for x from the gradient of y; operands dy, w; the space is x's `[n, c, h, w]`.
+    InputGradient,
+    /// The gradient for w from that of y; operands x, dy; the space is w's `[o, c / groups, kh, kw]`.
+    WeightGradient,
+}
+
+/// A 2-D convolution (1-D has `h = kh = oh = 1`) as an implicit matrix product. All three tensors are
+/// contiguous `[n, c, h, w]`, `[o, c / groups, kh, kw]`, `[n, o, oh, ow]`, starting at `offsets`.
+/// `Slot::Read(0)` and `Slot::Read(1)` are the operands in the order of [`ConvKind`], then `epilogue.reads`.
+/// The epilogue's space is the four axes of the result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConvSpec {
+    /// Which of the three.
+    pub kind: ConvKind,
+    /// Batch.
+    pub n: u32,
+    /// Input channels, all groups.
+    pub c: u32,
+    /// Input height and width.
+    pub input: [u32; 2],
+    /// Output channels, all groups.
+    pub o: u32,
+    /// Window height and width.
+    pub kernel: [u32; 2],
+    /// Output height and width.
+    pub output: [u32; 2],
+    /// Steps of the window.
+    pub stride: [u32; 2],
+    /// Zeros before the first row and column (those after follow from `output`).
+    pub pad: [u32; 2],
+    /// Distance between window elements.
+    pub dilation: [u32; 2],
+    /// Groups of channels that do not see each other.
+    pub groups: u32,
+    /// Where the two operands start in their buffers, in elements.
+    pub offsets: [i64; 2],
+    /// What becomes of each element.
+    pub epilogue: Epilogue,
+}
+
+/// Which pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WindowKind {
+    /// The largest value in the window (padding never wins); operand x.
+    Max,
+    /// The sum over the window divided by its full size (`count_pad`) or by what lies inside; operand x.
+    Mean {
+        /// Whether padding counts.
+        count_pad: bool,
+    },
+    /// The gradient for x of `Max`; operands x, dy; goes to the first largest element in row-major order.
+    MaxGradient,
+    /// The gradient for x of `Mean`; operand dy.
+    MeanGradient {
+        /// Whether padding counts.
+        count_pad: bool,
+    },
+}
+
+/// Pooling over the last two axes of a contiguous `[planes, h, w]`, and its gradient.
+/// `Slot::Read(0..)` are the operands in the order of [`WindowKind`], then `epilogue.reads`.
+/// The epilogue's space is the result's: `[planes, oh, ow]`, or `[planes, h, w]` for gradients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowSpec {
+    /// Which.
+    pub kind: WindowKind,
+    /// Batch times channels.
+    pub planes: u32,
+    /// Input height and width.
+    pub input: [u32; 2],
+    /// Window height and width.
+    pub kernel: [u32; 2],
+    /// Output height and width.
+    pub output: [u32; 2],
+    /// Steps of the window.
+    pub stride: [u32; 2],
+    /// Rows and columns of padding before the first.
+    pub pad: [u32; 2],
+    /// Distance between window elements.
+    pub dilation: [u32; 2],
+    /// Where the operands start in their buffers, in elements (one for each operand of the kind).
+    pub offsets: Vec<i64>,
+    /// What becomes of each element.
+    pub epilogue: Epilogue,
+}
