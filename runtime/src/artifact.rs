@@ -19,7 +19,9 @@ pub struct Artifact {
     pub profile: Profile,
     /// Every distinct kernel.
     pub kernels: Vec<Kernel>,
-    /// Memory that outlives a step: weights, states, optimizer moments. Zero where no tensor says otherwise.
+    /// Memory that outlives a step: weights, states, optimizer moments. Zero where no tensor says otherwise:
+    /// memory that no tensor names is cleared when a session is initialized and is part of no checkpoint. The
+    /// word that stops updates after a non-finite loss lies there, so a resumed run begins with it clear.
     pub regions: Vec<Region>,
     /// The named tensors in the regions.
     pub tensors: Vec<Stored>,

@@ -4,7 +4,34 @@
 //! and weight files, feature `gpu` devices, sessions and training.
 
 pub mod artifact;
+#[cfg(feature = "gpu")]
+pub mod batch;
+#[cfg(feature = "data")]
+pub mod checkpoint;
+#[cfg(feature = "data")]
+pub mod data;
 #[cfg(any(feature = "gpu", feature = "data"))]
 pub mod durable;
+pub mod example;
+pub mod format;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod host;
+pub mod init;
+#[cfg(feature = "data")]
+mod mapped;
+#[cfg(any(feature = "gpu", feature = "data"))]
+pub mod tensor;
+#[cfg(all(feature = "gpu", feature = "data"))]
+pub mod train;
+pub mod validate;
+#[cfg(feature = "data")]
+pub mod weights;
+
+#[cfg(feature = "gpu")]
+pub use batch::{Batch, BatchError};
+#[cfg(feature = "gpu")]
+pub use gpu::{Device, DeviceError, Outputs, Session};
+pub use host::Clock;
+#[cfg(any(feature = "gpu", feature = "data"))]
+pub use tensor::Tensor;

@@ -73,15 +73,21 @@ pub enum DeviceError {
         /// The missing role.
         role: String,
     },
-    /// A tensor that was given does not fit the program.
-    #[error("`{name}` has {found} bytes, the program takes {expected}")]
+    /// A tensor that was given does not fit.
+    #[error("`{name}` has {found} bytes, the model takes {expected}")]
     Size {
-        /// The port or stored tensor.
+        /// The stored tensor or area.
         name: String,
-        /// Its size in the program, in bytes.
+        /// Its size in the model, in bytes.
         expected: u64,
         /// Its size as given, in bytes.
         found: u64,
+    },
+    /// The batch was made for another program.
+    #[error("the batch was made for another program than `{role}`")]
+    Batch {
+        /// The program's role.
+        role: String,
     },
     /// A name that the artifact does not have.
     #[error("the artifact has no {kind} `{name}`")]

@@ -5,13 +5,19 @@ mod cache;
 mod device;
 mod error;
 mod pipelines;
+mod program;
 pub mod raw;
+mod session;
+mod timing;
+mod trace;
 mod transfer;
 mod trusted;
 
 pub use adapters::{AdapterSummary, adapters};
 pub use device::Device;
 pub use error::{DeviceError, place};
+pub use session::{OpenError, Outputs, Session, Ticket};
+pub use trace::Fault;
 
 /// The device of a test; says so and gives `None` where there is none, unless `NNC_REQUIRE_GPU=1`.
 #[cfg(test)]

@@ -1,0 +1,181 @@
+//! One field of all examples, as it is stored, and how an example of it is uploaded.
+
+use std::path::{Path, PathBuf};
+
+use nnc_wgsl::Element;
+
+use super::error::DataError;
+use crate::artifact::Field;
+use crate::mapped::Bytes;
+
+/// How numbers are stored in a data file; little-endian once they are in a [`Column`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Storage {
+    U8,
+    I8,
+    I16,
+    I32,
+    I64,
+    F32,
+    F64,
+}
+
+/// One field of all examples.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    field: Field,
+    path: PathBuf,
+    storage: Storage,
+    bytes: Bytes,
+    /// Elements of one example.
+    elements: usize,
+    examples: usize,
+}
+
+impl Storage {
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Storage::U8 | Storage::I8 => 1,
+            Storage::I16 => 2,
+            Storage::I32 | Storage::F32 => 4,
+            Storage::I64 | Storage::F64 => 8,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Storage::U8 => "unsigned bytes",
+            Storage::I8 => "signed bytes",
+            Storage::I16 => "16-bit integers",
+            Storage::I32 => "32-bit integers",
+            Storage::I64 => "64-bit integers",
+            Storage::F32 => "32-bit floats",
+            Storage::F64 => "64-bit floats",
+        }
+    }
+
+    fn value(self, b: &[u8]) -> f64 {
+        match self {
+            Storage::U8 => f64::from(b[0]),
+            Storage::I8 => f64::from(b[0].cast_signed()),
+            Storage::I16 => f64::from(i16::from_le_bytes([b[0], b[1]])),
+            Storage::I32 => f64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+            Storage::I64 => i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f64,
+            Storage::F32 => f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+            Storage::F64 => f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]),
+        }
+    }
+
+    /// Whether a field of this element type can be fed from here without losing what the numbers mean.
+    fn feeds(self, element: Element) -> bool {
+        match element {
+            Element::F32 => true,
+            Element::I32 | Element::Bool => !matches!(self, Storage::F32 | Storage::F64),
+            Element::U8 => self == Storage::U8,
+        }
+    }
+}
+
+impl Column {
+    /// The field read from a file whose examples have the shape `found`, which must be the field's but for
+    /// axes of length 1. All values are checked against the field's range.
+    pub(crate) fn new(
+        field: &Field,
+        path: &Path,
+        storage: Storage,
+        examples: usize,
+        found: &[usize],
+        bytes: Bytes,
+    ) -> Result<Column, DataError> {
+        let long = |shape: &[usize]| shape.iter().copied().filter(|d| *d != 1).collect::<Vec<_>>();
+        if long(&field.shape) != long(found) {
+            return Err(DataError::Shape {
+                field: field.name.clone(),
+                expected: field.shape.clone(),
+                path: path.to_owned(),
+                found: found.to_vec(),
+            });
+        }
+        if !storage.feeds(field.element) {
+            return Err(DataError::Element {
+                field: field.name.clone(),
+                expected: field.element,
+                path: path.to_owned(),
+                found: storage.name(),
+            });
+        }
+        let elements = found.iter().product();
+        let column =
+            Column { field: field.clone(), path: path.to_owned(), storage, bytes, elements, examples };
+        column.check_range()?;
+        Ok(column)
+    }
+
+    pub(crate) fn field(&self) -> &Field {
+        &self.field
+    }
+
+    pub(crate) fn examples(&self) -> usize {
+        self.examples
+    }
+
+    /// The examples from `range` alone.
+    pub(crate) fn take(&self, range: std::ops::Range<usize>) -> Column {
+        let size = self.elements * self.storage.size();
+        Column {
+            bytes: self.bytes.slice(range.start * size..range.end * size),
+            examples: range.len(),
+            ..self.clone()
+        }
+    }
+
+    /// The size of one uploaded example, in bytes.
+    pub(crate) fn uploaded_bytes(&self) -> usize {
+        match self.field.element {
+            Element::U8 => self.elements,
+            Element::F32 | Element::I32 | Element::Bool => self.elements * 4,
+        }
+    }
+
+    /// Writes example `index` as it is uploaded; `out` has [`Column::uploaded_bytes`].
+    pub(crate) fn write_example(&self, index: usize, out: &mut [u8]) {
+        let size = self.elements * self.storage.size();
+        let stored = &self.bytes[index * size..(index + 1) * size];
+        match (self.storage, self.field.element) {
+            (Storage::U8, Element::U8) | (Storage::F32, Element::F32) | (Storage::I32, Element::I32) => {
+                out.copy_from_slice(stored);
+            }
+            (Storage::U8, Element::F32) => {
+                for (word, byte) in out.as_chunks_mut::<4>().0.iter_mut().zip(stored) {
+                    *word = f32::from(*byte).to_le_bytes();
+                }
+            }
+            (storage, element) => {
+                let values = stored.chunks_exact(storage.size()).map(|b| storage.value(b));
+                for (word, value) in out.as_chunks_mut::<4>().0.iter_mut().zip(values) {
+                    *word = match element {
+                        Element::F32 | Element::U8 => (value as f32).to_le_bytes(),
+                        Element::I32 => (value as i32).to_le_bytes(),
+                        Element::Bool => u32::from(value != 0.0).to_le_bytes(),
+                    };
+                }
+            }
+        }
+    }
+
+    fn check_range(&self) -> Result<(), DataError> {
+        let Some((low, high)) = self.field.range else { return Ok(()) };
+        let inside = |value: f64| value >= low as f64 && value < high as f64;
+        let mut values = self.bytes.chunks_exact(self.storage.size()).map(|b| self.storage.value(b));
+        let Some(place) = values.position(|v| !inside(v)) else { return Ok(()) };
+        let size = self.storage.size();
+        Err(DataError::Range {
+            field: self.field.name.clone(),
+            low,
+            high,
+            path: self.path.clone(),
+            index: place / self.elements.max(1),
+            value: self.storage.value(&self.bytes[place * size..(place + 1) * size]),
+        })
+    }
+}

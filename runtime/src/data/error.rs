@@ -1,0 +1,149 @@
+//! What can be wrong with data.
+
+use std::path::PathBuf;
+
+use nnc_wgsl::Element;
+
+/// A data set that cannot be used as the model describes it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// No file of that name.
+    #[error("there is no data file `{}` (nor `{}.gz`); paths in a model are relative to its file", path.display(), path.display())]
+    Missing {
+        /// The path looked for.
+        path: PathBuf,
+    },
+    /// The file cannot be read.
+    #[error("`{}` cannot be read: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// The file is not of the reader's format.
+    #[error("`{}` is no {format} file: {cause}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The format.
+        format: &'static str,
+        /// What gives it away.
+        cause: String,
+    },
+    /// The file ends early.
+    #[error("`{}` is cut short: its header says {expected} bytes, it has {found}; download it again", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// The bytes it should have.
+        expected: u64,
+        /// The bytes it has.
+        found: u64,
+    },
+    /// The file goes on after its end.
+    #[error("`{}` has {extra} bytes after its end; is it the file it is named after?", path.display())]
+    Trailing {
+        /// The file.
+        path: PathBuf,
+        /// Bytes too many.
+        extra: u64,
+    },
+    /// The file holds examples of another shape.
+    #[error("the field `{field}` has the shape {expected:?}, but the examples of `{}` have {found:?}", path.display())]
+    Shape {
+        /// The field.
+        field: String,
+        /// Its shape in the model.
+        expected: Vec<usize>,
+        /// The file.
+        path: PathBuf,
+        /// The shape of one example there.
+        found: Vec<usize>,
+    },
+    /// The file holds another type of number.
+    #[error("the field `{field}` is {expected}, but `{}` holds {found}", path.display())]
+    Element {
+        /// The field.
+        field: String,
+        /// Its type in the model.
+        expected: Element,
+        /// The file.
+        path: PathBuf,
+        /// The type there.
+        found: &'static str,
+    },
+    /// A value is outside of its range.
+    #[error("the field `{field}` is in {low}..{high}, but example {index} of `{}` has {value}", path.display())]
+    Range {
+        /// The field.
+        field: String,
+        /// The smallest value it may have.
+        low: i64,
+        /// One more than the largest.
+        high: i64,
+        /// The file.
+        path: PathBuf,
+        /// The first example outside, from 0.
+        index: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// The files of one part have different numbers of examples.
+    #[error("`{first}` has {first_count} examples, but `{second}` has {second_count}")]
+    Counts {
+        /// A field.
+        first: String,
+        /// Its examples.
+        first_count: usize,
+        /// Another field.
+        second: String,
+        /// Its examples.
+        second_count: usize,
+    },
+    /// The data has no such part.
+    #[error("the data `{data}` has no part `{part}`; it has: {}", available.join(", "))]
+    NoPart {
+        /// The data.
+        data: String,
+        /// What was asked for.
+        part: String,
+        /// The parts it has.
+        available: Vec<String>,
+    },
+    /// No reader of that name.
+    #[error("there is no data reader `{name}`; there are: {}", available.join(", "))]
+    NoReader {
+        /// What was asked for.
+        name: String,
+        /// The readers there are.
+        available: Vec<&'static str>,
+    },
+    /// An argument of a reader makes no sense.
+    #[error("`{reader}`: {what}")]
+    Argument {
+        /// The reader.
+        reader: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Fewer examples than one batch.
+    #[error("the part `{part}` has {examples} examples, less than one batch of {batch}; use a smaller batch")]
+    TooFew {
+        /// The part.
+        part: String,
+        /// Its examples.
+        examples: usize,
+        /// The batch.
+        batch: usize,
+    },
+    /// The program takes an input that no field feeds.
+    #[error("the program takes `{input}`, but the data has: {}", available.join(", "))]
+    NoField {
+        /// The input.
+        input: String,
+        /// The fields.
+        available: Vec<String>,
+    },
+}

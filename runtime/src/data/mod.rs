@@ -1,0 +1,138 @@
+//! Where examples come from: readers by name, and the data sets they make.
+//!
+//! Bytes travel as bytes: a file of unsigned bytes feeds a `u8` field without conversion, and the device widens
+//! it. Everything that can be wrong with a file is found while it is opened.
+
+#[cfg(feature = "gpu")]
+mod batches;
+mod column;
+mod dataset;
+mod error;
+mod idx;
+mod order;
+mod safetensors;
+
+use std::ops::Range;
+use std::path::Path;
+
+use nnc_wgsl::Element;
+
+use crate::artifact::{Argument, Data, Field, Part};
+
+#[cfg(feature = "gpu")]
+pub use batches::{Batches, Feed};
+pub use dataset::Dataset;
+pub use error::DataError;
+pub use order::permutation;
+
+use column::Column;
+
+/// All columns of a part, whose relative paths start at the folder.
+type Read = fn(&Part, &[Field], &Path) -> Result<Vec<Column>, DataError>;
+
+/// For each field, whether its file holds unsigned bytes.
+type BytesOnDisk = fn(&Part, &[Field], &Path) -> Result<Vec<bool>, DataError>;
+
+/// A reader of data files.
+struct Reader {
+    name: &'static str,
+    /// Whether training shuffles what it reads.
+    shuffled: bool,
+    read: Read,
+    bytes_on_disk: BytesOnDisk,
+}
+
+const READERS: [Reader; 2] = [
+    Reader { name: "idx", shuffled: true, read: idx::read, bytes_on_disk: idx::bytes_on_disk },
+    Reader {
+        name: "safetensors",
+        shuffled: false,
+        read: safetensors::read,
+        bytes_on_disk: safetensors::bytes_on_disk,
+    },
+];
+
+/// Opens a part (`train`, `test`, `valid`); relative paths start at `base`.
+///
+/// # Errors
+/// If the part or its reader does not exist, or a file is missing, damaged, or not what the fields say.
+pub fn open(data: &Data, part: &str, base: &Path) -> Result<Dataset, DataError> {
+    let part = find_part(data, part)?;
+    let reader = find_reader(part)?;
+    let columns = (reader.read)(part, &data.fields, base)?;
+    let whole = Dataset::new(&part.name, columns.clone(), reader.shuffled)?;
+    let Some((_, take)) = part.options.iter().find(|(name, _)| name == "take") else {
+        return Ok(whole);
+    };
+    let range = taken(&part.reader, take, whole.examples())?;
+    Dataset::new(&part.name, columns.iter().map(|c| c.take(range.clone())).collect(), reader.shuffled)
+}
+
+/// The element type that each field is best uploaded as: `U8` for a float field whose files hold unsigned
+/// bytes in every part, its own otherwise. Only the headers of files are read.
+///
+/// # Errors
+/// As [`open`], as far as headers show it.
+pub fn stored_elements(data: &Data, base: &Path) -> Result<Vec<Element>, DataError> {
+    let mut bytes = vec![!data.parts.is_empty(); data.fields.len()];
+    for part in &data.parts {
+        let reader = find_reader(part)?;
+        for (all, this) in bytes.iter_mut().zip((reader.bytes_on_disk)(part, &data.fields, base)?) {
+            *all &= this;
+        }
+    }
+    let fields = data.fields.iter().zip(bytes);
+    Ok(fields
+        .map(|(f, bytes)| if bytes && f.element == Element::F32 { Element::U8 } else { f.element })
+        .collect())
+}
+
+fn find_part<'a>(data: &'a Data, part: &str) -> Result<&'a Part, DataError> {
+    data.parts.iter().find(|p| p.name == part).ok_or_else(|| DataError::NoPart {
+        data: data.name.clone(),
+        part: part.to_owned(),
+        available: data.parts.iter().map(|p| p.name.clone()).collect(),
+    })
+}
+
+fn find_reader(part: &Part) -> Result<&'static Reader, DataError> {
+    READERS.iter().find(|r| r.name == part.reader).ok_or_else(|| DataError::NoReader {
+        name: part.reader.clone(),
+        available: READERS.iter().map(|r| r.name).collect(),
+    })
+}
+
+/// `take=0..0.9` is a part of all examples, `take=0..500` and `take=500` are numbers of them.
+fn taken(reader: &str, take: &Argument, examples: usize) -> Result<Range<usize>, DataError> {
+    let wrong = |what: String| DataError::Argument { reader: reader.to_owned(), what };
+    let (low, high) = match take {
+        Argument::Number(count) => (0.0, *count),
+        Argument::Range(low, high) if *high <= 1.0 => (low * examples as f64, high * examples as f64),
+        Argument::Range(low, high) => (*low, *high),
+        Argument::Bool(_) | Argument::Text(_) | Argument::List(_) => {
+            return Err(wrong("`take` is a range such as 0..0.9 or a number of examples".to_owned()));
+        }
+    };
+    let (start, end) = (low.round(), high.round());
+    if start < 0.0 || end < start || end > examples as f64 {
+        return Err(wrong(format!("`take` asks for examples {start} to {end} of {examples}")));
+    }
+    Ok(start as usize..end as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn take_is_a_part_or_a_number() {
+        let take = |argument| taken("idx", &argument, 1000);
+        assert_eq!(take(Argument::Range(0.0, 0.9)).unwrap(), 0..900);
+        assert_eq!(take(Argument::Range(0.9, 1.0)).unwrap(), 900..1000);
+        assert_eq!(take(Argument::Range(10.0, 20.0)).unwrap(), 10..20);
+        assert_eq!(take(Argument::Number(5.0)).unwrap(), 0..5);
+        assert!(take(Argument::Number(1001.0)).is_err());
+        assert!(take(Argument::Range(0.9, 0.1)).is_err());
+        assert!(take(Argument::Bool(true)).is_err());
+    }
+}

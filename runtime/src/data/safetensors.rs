@@ -1,0 +1,71 @@
+//! `safetensors("batch.safetensors")`: fixed tensors by field name, so that a run can be compared step by step
+//! with another framework. Axis 0 counts the examples; they come in order and are never shuffled.
+
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors};
+
+use super::column::{Column, Storage};
+use super::error::DataError;
+use crate::artifact::{Field, Part};
+use crate::mapped::Bytes;
+
+/// The fields of a part, from one file that is mapped into memory.
+pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Column>, DataError> {
+    let [path] = part.paths.as_slice() else {
+        let what = format!("it takes one file, not {}", part.paths.len());
+        return Err(DataError::Argument { reader: part.reader.clone(), what });
+    };
+    let path = base.join(path);
+    let bytes = Bytes::map(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => DataError::Missing { path: path.clone() },
+        _ => DataError::Unreadable { path: path.clone(), cause: e.to_string() },
+    })?;
+    let foreign = |cause| DataError::Foreign { path: path.clone(), format: "safetensors", cause };
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| foreign(e.to_string()))?;
+    fields
+        .iter()
+        .map(|field| {
+            let tensor = tensors.tensor(&field.name).map_err(|_| {
+                let mut names = tensors.names();
+                names.sort_unstable();
+                foreign(format!("it has no tensor `{}`; it has: {}", field.name, names.join(", ")))
+            })?;
+            let storage = storage(tensor.dtype())
+                .ok_or_else(|| foreign(format!("`{}` is {:?}", field.name, tensor.dtype())))?;
+            let Some((examples, shape)) = tensor.shape().split_first() else {
+                return Err(foreign(format!("`{}` is a single number without examples", field.name)));
+            };
+            let start = tensor.data().as_ptr() as usize - bytes.as_ptr() as usize;
+            let data = bytes.slice(start..start + tensor.data().len());
+            Column::new(field, &path, storage, *examples, shape, data)
+        })
+        .collect()
+}
+
+/// For each field, whether the file holds unsigned bytes.
+pub(super) fn bytes_on_disk(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<bool>, DataError> {
+    let Some(path) = part.paths.first() else { return Ok(vec![false; fields.len()]) };
+    let path = base.join(path);
+    let bytes =
+        Bytes::map(&path).map_err(|e| DataError::Unreadable { path: path.clone(), cause: e.to_string() })?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| DataError::Foreign {
+        path: path.clone(),
+        format: "safetensors",
+        cause: e.to_string(),
+    })?;
+    Ok(fields.iter().map(|f| tensors.tensor(&f.name).is_ok_and(|t| t.dtype() == Dtype::U8)).collect())
+}
+
+fn storage(dtype: Dtype) -> Option<Storage> {
+    Some(match dtype {
+        Dtype::U8 | Dtype::BOOL => Storage::U8,
+        Dtype::I8 => Storage::I8,
+        Dtype::I16 => Storage::I16,
+        Dtype::I32 => Storage::I32,
+        Dtype::I64 => Storage::I64,
+        Dtype::F32 => Storage::F32,
+        Dtype::F64 => Storage::F64,
+        _ => return None,
+    })
+}

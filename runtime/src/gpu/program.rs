@@ -1,0 +1,311 @@
+//! A program on the device: its buffers, its bind groups recorded once, and the rings that feed it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use nnc_wgsl::HOST_SLOTS;
+
+use super::device::Device;
+use super::error::DeviceError;
+use super::pipelines::Pipeline;
+use crate::artifact::{Area, Bound, Buffer, Program};
+use crate::validate::ALIGNMENT;
+
+/// Steps that can be in flight.
+pub(super) const DEPTH: usize = 2;
+
+pub(super) const HOST_BYTES: u64 = HOST_SLOTS as u64 * 4;
+
+const STORAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// A program with everything it needs to run but the regions and arenas, which it shares.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) program: Program,
+    memory: Memory,
+    host: wgpu::Buffer,
+    dispatches: Vec<(wgpu::ComputePipeline, wgpu::BindGroup)>,
+    rings: [Ring; DEPTH],
+    /// What this program alone allocated, in bytes.
+    pub(super) allocated: u64,
+}
+
+/// The buffers that areas lie in.
+#[derive(Clone, Debug)]
+struct Memory {
+    regions: Vec<wgpu::Buffer>,
+    arenas: Vec<wgpu::Buffer>,
+    input: wgpu::Buffer,
+    output: wgpu::Buffer,
+}
+
+/// One place in flight: what is uploaded before the step and read after it.
+#[derive(Debug)]
+struct Ring {
+    staging: wgpu::Buffer,
+    readback: wgpu::Buffer,
+    staging_ready: Arc<AtomicU8>,
+    readback_ready: Arc<AtomicU8>,
+}
+
+const PENDING: u8 = 0;
+const READY: u8 = 1;
+const FAILED: u8 = 2;
+
+impl Loaded {
+    /// `pipelines[k]` is that of kernel `k`, where this program uses it.
+    pub(super) fn new(
+        device: &Device,
+        program: &Program,
+        pipelines: &[Option<Pipeline>],
+        regions: &[wgpu::Buffer],
+        arenas: &[wgpu::Buffer],
+    ) -> Result<Loaded, DeviceError> {
+        check_areas(device, program)?;
+        let (params, params_bytes) = upload_params(device, program)?;
+        let uniform = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let host = device.buffer("the host scalars", HOST_BYTES, uniform, false)?;
+        let memory = Memory {
+            regions: regions.to_vec(),
+            arenas: arenas.to_vec(),
+            input: device.buffer("the input", program.input_bytes, STORAGE, false)?,
+            output: device.buffer("the output", program.output_bytes, STORAGE, false)?,
+        };
+        let mut dispatches = Vec::with_capacity(program.dispatches.len());
+        let mut params_offset = 0;
+        for dispatch in &program.dispatches {
+            let pipeline =
+                pipelines[dispatch.kernel].as_ref().expect("the kernels of an opened program are compiled");
+            let words = binding(&params, params_offset, params_size(dispatch.params.len()));
+            params_offset += params_size(dispatch.params.len()).next_multiple_of(ALIGNMENT);
+            let bound = dispatch.bindings.iter().map(|bound| match bound {
+                Bound::Area(area) => binding(memory.buffer(area.buffer), area.offset, area.bytes),
+                Bound::Host => binding(&host, 0, HOST_BYTES),
+            });
+            let entries: Vec<_> = (0..)
+                .zip(std::iter::once(words).chain(bound))
+                .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })
+                .collect();
+            let group = device.guarded(&dispatch.label, 0, || {
+                device.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some(&dispatch.label),
+                    layout: &pipeline.layout,
+                    entries: &entries,
+                })
+            })?;
+            dispatches.push((pipeline.pipeline.clone(), group));
+        }
+        let ring = || Ring::new(device, HOST_BYTES + program.input_bytes, program.output_bytes);
+        let rings = [ring()?, ring()?];
+        let allocated = params_bytes
+            + HOST_BYTES
+            + program.input_bytes
+            + program.output_bytes
+            + DEPTH as u64 * (HOST_BYTES + program.input_bytes + program.output_bytes);
+        Ok(Loaded { program: program.clone(), memory, host, dispatches, rings, allocated })
+    }
+
+    /// Submits a whole step through place `ring`, which must be free.
+    pub(super) fn submit(
+        &self,
+        device: &Device,
+        ring: usize,
+        host: &[u32; HOST_SLOTS],
+        input: &[u8],
+    ) -> Result<wgpu::SubmissionIndex, DeviceError> {
+        let ring = &self.rings[ring];
+        let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        self.encode_upload(&mut encoder, ring, host, input)?;
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            self.encode_dispatches(&mut pass, 0..self.dispatches.len(), |_, _| {});
+        }
+        self.encode_copies(&mut encoder);
+        if self.program.output_bytes > 0 {
+            encoder.copy_buffer_to_buffer(
+                &self.memory.output,
+                0,
+                &ring.readback,
+                0,
+                self.program.output_bytes,
+            );
+        }
+        let submission = device.queue.submit([encoder.finish()]);
+        ring.map_both();
+        Ok(submission)
+    }
+
+    /// Waits for the step in place `ring` and gives its output buffer to `take`; the place is free then.
+    pub(super) fn collect<T>(
+        &self,
+        device: &Device,
+        ring: usize,
+        submission: wgpu::SubmissionIndex,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, DeviceError> {
+        device.wait(Some(submission))?;
+        let ring = &self.rings[ring];
+        while ring.staging_ready.load(Ordering::Acquire) == PENDING
+            || ring.readback_ready.load(Ordering::Acquire) == PENDING
+        {
+            device.wait(None)?;
+        }
+        if ring.staging_ready.load(Ordering::Acquire) == FAILED
+            || ring.readback_ready.load(Ordering::Acquire) == FAILED
+        {
+            device.check()?;
+            return Err(DeviceError::Lost { cause: "its memory could not be mapped".to_owned() });
+        }
+        let view = ring.readback.slice(..).get_mapped_range().map_err(mapping)?;
+        let taken = take(&view[..self.program.output_bytes as usize]);
+        drop(view);
+        ring.readback.unmap();
+        Ok(taken)
+    }
+
+    /// Uploads host scalars and input outside of a step, through the queue.
+    pub(super) fn prepare(&self, device: &Device, host: &[u32; HOST_SLOTS], input: &[u8]) {
+        device.queue.write_buffer(&self.host, 0, bytemuck::cast_slice(host));
+        if !input.is_empty() {
+            device.queue.write_buffer(&self.memory.input, 0, input);
+        }
+    }
+
+    /// Encodes a range of the dispatches; `between` is called before each, with its place.
+    pub(super) fn encode_dispatches(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        range: std::ops::Range<usize>,
+        mut between: impl FnMut(&mut wgpu::ComputePass<'_>, usize),
+    ) {
+        let mut current: Option<&wgpu::ComputePipeline> = None;
+        for place in range {
+            let (pipeline, group) = &self.dispatches[place];
+            between(pass, place);
+            if current != Some(pipeline) {
+                pass.set_pipeline(pipeline);
+                current = Some(pipeline);
+            }
+            pass.set_bind_group(0, group, &[]);
+            let [x, y, z] = self.program.dispatches[place].workgroups;
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+
+    /// Encodes the copies that follow the last dispatch.
+    pub(super) fn encode_copies(&self, encoder: &mut wgpu::CommandEncoder) {
+        for (from, to) in &self.program.copies {
+            let (source, target) = (self.memory.buffer(from.buffer), self.memory.buffer(to.buffer));
+            encoder.copy_buffer_to_buffer(source, from.offset, target, to.offset, from.bytes);
+        }
+    }
+
+    /// The buffer that an area of this program lies in.
+    pub(super) fn buffer(&self, buffer: Buffer) -> &wgpu::Buffer {
+        self.memory.buffer(buffer)
+    }
+
+    fn encode_upload(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        ring: &Ring,
+        host: &[u32; HOST_SLOTS],
+        input: &[u8],
+    ) -> Result<(), DeviceError> {
+        let mut view = ring.staging.slice(..).get_mapped_range_mut().map_err(mapping)?;
+        view.slice(..HOST_BYTES as usize).copy_from_slice(bytemuck::cast_slice(host));
+        view.slice(HOST_BYTES as usize..HOST_BYTES as usize + input.len()).copy_from_slice(input);
+        drop(view);
+        ring.staging.unmap();
+        encoder.copy_buffer_to_buffer(&ring.staging, 0, &self.host, 0, HOST_BYTES);
+        if !input.is_empty() {
+            let bytes = input.len() as u64;
+            encoder.copy_buffer_to_buffer(&ring.staging, HOST_BYTES, &self.memory.input, 0, bytes);
+        }
+        Ok(())
+    }
+}
+
+impl Memory {
+    fn buffer(&self, buffer: Buffer) -> &wgpu::Buffer {
+        match buffer {
+            Buffer::Region(i) => &self.regions[i],
+            Buffer::Arena(i) => &self.arenas[i],
+            Buffer::Input => &self.input,
+            Buffer::Output => &self.output,
+        }
+    }
+}
+
+impl Ring {
+    fn new(device: &Device, upload_bytes: u64, readback_bytes: u64) -> Result<Ring, DeviceError> {
+        let up = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
+        let down = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        Ok(Ring {
+            staging: device.buffer("the upload of a step", upload_bytes, up, true)?,
+            readback: device.buffer("the results of a step", readback_bytes, down, false)?,
+            staging_ready: Arc::new(AtomicU8::new(READY)),
+            readback_ready: Arc::new(AtomicU8::new(PENDING)),
+        })
+    }
+
+    /// Asks for both buffers back, as soon as the step that was just submitted is done.
+    fn map_both(&self) {
+        for (buffer, mode, ready) in [
+            (&self.staging, wgpu::MapMode::Write, &self.staging_ready),
+            (&self.readback, wgpu::MapMode::Read, &self.readback_ready),
+        ] {
+            ready.store(PENDING, Ordering::Release);
+            let ready = Arc::clone(ready);
+            buffer.slice(..).map_async(mode, move |result| {
+                ready.store(if result.is_ok() { READY } else { FAILED }, Ordering::Release);
+            });
+        }
+    }
+}
+
+/// All parameter words in one buffer, each dispatch's at the next multiple of 256 bytes.
+fn upload_params(device: &Device, program: &Program) -> Result<(wgpu::Buffer, u64), DeviceError> {
+    let mut bytes = Vec::new();
+    for dispatch in &program.dispatches {
+        bytes.extend_from_slice(bytemuck::cast_slice(&dispatch.params));
+        bytes.resize(bytes.len().max(16).next_multiple_of(ALIGNMENT as usize), 0);
+    }
+    let size = bytes.len() as u64;
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let buffer = device.buffer("the parameters", size, usage, false)?;
+    super::transfer::upload(device, &buffer, 0, &bytes)?;
+    Ok((buffer, size))
+}
+
+fn params_size(words: usize) -> u64 {
+    (words as u64 * 4).max(16)
+}
+
+fn binding(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> wgpu::BindingResource<'_> {
+    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(bytes) })
+}
+
+fn check_areas(device: &Device, program: &Program) -> Result<(), DeviceError> {
+    let allowed = device.device.limits().max_storage_buffer_binding_size;
+    for dispatch in &program.dispatches {
+        for bound in &dispatch.bindings {
+            if let Bound::Area(Area { bytes, .. }) = bound
+                && *bytes > allowed
+            {
+                return Err(DeviceError::OverLimit {
+                    what: format!("an operand of `{}`, in bytes,", dispatch.label),
+                    needed: *bytes,
+                    allowed,
+                    adapter: device.name().to_owned(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn mapping(error: wgpu::MapRangeError) -> DeviceError {
+    DeviceError::Command { cause: format!("mapping the buffers of a step: {error}") }
+}

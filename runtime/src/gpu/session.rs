@@ -1,0 +1,347 @@
+//! A network on a device: its persistent memory and the programs that use it.
+//!
+//! Everything is allocated and recorded when the session is opened. A step is one submission: upload, all
+//! dispatches, copies, readback. [`DEPTH`](Session::DEPTH) steps can be in flight; results come in order.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+
+use super::device::Device;
+use super::error::DeviceError;
+use super::pipelines::{self, Pipeline};
+use super::program::{DEPTH, Loaded};
+use super::transfer;
+use crate::artifact::{Artifact, Init, Port, Program, Role, Stored};
+use crate::batch::Batch;
+use crate::format::FormatError;
+use crate::host::{Clock, host_block};
+use crate::init::first_value;
+use crate::tensor::Tensor;
+
+/// A network on a device.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) device: Device,
+    tensors: Vec<Stored>,
+    places: HashMap<String, usize>,
+    regions: Vec<wgpu::Buffer>,
+    programs: Vec<Loaded>,
+    in_flight: VecDeque<InFlight>,
+    submitted: u64,
+    shared_bytes: u64,
+}
+
+/// A session could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The artifact's parts do not fit together.
+    #[error(transparent)]
+    Artifact(#[from] FormatError),
+    /// The device does not take it.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// A submitted step; they are numbered from 0 in the order of submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// What a step gave back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outputs {
+    /// Which step.
+    pub ticket: Ticket,
+    ports: Vec<Port>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    ticket: Ticket,
+    program: usize,
+    ring: usize,
+    submission: wgpu::SubmissionIndex,
+}
+
+impl Session {
+    /// How many steps can be in flight.
+    pub const DEPTH: usize = DEPTH;
+
+    /// Opens all programs of the artifact; tensors hold zeros until [`Session::initialize`].
+    ///
+    /// # Errors
+    /// If the artifact is inconsistent, or the device lacks memory or limits for it.
+    pub fn open(artifact: &Artifact, device: &Device) -> Result<Session, OpenError> {
+        let roles: Vec<Role> = artifact.programs.iter().map(|p| p.role).collect();
+        Session::open_roles(artifact, device, &roles)
+    }
+
+    /// Opens the programs of these roles alone: fewer kernels to compile, and less memory.
+    ///
+    /// # Errors
+    /// As [`Session::open`], and if the artifact has no program of one of the roles.
+    pub fn open_roles(artifact: &Artifact, device: &Device, roles: &[Role]) -> Result<Session, OpenError> {
+        artifact.validate().map_err(FormatError::from)?;
+        let programs = roles
+            .iter()
+            .map(|role| artifact.program(*role).ok_or_else(|| no_program(*role)))
+            .collect::<Result<Vec<&Program>, _>>()?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let regions = artifact
+            .regions
+            .iter()
+            .map(|r| device.buffer(&format!("the region `{}`", r.name), r.bytes, usage, false))
+            .collect::<Result<Vec<_>, _>>()?;
+        let arena_bytes = shared_arenas(&programs);
+        let arenas = (0..)
+            .zip(&arena_bytes)
+            .map(|(i, &bytes): (usize, _)| device.buffer(&format!("the arena {i}"), bytes, usage, false))
+            .collect::<Result<Vec<_>, _>>()?;
+        let pipelines = compile_used(device, artifact, &programs)?;
+        let programs = programs
+            .iter()
+            .map(|program| Loaded::new(device, program, &pipelines, &regions, &arenas))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Session {
+            device: device.clone(),
+            places: artifact.tensors.iter().enumerate().map(|(i, t)| (t.path.clone(), i)).collect(),
+            tensors: artifact.tensors.clone(),
+            shared_bytes: arena_bytes.iter().chain(artifact.regions.iter().map(|r| &r.bytes)).sum(),
+            regions,
+            programs,
+            in_flight: VecDeque::with_capacity(DEPTH),
+            submitted: 0,
+        })
+    }
+
+    /// Gives every stored tensor its first value for this seed; memory that belongs to none is cleared.
+    ///
+    /// # Errors
+    /// If the device is lost.
+    pub fn initialize(&mut self, seed: u64) -> Result<(), DeviceError> {
+        for (region, buffer) in self.regions.iter().enumerate() {
+            let tensors = || self.tensors.iter().filter(|t| t.region == region);
+            if tensors().all(|t| t.init == Init::Constant(0.0)) {
+                let mut encoder =
+                    self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+                encoder.clear_buffer(buffer, 0, None);
+                self.device.queue.submit([encoder.finish()]);
+                continue;
+            }
+            let mut bytes = vec![0; buffer.size() as usize];
+            for tensor in tensors() {
+                let value = first_value(tensor, seed);
+                let start = tensor.offset as usize;
+                bytes[start..start + value.len()].copy_from_slice(&value);
+            }
+            transfer::upload(&self.device, buffer, 0, &bytes)?;
+        }
+        self.device.wait(None)
+    }
+
+    /// The device it is on.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// All stored tensors.
+    #[must_use]
+    pub fn tensors(&self) -> &[Stored] {
+        &self.tensors
+    }
+
+    /// The program of this role.
+    ///
+    /// # Errors
+    /// If it was not opened.
+    pub fn program(&self, role: Role) -> Result<&Program, DeviceError> {
+        Ok(&self.programs[self.place(role)?].program)
+    }
+
+    /// The tensors that `wanted` holds for, as they are after all submitted steps.
+    ///
+    /// # Errors
+    /// If the device is lost.
+    pub fn read_tensors(&self, wanted: impl Fn(&Stored) -> bool) -> Result<Vec<Tensor>, DeviceError> {
+        let mut regions: HashMap<usize, Vec<u8>> = HashMap::new();
+        let mut tensors = Vec::new();
+        for stored in self.tensors.iter().filter(|t| wanted(t)) {
+            let count: usize = stored.shape.iter().product();
+            let length = stored.element.bytes(count);
+            let region = match regions.entry(stored.region) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let buffer = &self.regions[stored.region];
+                    entry.insert(transfer::download(&self.device, buffer, 0, buffer.size())?)
+                }
+            };
+            let start = stored.offset as usize;
+            tensors.push(Tensor {
+                path: stored.path.clone(),
+                element: stored.element,
+                shape: stored.shape.clone(),
+                bytes: region[start..start + length].to_vec(),
+            });
+        }
+        Ok(tensors)
+    }
+
+    /// Replaces tensors, by their paths.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or it has another size; then nothing is replaced.
+    pub fn write_tensors(&mut self, tensors: &[Tensor]) -> Result<(), DeviceError> {
+        let mut writes = Vec::new();
+        for tensor in tensors {
+            let place = self.places.get(&tensor.path);
+            let unknown = || DeviceError::Unknown { kind: "tensor", name: tensor.path.clone() };
+            let stored = &self.tensors[*place.ok_or_else(unknown)?];
+            let expected = stored.element.bytes(stored.shape.iter().product()) as u64;
+            let found = tensor.bytes.len() as u64;
+            if expected != found {
+                return Err(DeviceError::Size { name: tensor.path.clone(), expected, found });
+            }
+            writes.push((stored, &tensor.bytes));
+        }
+        for (stored, bytes) in writes {
+            if !bytes.is_empty() {
+                self.device.queue.write_buffer(&self.regions[stored.region], stored.offset, bytes);
+            }
+        }
+        self.device.queue.submit([]);
+        self.device.wait(None)
+    }
+
+    /// Submits a step and returns at once.
+    ///
+    /// # Errors
+    /// If [`DEPTH`](Session::DEPTH) steps are in flight already, the batch is another program's, or the device
+    /// is lost.
+    pub fn submit(&mut self, role: Role, batch: &Batch, clock: &Clock) -> Result<Ticket, DeviceError> {
+        if self.in_flight.len() >= DEPTH {
+            return Err(DeviceError::Busy { in_flight: self.in_flight.len() });
+        }
+        let program = self.place(role)?;
+        let loaded = &self.programs[program];
+        check_batch(&loaded.program, batch)?;
+        let taken = |ring| self.in_flight.iter().any(|f| f.program == program && f.ring == ring);
+        let ring = usize::from(taken(0));
+        let host = host_block(&loaded.program.scalars, clock);
+        let submission = loaded.submit(&self.device, ring, &host, batch.bytes())?;
+        let ticket = Ticket(self.submitted);
+        self.submitted += 1;
+        self.in_flight.push_back(InFlight { ticket, program, ring, submission });
+        Ok(ticket)
+    }
+
+    /// Waits for the oldest step in flight; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the device is lost or refused a command.
+    pub fn collect(&mut self) -> Result<Option<Outputs>, DeviceError> {
+        let Some(InFlight { ticket, program, ring, submission }) = self.in_flight.pop_front() else {
+            return Ok(None);
+        };
+        let loaded = &self.programs[program];
+        let bytes = loaded.collect(&self.device, ring, submission, <[u8]>::to_vec)?;
+        Ok(Some(Outputs { ticket, ports: loaded.program.outputs.clone(), bytes }))
+    }
+
+    /// How many steps are in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Runs one step and waits for its outputs; the results of steps in flight before it are dropped.
+    ///
+    /// # Errors
+    /// As [`Session::submit`] and [`Session::collect`].
+    pub fn run(&mut self, role: Role, batch: &Batch, clock: &Clock) -> Result<Outputs, DeviceError> {
+        while self.collect()?.is_some() {}
+        self.submit(role, batch, clock)?;
+        Ok(self.collect()?.expect("a step was just submitted"))
+    }
+
+    /// What the session has allocated on the device, in bytes: regions, arenas (shared by the programs, each
+    /// as large as the largest needs), and for each program its input, output, parameters, host block and
+    /// rings. It does not change while the session lives.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> u64 {
+        self.shared_bytes + self.programs.iter().map(|p| p.allocated).sum::<u64>()
+    }
+
+    pub(super) fn loaded(&self, role: Role) -> Result<&Loaded, DeviceError> {
+        Ok(&self.programs[self.place(role)?])
+    }
+
+    fn place(&self, role: Role) -> Result<usize, DeviceError> {
+        self.programs.iter().position(|p| p.program.role == role).ok_or_else(|| no_program(role))
+    }
+}
+
+impl Outputs {
+    /// The output of this name.
+    #[must_use]
+    pub fn tensor(&self, name: &str) -> Option<Tensor> {
+        self.ports.iter().find(|p| p.name == name).map(|p| self.read(p))
+    }
+
+    /// The first element of the output of this name: the value where it is a single number.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<f64> {
+        let port = self.ports.iter().find(|p| p.name == name)?;
+        self.read(port).values().first().copied()
+    }
+
+    /// All outputs, in order.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<Tensor> {
+        self.ports.iter().map(|p| self.read(p)).collect()
+    }
+
+    fn read(&self, port: &Port) -> Tensor {
+        let start = port.offset as usize;
+        let length = port.element.bytes(port.shape.iter().product());
+        Tensor {
+            path: port.name.clone(),
+            element: port.element,
+            shape: port.shape.clone(),
+            bytes: self.bytes[start..start + length].to_vec(),
+        }
+    }
+}
+
+pub(super) fn check_batch(program: &Program, batch: &Batch) -> Result<(), DeviceError> {
+    let fits = program.inputs == batch.ports() && program.input_bytes == batch.bytes().len() as u64;
+    if fits { Ok(()) } else { Err(DeviceError::Batch { role: role_name(program.role) }) }
+}
+
+fn shared_arenas(programs: &[&Program]) -> Vec<u64> {
+    let count = programs.iter().map(|p| p.arenas.len()).max().unwrap_or(0);
+    (0..count).map(|i| programs.iter().filter_map(|p| p.arenas.get(i)).copied().max().unwrap_or(0)).collect()
+}
+
+fn compile_used(
+    device: &Device,
+    artifact: &Artifact,
+    programs: &[&Program],
+) -> Result<Vec<Option<Pipeline>>, DeviceError> {
+    let mut used = vec![false; artifact.kernels.len()];
+    for dispatch in programs.iter().flat_map(|p| &p.dispatches) {
+        used[dispatch.kernel] = true;
+    }
+    let kernels: Vec<_> = artifact.kernels.iter().zip(&used).filter(|(_, u)| **u).map(|(k, _)| k).collect();
+    let mut compiled = pipelines::compile(device, &kernels)?.into_iter();
+    Ok(used.iter().map(|used| if *used { compiled.next() } else { None }).collect())
+}
+
+fn no_program(role: Role) -> DeviceError {
+    DeviceError::NoProgram { role: role_name(role) }
+}
+
+fn role_name(role: Role) -> String {
+    format!("{role:?}").to_lowercase()
+}

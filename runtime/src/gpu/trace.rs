@@ -1,0 +1,129 @@
+//! One dispatch at a time: finding where a non-finite value appears, and comparing kernels with their meaning.
+
+use super::device::Device;
+use super::error::DeviceError;
+use super::session::{Session, check_batch};
+use super::transfer;
+use crate::artifact::{Area, Bound, Location, Role};
+use crate::batch::Batch;
+use crate::host::{Clock, host_block};
+
+/// The first value of a step that is not finite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The dispatch that wrote it, by its place in the program.
+    pub dispatch: usize,
+    /// What that dispatch computes.
+    pub label: String,
+    /// Which value.
+    pub what: String,
+    /// How many of its elements are not finite.
+    pub count: usize,
+    /// The line of the model it comes from.
+    pub origin: Option<Location>,
+}
+
+impl Session {
+    /// Runs a step dispatch by dispatch and looks at what each writes; the first that is not finite, if any.
+    ///
+    /// The step has its usual effect on stored tensors.
+    ///
+    /// # Errors
+    /// If the program is not open, the batch is another program's, or the device is lost.
+    pub fn trace(&mut self, role: Role, batch: &Batch, clock: &Clock) -> Result<Option<Fault>, DeviceError> {
+        self.prepare(role, batch, clock)?;
+        for place in 0..self.program(role)?.dispatches.len() {
+            self.dispatch(role, place)?;
+            let dispatch = &self.program(role)?.dispatches[place];
+            for (binding, what) in &dispatch.writes {
+                let Bound::Area(area) = &dispatch.bindings[*binding] else { continue };
+                let count = not_finite(&self.read_area(role, area)?);
+                if count > 0 {
+                    return Ok(Some(Fault {
+                        dispatch: place,
+                        label: dispatch.label.clone(),
+                        what: what.clone(),
+                        count,
+                        origin: dispatch.origin.clone(),
+                    }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Uploads the batch and the host scalars of a step, to be run with [`Session::dispatch`].
+    ///
+    /// # Errors
+    /// If the program is not open, the batch is another program's, or the device is lost.
+    pub fn prepare(&mut self, role: Role, batch: &Batch, clock: &Clock) -> Result<(), DeviceError> {
+        while self.collect()?.is_some() {}
+        let loaded = self.loaded(role)?;
+        check_batch(&loaded.program, batch)?;
+        loaded.prepare(&self.device, &host_block(&loaded.program.scalars, clock), batch.bytes());
+        self.device.check()
+    }
+
+    /// Runs dispatch number `place` of the program and waits.
+    ///
+    /// # Errors
+    /// If there is no such dispatch, or the device is lost.
+    pub fn dispatch(&mut self, role: Role, place: usize) -> Result<(), DeviceError> {
+        let loaded = self.loaded(role)?;
+        if place >= loaded.program.dispatches.len() {
+            return Err(DeviceError::Unknown { kind: "dispatch", name: place.to_string() });
+        }
+        let mut encoder = encoder(&self.device);
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            loaded.encode_dispatches(&mut pass, place..place + 1, |_, _| {});
+        }
+        self.device.queue.submit([encoder.finish()]);
+        self.device.wait(None)
+    }
+
+    /// Runs the copies that follow the last dispatch of the program, and waits.
+    ///
+    /// # Errors
+    /// If the program is not open, or the device is lost.
+    pub fn copies(&mut self, role: Role) -> Result<(), DeviceError> {
+        let mut encoder = encoder(&self.device);
+        self.loaded(role)?.encode_copies(&mut encoder);
+        self.device.queue.submit([encoder.finish()]);
+        self.device.wait(None)
+    }
+
+    /// The bytes of an area of the program, as they are now.
+    ///
+    /// # Errors
+    /// If the program is not open, or the device is lost.
+    ///
+    /// # Panics
+    /// If the area does not lie inside its buffer.
+    pub fn read_area(&self, role: Role, area: &Area) -> Result<Vec<u8>, DeviceError> {
+        let buffer = self.loaded(role)?.buffer(area.buffer);
+        transfer::download(&self.device, buffer, area.offset, area.bytes)
+    }
+
+    /// Replaces the bytes of an area of the program.
+    ///
+    /// # Errors
+    /// If `bytes` has another length, the program is not open, or the device is lost.
+    pub fn write_area(&mut self, role: Role, area: &Area, bytes: &[u8]) -> Result<(), DeviceError> {
+        let (expected, found) = (area.bytes, bytes.len() as u64);
+        if expected != found {
+            return Err(DeviceError::Size { name: format!("{area:?}"), expected, found });
+        }
+        transfer::upload(&self.device, self.loaded(role)?.buffer(area.buffer), area.offset, bytes)
+    }
+}
+
+fn encoder(device: &Device) -> wgpu::CommandEncoder {
+    device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
+}
+
+/// How many of these floats are infinite or not a number.
+fn not_finite(bytes: &[u8]) -> usize {
+    let floats = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word));
+    floats.filter(|v| !v.is_finite()).count()
+}

@@ -1,0 +1,65 @@
+//! Why a training run ended early.
+
+use crate::checkpoint::CheckpointError;
+use crate::data::DataError;
+use crate::durable::WriteError;
+use crate::gpu::{DeviceError, Fault, place};
+use crate::host::NotMeasured;
+use crate::weights::WeightsError;
+
+/// A training run, or an evaluation, that could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The device, or a program it was asked for.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The examples.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The checkpoint to go on from, or to write.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Weights to start from, or to write.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The log.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// `stop` or `save` asks for something that is not measured.
+    #[error(transparent)]
+    NotMeasured(#[from] NotMeasured),
+    /// Neither `epochs` nor `steps` says when to end.
+    #[error("the training has no end; set `epochs` or `steps`")]
+    NoEnd,
+    /// The loss is infinite or not a number.
+    #[error(
+        "the loss is {loss} at step {step} (epoch {epoch}): {}; the weights are those of step {}, \
+         lower the learning rate or set `clip`",
+        cause(fault.as_ref()),
+        step - 1
+    )]
+    NotFinite {
+        /// The loss.
+        loss: f64,
+        /// The step, from 1.
+        step: u64,
+        /// The epoch, from 1.
+        epoch: u64,
+        /// The first value of the step that is not finite, where a repetition found one.
+        fault: Option<Fault>,
+    },
+}
+
+fn cause(fault: Option<&Fault>) -> String {
+    match fault {
+        Some(fault) => format!(
+            "first `{}` is not finite ({} elements), written by `{}` at {}",
+            fault.what,
+            fault.count,
+            fault.label,
+            place(fault.origin.as_ref())
+        ),
+        None => "a repetition of the step found no other value that is not finite".to_owned(),
+    }
+}

@@ -1,0 +1,292 @@
+//! The training loop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::error::TrainError;
+use super::evaluate::{measure, names};
+use super::files::{Files, kept_tensors, save_as_asked};
+use super::{Checkpoints, Ended, EpochReport, Event, Options, Summary};
+use crate::artifact::{Role, Training};
+use crate::checkpoint::{self, Fingerprint, Progress};
+use crate::data::{self, Batches, Feed};
+use crate::gpu::{Outputs, Session};
+use crate::host::{self, Clock, EpochRecord, Measured};
+use crate::weights;
+
+/// A run between two steps.
+pub(super) struct Run<'a> {
+    session: &'a mut Session,
+    training: &'a Training,
+    options: &'a Options<'a>,
+    names: Vec<String>,
+    feed: Feed,
+    others: Vec<(String, Feed)>,
+    fingerprint: Fingerprint,
+    files: Option<Files>,
+    /// What is done: every step whose results were collected.
+    progress: Progress,
+    /// Steps submitted, of the whole run.
+    submitted: u64,
+    steps_per_epoch: u64,
+    total_steps: u64,
+    saved_at: Instant,
+    saved_step: u64,
+    clocked: Instant,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        session: &'a mut Session,
+        training: &'a Training,
+        options: &'a Options<'a>,
+    ) -> Result<Run<'a>, TrainError> {
+        let open = |part: &str| data::open(&training.data, part, &options.base).map(Arc::new);
+        let feed = Feed::training(open("train")?, session.program(Role::Train)?, training.seed)?;
+        let mut others = Vec::new();
+        for part in training.data.parts.iter().filter(|p| p.name != "train") {
+            let feed = Feed::evaluation(open(&part.name)?, session.program(Role::Evaluate)?)?;
+            others.push((part.name.clone(), feed));
+        }
+        let steps_per_epoch = feed.batches() as u64;
+        let total_steps = total_steps(training, steps_per_epoch)?;
+        let names = names(training);
+        let fingerprint = checkpoint::fingerprint(session.tensors(), training);
+        session.initialize(training.seed)?;
+        if let Some(path) = &options.weights {
+            let tensors = weights::load(path, session.tensors())?;
+            session.write_tensors(&tensors)?;
+        }
+        let mut progress = Progress {
+            step: 0,
+            epoch: 0,
+            position: 0,
+            sums: vec![0.0; names.len()],
+            seconds: 0.0,
+            history: Vec::new(),
+            best: None,
+        };
+        if options.resume {
+            let folder = options.out.clone().unwrap_or_else(|| PathBuf::from("."));
+            let (saved, tensors) = checkpoint::read(&Files::checkpoint_path(&folder), &fingerprint)?;
+            session.write_tensors(&tensors)?;
+            progress = saved;
+        }
+        let files = match &options.out {
+            Some(folder) => Some(Files::open(folder, progress.history.len())?),
+            None => None,
+        };
+        Ok(Run {
+            submitted: progress.step,
+            saved_step: progress.step,
+            session,
+            training,
+            options,
+            names,
+            feed,
+            others,
+            fingerprint,
+            files,
+            progress,
+            steps_per_epoch,
+            total_steps,
+            saved_at: Instant::now(),
+            clocked: Instant::now(),
+        })
+    }
+
+    pub(super) fn train(mut self, report: &mut dyn FnMut(Event)) -> Result<Summary, TrainError> {
+        report(Event::Started {
+            step: self.progress.step,
+            steps_per_epoch: self.steps_per_epoch,
+            total_steps: self.total_steps,
+            batch: self.training.batch as u64,
+        });
+        let (epoch, position) = (self.progress.epoch, self.progress.position);
+        let mut batches = Batches::start(self.feed.clone(), epoch, position as usize, u64::MAX);
+        let mut ended = if self.stops()? { Ended::Stopped } else { Ended::Finished };
+        while ended == Ended::Finished && self.progress.step < self.total_steps {
+            self.clocked = Instant::now();
+            if self.run_steps(&mut batches, report)? {
+                ended = Ended::Interrupted;
+                break;
+            }
+            self.end_epoch(report)?;
+            if self.stops()? {
+                ended = Ended::Stopped;
+            }
+            self.save()?;
+        }
+        if ended == Ended::Interrupted {
+            self.save()?;
+        }
+        Ok(Summary { ended, progress: self.progress })
+    }
+
+    /// The steps up to the end of the epoch; true if it was interrupted. All are collected at the end.
+    fn run_steps(
+        &mut self,
+        batches: &mut Batches,
+        report: &mut dyn FnMut(Event),
+    ) -> Result<bool, TrainError> {
+        let left_in_epoch = self.steps_per_epoch - self.progress.position;
+        let end = (self.progress.step + left_in_epoch).min(self.total_steps);
+        let mut interrupted = false;
+        while self.submitted < end {
+            interrupted = self.options.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed));
+            if interrupted {
+                break;
+            }
+            let batch = batches.next().expect("batches go on as long as the run asks for them");
+            let clock = self.clock(self.submitted + 1);
+            self.session.submit(Role::Train, &batch, &clock)?;
+            self.submitted += 1;
+            batches.recycle(batch);
+            if self.session.in_flight() == Session::DEPTH {
+                self.collect(report)?;
+            }
+            if self.checkpoint_is_due() {
+                self.drain(report)?;
+                self.save()?;
+            }
+        }
+        self.drain(report)?;
+        Ok(interrupted)
+    }
+
+    fn drain(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        while self.session.in_flight() > 0 {
+            self.collect(report)?;
+        }
+        self.count_seconds();
+        Ok(())
+    }
+
+    fn collect(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        let Some(outputs) = self.session.collect()? else { return Ok(()) };
+        let loss = outputs.number("loss").unwrap_or(f64::NAN);
+        if !loss.is_finite() {
+            return Err(self.not_finite(loss)?);
+        }
+        self.add(&outputs);
+        report(Event::Step {
+            step: self.progress.step,
+            epoch: self.progress.epoch + 1,
+            position: self.progress.position,
+            loss,
+        });
+        Ok(())
+    }
+
+    fn add(&mut self, outputs: &Outputs) {
+        self.progress.step += 1;
+        self.progress.position += 1;
+        for (sum, name) in self.progress.sums.iter_mut().zip(&self.names) {
+            *sum += outputs.number(name).unwrap_or(f64::NAN);
+        }
+    }
+
+    /// Saves the state before the bad step, which the program has kept, and looks for the cause.
+    fn not_finite(&mut self, loss: f64) -> Result<TrainError, TrainError> {
+        let (step, epoch) = (self.progress.step + 1, self.progress.epoch + 1);
+        while self.session.collect()?.is_some() {}
+        let good = |v: &crate::Tensor| v.values().iter().all(|x| x.is_finite());
+        if kept_tensors(self.session)?.iter().all(good) {
+            self.save()?;
+        }
+        let mut batch = self.feed.empty();
+        let order = self.feed.order(self.progress.epoch);
+        self.feed.fill(&order, self.progress.position as usize, &mut batch);
+        let clock = self.clock(step);
+        let fault = self.session.trace(Role::Train, &batch, &clock)?;
+        Ok(TrainError::NotFinite { loss, step, epoch, fault })
+    }
+
+    fn end_epoch(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        let steps = self.progress.position as f64;
+        let means = self.names.iter().zip(&self.progress.sums);
+        let mut measured: Vec<Measured> = means
+            .map(|(name, sum)| Measured { part: "train".to_owned(), name: name.clone(), value: sum / steps })
+            .collect();
+        let clock = self.clock(self.progress.step.max(1));
+        for (part, feed) in &self.others {
+            report(Event::Measuring { part: part.clone() });
+            measured.extend(measure(self.session, part, feed, &self.names, &clock)?);
+        }
+        let progress = &mut self.progress;
+        let line = EpochReport {
+            epoch: progress.epoch + 1,
+            measured: measured.clone(),
+            steps: progress.step,
+            seconds: progress.seconds,
+        };
+        progress.history.push(EpochRecord { step: progress.step, measured });
+        progress.epoch += 1;
+        progress.position = 0;
+        progress.seconds = 0.0;
+        progress.sums.fill(0.0);
+        if let Some(files) = &mut self.files {
+            files.append(&line)?;
+        }
+        report(Event::Epoch(line));
+        if let Some(save) = &self.training.save {
+            let saved = save_as_asked(save, &self.options.base, self.session, &mut self.progress)?;
+            if let Some(path) = saved {
+                report(Event::Saved { path });
+            }
+        }
+        Ok(())
+    }
+
+    fn stops(&self) -> Result<bool, TrainError> {
+        match &self.training.stop {
+            Some(stop) => Ok(host::evaluate(stop, &self.progress.history)? != 0.0),
+            None => Ok(false),
+        }
+    }
+
+    fn checkpoint_is_due(&self) -> bool {
+        self.files.is_some()
+            && match self.options.checkpoints {
+                Checkpoints::Every(interval) => self.saved_at.elapsed() >= interval,
+                Checkpoints::EverySteps(steps) => self.submitted - self.saved_step >= steps,
+            }
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        if let Some(files) = &self.files {
+            let tensors = kept_tensors(self.session)?;
+            files.save(self.session.tensors(), &tensors, &self.fingerprint, &self.progress)?;
+        }
+        self.saved_at = Instant::now();
+        self.saved_step = self.submitted;
+        Ok(())
+    }
+
+    fn count_seconds(&mut self) {
+        self.progress.seconds += self.clocked.elapsed().as_secs_f64();
+        self.clocked = Instant::now();
+    }
+
+    fn clock(&self, step: u64) -> Clock {
+        Clock {
+            seed: self.training.seed,
+            step,
+            epoch: self.progress.epoch,
+            examples: self.training.batch as u64,
+            steps_per_epoch: self.steps_per_epoch,
+            total_steps: self.total_steps,
+        }
+    }
+}
+
+fn total_steps(training: &Training, steps_per_epoch: u64) -> Result<u64, TrainError> {
+    let by_epochs = training.epochs.map(|epochs| epochs.saturating_mul(steps_per_epoch));
+    match (by_epochs, training.steps) {
+        (Some(a), Some(b)) => Ok(a.min(b)),
+        (Some(steps), None) | (None, Some(steps)) => Ok(steps),
+        (None, None) => Err(TrainError::NoEnd),
+    }
+}

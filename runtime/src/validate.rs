@@ -1,0 +1,267 @@
+//! What an executor may rely on, checked once.
+//!
+//! Every index is in range, every area lies inside its buffer at a place that can be bound, every dispatch
+//! gives its kernel what it takes, every formula is well formed. Code that executes an artifact checks nothing.
+
+use std::collections::HashSet;
+
+use nnc_wgsl::{Binding, Element, Expr, HOST_FIRST_FREE, HOST_SLOTS, Kernel, Term};
+
+use crate::artifact::{Area, Artifact, Bound, Buffer, Dispatch, HostScalar, Init, Port, Program, Stored};
+
+/// The multiple that areas begin at, in bytes.
+pub const ALIGNMENT: u64 = 256;
+
+/// An artifact whose parts do not fit together: an error of what wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the artifact is inconsistent: {what}; compile it again")]
+pub struct Invalid {
+    /// Which part, and why.
+    pub what: String,
+}
+
+impl Artifact {
+    /// Checks everything that executing the artifact relies on.
+    ///
+    /// # Errors
+    /// The first part that does not fit.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        for region in &self.regions {
+            whole_words(region.bytes).map_err(|e| e.within(&format!("the region `{}`", region.name)))?;
+        }
+        let mut paths = HashSet::new();
+        for tensor in &self.tensors {
+            self.validate_stored(tensor).map_err(|e| e.within(&format!("the tensor `{}`", tensor.path)))?;
+            ensure(paths.insert(&tensor.path), || format!("two tensors are named `{}`", tensor.path))?;
+        }
+        let mut roles = HashSet::new();
+        for program in &self.programs {
+            ensure(roles.insert(program.role), || format!("there are two {:?} programs", program.role))?;
+            self.validate_program(program)
+                .map_err(|e| e.within(&format!("the {:?} program", program.role)))?;
+        }
+        for kernel in &self.kernels {
+            validate_kernel(kernel).map_err(|e| e.within(&format!("the kernel `{}`", kernel.name)))?;
+        }
+        Ok(())
+    }
+
+    fn validate_stored(&self, tensor: &Stored) -> Result<(), Invalid> {
+        let region = self.regions.get(tensor.region);
+        let region = region.ok_or_else(|| invalid(format!("there is no region {}", tensor.region)))?;
+        let bytes = bytes_of(tensor.element, &tensor.shape)?;
+        ensure(tensor.offset.is_multiple_of(4), || format!("the offset {} is odd", tensor.offset))?;
+        inside(tensor.offset, bytes, region.bytes)?;
+        let count: usize = tensor.shape.iter().product();
+        match &tensor.init {
+            Init::Values(values) => ensure(values.len() == count, || {
+                format!("its shape has {count} elements, its first value {}", values.len())
+            }),
+            Init::Orthogonal { .. } => {
+                ensure(!tensor.shape.is_empty(), || "a single number is not orthogonal".to_owned())
+            }
+            Init::Constant(_) | Init::Uniform { .. } | Init::Normal { .. } => Ok(()),
+        }
+    }
+
+    fn validate_program(&self, program: &Program) -> Result<(), Invalid> {
+        ensure(program.batch > 0, || "its batch is 0".to_owned())?;
+        for (ports, bytes) in
+            [(&program.inputs, program.input_bytes), (&program.outputs, program.output_bytes)]
+        {
+            let mut names = HashSet::new();
+            for port in ports {
+                validate_port(port, program.batch, bytes)
+                    .map_err(|e| e.within(&format!("`{}`", port.name)))?;
+                ensure(names.insert(&port.name), || format!("two ports are named `{}`", port.name))?;
+            }
+        }
+        disjoint(&program.inputs)?;
+        for scalar in &program.scalars {
+            validate_scalar(scalar).map_err(|e| e.within(&format!("the host scalar {}", scalar.slot)))?;
+        }
+        for (place, dispatch) in program.dispatches.iter().enumerate() {
+            let within = || format!("dispatch {place} (`{}`)", dispatch.label);
+            self.validate_dispatch(program, dispatch).map_err(|e| e.within(&within()))?;
+        }
+        for (from, to) in &program.copies {
+            self.validate_area(program, from)?;
+            self.validate_area(program, to)?;
+            ensure(from.bytes == to.bytes, || format!("{} bytes are copied to {}", from.bytes, to.bytes))?;
+            ensure(from.buffer != to.buffer, || format!("a copy within {:?}", from.buffer))?;
+        }
+        Ok(())
+    }
+
+    fn validate_dispatch(&self, program: &Program, dispatch: &Dispatch) -> Result<(), Invalid> {
+        let kernel = self.kernels.get(dispatch.kernel);
+        let kernel = kernel.ok_or_else(|| invalid(format!("there is no kernel {}", dispatch.kernel)))?;
+        ensure(dispatch.params.len() == kernel.params.len(), || {
+            format!("{} parameters for {}", dispatch.params.len(), kernel.params.len())
+        })?;
+        ensure(dispatch.bindings.len() == kernel.bindings.len(), || {
+            format!("{} bindings for {}", dispatch.bindings.len(), kernel.bindings.len())
+        })?;
+        for (bound, binding) in dispatch.bindings.iter().zip(&kernel.bindings) {
+            match (bound, binding) {
+                (Bound::Area(area), Binding::Storage) => self.validate_area(program, area)?,
+                (Bound::Host, Binding::Host) => {}
+                (Bound::Area(_), Binding::Host) | (Bound::Host, Binding::Storage) => {
+                    return Err(invalid(format!("{bound:?} is bound as {binding:?}")));
+                }
+            }
+        }
+        ensure(dispatch.workgroups.iter().all(|n| (1..=65_535).contains(n)), || {
+            format!("a grid of {:?} workgroups", dispatch.workgroups)
+        })?;
+        for (place, what) in &dispatch.writes {
+            ensure(matches!(dispatch.bindings.get(*place), Some(Bound::Area(_))), || {
+                format!("`{what}` is written at binding {place}, which is no area")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn validate_area(&self, program: &Program, area: &Area) -> Result<(), Invalid> {
+        let bytes = match area.buffer {
+            Buffer::Region(i) => self.regions.get(i).map(|r| r.bytes),
+            Buffer::Arena(i) => program.arenas.get(i).copied(),
+            Buffer::Input => Some(program.input_bytes),
+            Buffer::Output => Some(program.output_bytes),
+        };
+        let bytes = bytes.ok_or_else(|| invalid(format!("there is no {:?}", area.buffer)))?;
+        ensure(area.offset.is_multiple_of(ALIGNMENT), || {
+            format!("an area begins at {}, not at a multiple of {ALIGNMENT}", area.offset)
+        })?;
+        ensure(area.bytes > 0 && area.bytes.is_multiple_of(4), || {
+            format!("an area of {} bytes", area.bytes)
+        })?;
+        inside(area.offset, area.bytes, bytes)
+    }
+}
+
+fn validate_kernel(kernel: &Kernel) -> Result<(), Invalid> {
+    ensure(kernel.params.len().is_multiple_of(4), || format!("it takes {} parameters", kernel.params.len()))?;
+    ensure(kernel.workgroup.iter().all(|&n| (1..=1024).contains(&n)), || {
+        format!("a workgroup of {:?} invocations", kernel.workgroup)
+    })
+}
+
+fn validate_port(port: &Port, batch: usize, buffer_bytes: u64) -> Result<(), Invalid> {
+    ensure(port.offset.is_multiple_of(4), || format!("the offset {} is odd", port.offset))?;
+    inside(port.offset, bytes_of(port.element, &port.shape)?, buffer_bytes)?;
+    ensure(!port.batched || port.shape.first() == Some(&batch), || {
+        format!("its shape {:?} does not begin with the batch of {batch}", port.shape)
+    })
+}
+
+fn validate_scalar(scalar: &HostScalar) -> Result<(), Invalid> {
+    let slots = HOST_FIRST_FREE..HOST_SLOTS as u32;
+    ensure(slots.contains(&scalar.slot), || "there is no such slot".to_owned())?;
+    ensure(matches!(scalar.element, Element::F32 | Element::I32), || format!("it is a {}", scalar.element))?;
+    let operands = scalar.expr.operands().len();
+    ensure(operands == scalar.symbols.len(), || {
+        format!("its formula has {operands} operands, given are {}", scalar.symbols.len())
+    })?;
+    validate_formula(&scalar.expr)
+}
+
+fn validate_formula(expr: &Expr) -> Result<(), Invalid> {
+    let well_formed = expr.terms().iter().enumerate().all(|(place, term)| match term {
+        Term::Operand(k, _) => (*k as usize) < expr.operands().len(),
+        Term::Real(_) | Term::Int(_) | Term::Bool(_) => true,
+        Term::Unary(_, a) | Term::Cast(_, a) => a.index() < place,
+        Term::Binary(_, a, b) => a.index().max(b.index()) < place,
+        Term::Select { condition, yes, no } => condition.index().max(yes.index()).max(no.index()) < place,
+    });
+    let results = expr.results();
+    ensure(well_formed && results.len() == 1 && results[0].index() < expr.terms().len(), || {
+        "its formula is malformed".to_owned()
+    })
+}
+
+fn disjoint(ports: &[Port]) -> Result<(), Invalid> {
+    let mut ends: Vec<(u64, u64, &str)> = ports
+        .iter()
+        .map(|p| Ok((p.offset, p.offset + bytes_of(p.element, &p.shape)?, p.name.as_str())))
+        .collect::<Result<_, Invalid>>()?;
+    ends.sort_unstable();
+    for pair in ends.windows(2) {
+        ensure(pair[0].1 <= pair[1].0, || format!("`{}` and `{}` overlap", pair[0].2, pair[1].2))?;
+    }
+    Ok(())
+}
+
+fn whole_words(bytes: u64) -> Result<(), Invalid> {
+    ensure(bytes.is_multiple_of(4), || format!("a buffer of {bytes} bytes"))
+}
+
+fn inside(offset: u64, bytes: u64, buffer_bytes: u64) -> Result<(), Invalid> {
+    ensure(offset.checked_add(bytes).is_some_and(|end| end <= buffer_bytes), || {
+        format!("{bytes} bytes at {offset} reach beyond the {buffer_bytes} of their buffer")
+    })
+}
+
+fn bytes_of(element: Element, shape: &[usize]) -> Result<u64, Invalid> {
+    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= usize::MAX / 8);
+    let count = count.ok_or_else(|| invalid(format!("the shape {shape:?} has too many elements")))?;
+    Ok(element.bytes(count) as u64)
+}
+
+fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), Invalid> {
+    if holds { Ok(()) } else { Err(invalid(what())) }
+}
+
+fn invalid(what: String) -> Invalid {
+    Invalid { what }
+}
+
+impl Invalid {
+    fn within(self, part: &str) -> Invalid {
+        Invalid { what: format!("{part}: {}", self.what) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+
+    fn refused(change: impl FnOnce(&mut Artifact), part: &str) {
+        let mut artifact = example::linear();
+        change(&mut artifact);
+        let message = artifact.validate().unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        example::linear().validate().unwrap();
+        refused(|a| a.tensors[0].region = 9, "no region 9");
+        refused(|a| a.tensors[0].offset = u64::MAX - 3, "reach beyond");
+        refused(|a| a.tensors[0].shape = vec![usize::MAX, 2], "too many elements");
+        refused(|a| a.tensors[0].init = Init::Values(vec![1.0]), "its first value 1");
+        refused(|a| a.tensors[1].path = a.tensors[0].path.clone(), "two tensors are named");
+        refused(|a| a.programs[0].dispatches[0].kernel = 99, "no kernel 99");
+        refused(|a| a.programs[0].dispatches[0].params.push(0), "parameters for");
+        refused(|a| a.programs[0].dispatches[0].workgroups[1] = 0, "grid");
+        refused(|a| a.programs[0].dispatches[0].workgroups[0] = 65_536, "grid");
+        refused(|a| a.programs[0].dispatches[0].bindings.truncate(1), "bindings for");
+        refused(|a| a.programs[0].dispatches[0].bindings[0] = Bound::Host, "is bound as");
+        refused(|a| a.programs[0].dispatches[0].writes[0].0 = 77, "which is no area");
+        refused(|a| a.programs[0].input_bytes = 4, "reach beyond");
+        refused(|a| a.programs[0].inputs[1].offset = a.programs[0].inputs[0].offset, "overlap");
+        refused(|a| a.programs[0].batch = 7, "does not begin with the batch");
+        refused(|a| a.programs[0].scalars[0].slot = 1, "no such slot");
+        refused(|a| a.programs[0].scalars[0].symbols.clear(), "operands");
+        refused(|a| a.programs[1].role = a.programs[0].role, "two");
+        refused(
+            |a| {
+                if let Bound::Area(area) = &mut a.programs[0].dispatches[0].bindings[0] {
+                    area.offset += 4;
+                }
+            },
+            "multiple of 256",
+        );
+    }
+}
