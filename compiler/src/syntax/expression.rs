@@ -33,6 +33,13 @@ pub(super) fn expression(input: Tokens<'_>) -> Parsed<'_, Expr> {
     })
 }
 
+/// An expression and nothing after it.
+pub(super) fn whole(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (rest, value) = expression(input)?;
+    let (rest, _) = must(token(Kind::End))(rest)?;
+    Ok((rest, value))
+}
+
 /// `as name`
 pub(super) fn label(input: Tokens<'_>) -> Parsed<'_, Name> {
     let (rest, _) = token(Kind::As)(input)?;

@@ -41,3 +41,22 @@ pub fn parse(source: &Source) -> Checked<ast::File> {
     diagnostics.extend(failures.into_inner().iter().map(|failure| habit::explain(failure, &lexed.value)));
     Checked { value: ast::File { items }, diagnostics }
 }
+
+/// The one expression that `source` is.
+#[must_use]
+pub fn parse_value(source: &Source) -> Checked<Option<ast::Expr>> {
+    let lexed = lex(source);
+    if lexed.has_errors() {
+        return lexed.map(|_| None);
+    }
+    let failures = RefCell::new(Vec::new());
+    let read = expression::whole(Tokens::new(&lexed.value, &failures));
+    let mut diagnostics = lexed.diagnostics;
+    let (value, last) = match read {
+        Ok((_, value)) => (Some(value), None),
+        Err(error) => (None, Some(parser::failure(error))),
+    };
+    let failures = failures.into_inner().into_iter().chain(last);
+    diagnostics.extend(failures.map(|failure| habit::explain(&failure, &lexed.value)));
+    Checked { value, diagnostics }
+}

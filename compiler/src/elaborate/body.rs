@@ -1,0 +1,309 @@
+//! The statements of a body, in order.
+
+use std::rc::Rc;
+
+use nnc_runtime::artifact::{Init, StoredKind};
+use nnc_wgsl::Element;
+
+use crate::diagnostic::Diagnostic;
+use crate::elaborate::Expansion;
+use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::frame::Frame;
+use crate::elaborate::types::Role;
+use crate::elaborate::value::{Callable, InitSpec, Layer, Tensor, Value};
+use crate::ir::Source;
+use crate::ops::Broadcast;
+use crate::source::Span;
+use crate::syntax::ast::{
+    Body, DefinitionKind, Expr, ExprKind, Name, Statement, StatementKind, Target, Type,
+};
+
+impl<'a> Elaborator<'a> {
+    /// Runs `body`; its value is its last line's.
+    pub(super) fn body(&mut self, frame: &mut Frame<'a>, body: &'a Body) -> Outcome<Value<'a>> {
+        let mut failed = false;
+        let mut result = None;
+        let last = body.statements.len().saturating_sub(1);
+        for (place, statement) in body.statements.iter().enumerate() {
+            match self.statement(frame, statement) {
+                Ok(None) => {}
+                Ok(Some(value)) if place == last => result = Some(value),
+                Ok(Some(_)) => {
+                    let message = "this value is not used";
+                    self.report(
+                        Diagnostic::warning("W0202", message, statement.span)
+                            .fact("only the last line of a body is its value"),
+                    );
+                }
+                Err(Reported) => {
+                    failed = true;
+                    drop_bindings(frame, statement);
+                }
+            }
+        }
+        if failed {
+            return Err(Reported);
+        }
+        let updates = matches!(frame.owner, Some((DefinitionKind::Optimizer, _)));
+        match result {
+            Some(value) => Ok(value),
+            None if updates => Ok(Value::Outputs(Vec::new())),
+            None => self.fail("E0210", body.span, "this body has no value", "its last line is not a value"),
+        }
+    }
+
+    fn statement(&mut self, frame: &mut Frame<'a>, statement: &'a Statement) -> Outcome<Option<Value<'a>>> {
+        match &statement.kind {
+            StatementKind::Layer { name, chain } => {
+                self.forbid_in_fn(frame, statement.span)?;
+                let path = self.weights.reserve(&name.text);
+                let layer = Layer { name: name.text.clone(), path, chain, frame: frame.clone() };
+                frame.bind(&name.text, Value::Callable(Callable::Layer(Rc::new(layer))));
+            }
+            StatementKind::Weight { name, ty, init } => {
+                self.forbid_in_fn(frame, statement.span)?;
+                let kind = StoredKind::Weight;
+                let tensor = self.declare(frame, statement, name, ty, init.as_ref(), kind)?;
+                frame.bind(&name.text, Value::Tensor(tensor));
+            }
+            StatementKind::State { name, ty, init } => {
+                self.forbid_in_fn(frame, statement.span)?;
+                if self.update.is_some() {
+                    self.optimizer_state(frame, name, init.as_ref())?;
+                    return Ok(None);
+                }
+                let Some(ty) = ty else {
+                    let message = format!("the state `{}` needs a type", name.text);
+                    return self.fail("E0315", name.span, message, "such as `: f32[C]`");
+                };
+                let kind = StoredKind::State;
+                let tensor = self.declare(frame, statement, name, ty, init.as_ref(), kind)?;
+                frame.bind(&name.text, Value::Tensor(tensor));
+            }
+            StatementKind::Grad { name, value } => {
+                frame.bind("dy", Value::Float(1.0));
+                let slope = self.expression(frame, value)?;
+                frame.grads.insert(name.text.clone(), slope.first());
+            }
+            StatementKind::Bind { targets, values } => self.bind(frame, targets, values)?,
+            StatementKind::Value(values) => return self.values(frame, values).map(Some),
+        }
+        Ok(None)
+    }
+
+    fn values(&mut self, frame: &mut Frame<'a>, values: &'a [Expr]) -> Outcome<Value<'a>> {
+        if let [one] = values {
+            return self.expression(frame, one);
+        }
+        let mut out = Vec::with_capacity(values.len());
+        let mut failed = false;
+        for value in values {
+            match self.expression(frame, value) {
+                Ok(value) => out.push(value.first()),
+                Err(Reported) => failed = true,
+            }
+        }
+        if failed { Err(Reported) } else { Ok(Value::Outputs(out)) }
+    }
+
+    /// A `fn` owns nothing.
+    fn forbid_in_fn(&mut self, frame: &Frame<'a>, span: Span) -> Outcome<()> {
+        let Some((DefinitionKind::Fn, name)) = &frame.owner else { return Ok(()) };
+        let diagnostic = Diagnostic::error("E0205", format!("the `fn` `{name}` would own weights"), span)
+            .fact("a `fn` is a formula")
+            .help(format!("make it a block: `block {name}(...) {{ ... }}`"));
+        Err(self.report(diagnostic))
+    }
+
+    fn declare(
+        &mut self,
+        frame: &mut Frame<'a>,
+        statement: &'a Statement,
+        name: &Name,
+        ty: &'a Type,
+        init: Option<&'a Expr>,
+        kind: StoredKind,
+    ) -> Outcome<Tensor> {
+        if self.element(ty)? != Element::F32 {
+            return self.fail("E0312", ty.span, "weights and states are f32", "another element type");
+        }
+        let dims = self.declared_dims(frame, ty)?;
+        let spec = match init {
+            Some(expr) => {
+                let value = self.expression(frame, expr)?;
+                self.init_spec(&value, expr.span)?
+            }
+            None if kind == StoredKind::State => InitSpec::Fixed(Init::Constant(0.0)),
+            None => InitSpec::Default,
+        };
+        let spec = match (&spec, &frame.init) {
+            (InitSpec::Default, Some(wanted)) => wanted.clone(),
+            _ => spec,
+        };
+        let renamed = statement.attributes.iter().find(|attribute| attribute.name.text == "name");
+        let renamed = renamed.and_then(|attribute| attribute.arguments.first());
+        let stored = match renamed.map(|argument| &argument.value.kind) {
+            Some(ExprKind::Text(text)) => text,
+            _ => &name.text,
+        };
+        let tensor = self.stored(stored, kind, &dims, &spec, statement.span)?;
+        if kind == StoredKind::State {
+            let path = self.stored_path(stored);
+            frame.states.insert(name.text.clone(), path);
+        }
+        Ok(tensor)
+    }
+
+    /// `value` as the way a weight begins.
+    pub(super) fn init_spec(&mut self, value: &Value<'a>, span: Span) -> Outcome<InitSpec> {
+        match value {
+            Value::Init(spec) => Ok(spec.clone()),
+            Value::Int(_) | Value::Float(_) => {
+                let number = self.real(value, span)?;
+                Ok(InitSpec::Fixed(Init::Constant(number)))
+            }
+            Value::Callable(Callable::Intrinsic(intrinsic)) if intrinsic.name == "zeros" => {
+                Ok(InitSpec::Fixed(Init::Constant(0.0)))
+            }
+            Value::Callable(Callable::Intrinsic(intrinsic)) if intrinsic.name == "ones" => {
+                Ok(InitSpec::Fixed(Init::Constant(1.0)))
+            }
+            other => {
+                let found = other.describe();
+                let diagnostic = Diagnostic::error("E0204", "an init is needed here", span)
+                    .fact(format!("this is {found}"))
+                    .help("he, xavier, orthogonal, zeros, ones, normal(mean, std), uniform(low, high), a number");
+                Err(self.report(diagnostic))
+            }
+        }
+    }
+
+    fn bind(&mut self, frame: &mut Frame<'a>, targets: &'a [Target], values: &'a [Expr]) -> Outcome<()> {
+        let states = targets.iter().all(|target| frame.states.contains_key(&target.name.text));
+        if states && self.update.is_none() && self.expansion != Expansion::Training {
+            return Ok(());
+        }
+        let mut found = Vec::new();
+        if let [one] = values {
+            let value = self.expression(frame, one)?;
+            match value {
+                Value::Outputs(parts) if targets.len() > 1 => found.extend(parts),
+                Value::List(parts) if targets.len() > 1 => found.extend(parts),
+                Value::Outputs(parts) => found.extend(parts.into_iter().take(1)),
+                other => found.push(other),
+            }
+            if found.len() < targets.len() {
+                let message = format!("{} names for {} values", targets.len(), found.len());
+                return self.fail("E0210", one.span, message, "too few values");
+            }
+        } else {
+            for value in values {
+                found.push(self.expression(frame, value)?.first());
+            }
+            if found.len() != targets.len() {
+                let message = format!("{} names for {} values", targets.len(), found.len());
+                let span = values.first().map_or_else(Span::default, |value| value.span);
+                return self.fail("E0210", span, message, "as many values as names are needed");
+            }
+        }
+        for (target, value) in targets.iter().zip(found) {
+            let span = values.first().map_or(target.name.span, |value| value.span);
+            let value = match &target.ty {
+                Some(ty) => self.check(frame, ty, value, span, Role::Stated)?,
+                None => value,
+            };
+            self.assign(frame, &target.name, value, span)?;
+        }
+        Ok(())
+    }
+
+    fn assign(&mut self, frame: &mut Frame<'a>, name: &Name, value: Value<'a>, span: Span) -> Outcome<()> {
+        let Some(path) = frame.states.get(&name.text).cloned() else {
+            frame.bind(&name.text, value);
+            return Ok(());
+        };
+        if let Some(update) = &mut self.update {
+            if let (Value::Tensor(tensor), Some(state)) =
+                (&value, update.states.iter_mut().find(|(known, ..)| *known == name.text))
+            {
+                state.3 = tensor.node;
+            }
+            frame.bind(&name.text, value);
+            return Ok(());
+        }
+        let Some(current) = self.weights.current.get(&path).cloned() else { return Err(Reported) };
+        let tensor = self.as_tensor(value, &current, span)?;
+        self.weights.current.insert(path.clone(), tensor);
+        if !self.weights.assigned.contains(&path) {
+            self.weights.assigned.push(path);
+        }
+        Ok(())
+    }
+
+    /// `value` as a tensor of the shape of `like`.
+    fn as_tensor(&mut self, value: Value<'a>, like: &Tensor, span: Span) -> Outcome<Tensor> {
+        let zero = (Value::Float(0.0), span);
+        let sum =
+            self.formula("=", span, &[(value, span), zero], super::arithmetic::Bring::Float, |_, x| x[0])?;
+        let node = match sum {
+            Value::Tensor(tensor) if tensor.dims == like.dims => return Ok(tensor),
+            Value::Tensor(tensor) if tensor.rank() == 0 => {
+                self.graph.must(Broadcast::new(&like.shape()), &[tensor.node])
+            }
+            Value::Float(number) => {
+                self.mark(span);
+                self.graph.constant(number, Self::graph_type(Element::F32, &like.dims))
+            }
+            other => {
+                let found = other.describe();
+                let message = format!("this state is {}", like.show());
+                return self.fail("E0302", span, message, format!("found {found}"));
+            }
+        };
+        Ok(self.tensor(node, like.dims.clone()))
+    }
+
+    fn optimizer_state(&mut self, frame: &mut Frame<'a>, name: &Name, init: Option<&'a Expr>) -> Outcome<()> {
+        let fill = match init {
+            Some(expr) => {
+                let value = self.expression(frame, expr)?;
+                match self.init_spec(&value, expr.span)? {
+                    InitSpec::Fixed(Init::Constant(number)) => number,
+                    _ => {
+                        return self.fail(
+                            "E0204",
+                            expr.span,
+                            "a state of an optimizer begins as a number",
+                            "",
+                        );
+                    }
+                }
+            }
+            None => 0.0,
+        };
+        self.mark(name.span);
+        let Some(update) = &mut self.update else { return Err(Reported) };
+        let ty = self.graph.ty(update.like.node).clone();
+        let node = self.graph.source(Source::Region(format!("optimizer.{}", name.text)), ty);
+        update.states.push((name.text.clone(), fill, node, node));
+        let tensor = Tensor { node, ..update.like.clone() };
+        frame.states.insert(name.text.clone(), name.text.clone());
+        frame.bind(&name.text, Value::Tensor(tensor));
+        Ok(())
+    }
+}
+
+/// What a failed statement would have bound is an error, so that nothing more is said about it.
+fn drop_bindings(frame: &mut Frame<'_>, statement: &Statement) {
+    match &statement.kind {
+        StatementKind::Layer { name, .. }
+        | StatementKind::Weight { name, .. }
+        | StatementKind::State { name, .. } => frame.bind(&name.text, Value::Error),
+        StatementKind::Bind { targets, .. } => {
+            for target in targets {
+                frame.bind(&target.name.text, Value::Error);
+            }
+        }
+        StatementKind::Grad { .. } | StatementKind::Value(_) => {}
+    }
+}

@@ -1,0 +1,207 @@
+//! A model's file with all it uses, the standard library, and what the command line sets.
+
+use crate::diagnostic::{Checked, Diagnostic};
+use crate::source::{FileId, Loader, Sources, Span};
+use crate::syntax::{self, ast};
+
+/// The files of the standard library that every model sees.
+const LIBRARY: [(&str, &str); 8] = [
+    ("std/activations.nn", include_str!("../../std/activations.nn")),
+    ("std/layers.nn", include_str!("../../std/layers.nn")),
+    ("std/normalizations.nn", include_str!("../../std/normalizations.nn")),
+    ("std/losses.nn", include_str!("../../std/losses.nn")),
+    ("std/metrics.nn", include_str!("../../std/metrics.nn")),
+    ("std/optimizers.nn", include_str!("../../std/optimizers.nn")),
+    ("std/schedules.nn", include_str!("../../std/schedules.nn")),
+    ("std/data.nn", include_str!("../../std/data.nn")),
+];
+
+/// The files of the standard library that a model names with `use`.
+const SHELF: [(&str, &str); 1] = [("std/vision.nn", include_str!("../../std/vision.nn"))];
+
+/// Everything a compilation reads.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    sources: Sources,
+    modules: Vec<Module>,
+    overrides: Vec<Override>,
+    library: usize,
+}
+
+/// A file.
+#[derive(Clone, Debug)]
+pub(super) struct Module {
+    /// Its text.
+    pub(super) file: FileId,
+    /// Its items.
+    pub(super) ast: ast::File,
+    /// The modules it uses, with the prefix of their items.
+    pub(super) uses: Vec<(Option<String>, usize)>,
+}
+
+/// `--set path=value`
+#[derive(Clone, Debug)]
+pub(super) struct Override {
+    /// The names of the path.
+    pub(super) path: Vec<String>,
+    /// The value.
+    pub(super) value: ast::Expr,
+}
+
+impl Bundle {
+    /// All texts, to print diagnostics with.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// The syntax tree of the model's own file.
+    #[must_use]
+    pub fn main(&self) -> &ast::File {
+        &self.modules[self.main_module()].ast
+    }
+
+    /// The text of the model's own file.
+    #[must_use]
+    pub fn main_file(&self) -> FileId {
+        self.modules[self.main_module()].file
+    }
+
+    /// The text of the definition `name` of the standard library, with its doc comment.
+    #[must_use]
+    pub fn library_text(&self, name: &str) -> Option<&str> {
+        let items = self.modules[..self.library].iter().flat_map(|module| &module.ast.items);
+        items
+            .filter_map(|item| match &item.kind {
+                ast::ItemKind::Definition(definition) if definition.name.text == name => Some(item.span),
+                _ => None,
+            })
+            .map(|span| self.sources.slice(span))
+            .next()
+    }
+
+    pub(super) fn main_module(&self) -> usize {
+        self.library
+    }
+
+    pub(super) fn module(&self, module: usize) -> &Module {
+        &self.modules[module]
+    }
+
+    pub(super) fn library_modules(&self) -> std::ops::Range<usize> {
+        0..self.library
+    }
+
+    pub(super) fn overrides(&self) -> &[Override] {
+        &self.overrides
+    }
+
+    /// Whether `span` lies in the standard library.
+    pub(super) fn is_library(&self, span: Span) -> bool {
+        self.sources.source(span.file).path().starts_with("std/")
+    }
+}
+
+/// Reads `text` (the model at `path`), what it uses, and `overrides` (`--set` as path and value).
+///
+/// Diagnostics: every syntax error, and `E0105` for a `use` that cannot be followed.
+#[must_use]
+pub fn load(path: &str, text: &str, overrides: &[(String, String)], loader: &dyn Loader) -> Checked<Bundle> {
+    let mut reader = Reader {
+        bundle: Bundle { sources: Sources::new(), modules: Vec::new(), overrides: Vec::new(), library: 0 },
+        diagnostics: Vec::new(),
+        loader,
+    };
+    for (path, text) in LIBRARY {
+        reader.module(path, text);
+    }
+    reader.bundle.library = reader.bundle.modules.len();
+    let main = reader.module(path, text);
+    reader.follow(main, &mut vec![main]);
+    for (path, value) in overrides {
+        reader.set(path, value);
+    }
+    Checked { value: reader.bundle, diagnostics: reader.diagnostics }
+}
+
+struct Reader<'l> {
+    bundle: Bundle,
+    diagnostics: Vec<Diagnostic>,
+    loader: &'l dyn Loader,
+}
+
+impl Reader<'_> {
+    fn module(&mut self, path: &str, text: &str) -> usize {
+        let file = self.bundle.sources.add(path, text);
+        let parsed = syntax::parse(self.bundle.sources.source(file));
+        self.diagnostics.extend(parsed.diagnostics);
+        self.bundle.modules.push(Module { file, ast: parsed.value, uses: Vec::new() });
+        self.bundle.modules.len() - 1
+    }
+
+    /// Loads what `module` uses; `open` are the modules whose uses are being followed.
+    fn follow(&mut self, module: usize, open: &mut Vec<usize>) {
+        let from = self.bundle.sources.source(self.bundle.modules[module].file).path().to_owned();
+        let uses: Vec<ast::Use> = self.bundle.modules[module]
+            .ast
+            .items
+            .iter()
+            .filter_map(|item| match &item.kind {
+                ast::ItemKind::Use(one) => Some(one.clone()),
+                _ => None,
+            })
+            .collect();
+        for one in uses {
+            let prefix = one.prefix.as_ref().map(|name| name.text.clone());
+            if let Some(target) = self.used(&one, &from, open) {
+                self.bundle.modules[module].uses.push((prefix, target));
+            }
+        }
+    }
+
+    fn used(&mut self, one: &ast::Use, from: &str, open: &mut Vec<usize>) -> Option<usize> {
+        let shelved = SHELF.iter().find(|(path, _)| *path == one.path);
+        let loaded = match shelved {
+            Some((path, text)) => Ok(((*path).to_owned(), (*text).to_owned())),
+            None if one.path.starts_with("std/") => {
+                Err(format!("the standard library has no file `{}`", one.path))
+            }
+            None => self.loader.load(&one.path, from),
+        };
+        let (path, text) = match loaded {
+            Ok(loaded) => loaded,
+            Err(why) => {
+                let message = format!("cannot read `{}`", one.path);
+                self.diagnostics.push(Diagnostic::error("E0105", message, one.path_span).fact(why));
+                return None;
+            }
+        };
+        let known = self.bundle.sources.find(&path);
+        let known = known.and_then(|file| self.bundle.modules.iter().position(|module| module.file == file));
+        if let Some(known) = known {
+            if open.contains(&known) {
+                let message = format!("`{}` uses itself", one.path);
+                self.diagnostics.push(
+                    Diagnostic::error("E0105", message, one.path_span).fact("this closes a circle of files"),
+                );
+                return None;
+            }
+            return Some(known);
+        }
+        let target = self.module(&path, &text);
+        open.push(target);
+        self.follow(target, open);
+        open.pop();
+        Some(target)
+    }
+
+    fn set(&mut self, path: &str, value: &str) {
+        let file = self.bundle.sources.add(format!("--set {path}"), value);
+        let parsed = syntax::parse_value(self.bundle.sources.source(file));
+        self.diagnostics.extend(parsed.diagnostics);
+        if let Some(value) = parsed.value {
+            let path = path.split('.').map(str::to_owned).collect();
+            self.bundle.overrides.push(Override { path, value });
+        }
+    }
+}

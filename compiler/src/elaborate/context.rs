@@ -1,0 +1,166 @@
+//! What is known while a model is expanded, and how a mistake is reported.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::diagnostic::Diagnostic;
+use crate::elaborate::bundle::Bundle;
+use crate::elaborate::dim::{BATCH, Dim};
+use crate::elaborate::scope::Weights;
+use crate::elaborate::value::{Tensor, Value};
+use crate::elaborate::{Expansion, Row};
+use crate::ir::{Graph, NodeId, Origin};
+use crate::source::Span;
+
+/// A mistake that has been reported; what follows from it is not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported;
+
+/// A value, or a mistake that has been reported.
+pub(super) type Outcome<T> = Result<T, Reported>;
+
+/// A use of something that can be called.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    /// The stage or call.
+    pub(super) span: Span,
+    /// What is called.
+    pub(super) name: String,
+}
+
+/// The expansion of one model.
+pub(super) struct Elaborator<'a> {
+    pub(super) bundle: &'a Bundle,
+    pub(super) graph: Graph,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) expansion: Expansion,
+    /// The uses that are open, outermost first.
+    pub(super) sites: Vec<Site>,
+    /// The turns of `repeat` that are open.
+    pub(super) turns: Vec<String>,
+    pub(super) weights: Weights,
+    /// What names stand for that no file declares: `N`, `training`, `step`, the model's outputs in `train`.
+    pub(super) predeclared: BTreeMap<String, Value<'a>>,
+    /// Constants that are known, by module and name; `None` while one is being computed.
+    pub(super) constants: BTreeMap<(usize, String), Option<Value<'a>>>,
+    /// The model's outputs and where they are declared.
+    pub(super) declared: Vec<(NodeId, Span)>,
+    /// The layer table.
+    pub(super) rows: Vec<Row>,
+    /// The update step that is being elaborated.
+    pub(super) update: Option<UpdateInProgress>,
+}
+
+/// An optimizer's formula while it is applied.
+#[derive(Debug)]
+pub(super) struct UpdateInProgress {
+    /// The type of the weights.
+    pub(super) like: Tensor,
+    /// Name, first value, value before, value after of each state.
+    pub(super) states: Vec<(String, f64, NodeId, NodeId)>,
+}
+
+impl<'a> Elaborator<'a> {
+    pub(super) fn new(bundle: &'a Bundle, expansion: Expansion, batch: usize) -> Elaborator<'a> {
+        let mut predeclared = BTreeMap::new();
+        let extent = i64::try_from(batch).unwrap_or(i64::MAX);
+        predeclared.insert(BATCH.to_owned(), Value::Int(Dim::symbol(BATCH, extent)));
+        predeclared.insert("training".to_owned(), Value::Bool(expansion == Expansion::Training));
+        Elaborator {
+            bundle,
+            graph: Graph::new(),
+            diagnostics: Vec::new(),
+            expansion,
+            sites: Vec::new(),
+            turns: Vec::new(),
+            weights: Weights::default(),
+            predeclared,
+            constants: BTreeMap::new(),
+            declared: Vec::new(),
+            rows: Vec::new(),
+            update: None,
+        }
+    }
+
+    /// Reports `diagnostic`. A mistake found inside the standard library is shown where the model uses it, and
+    /// every further use that leads there is named.
+    pub(super) fn report(&mut self, mut diagnostic: Diagnostic) -> Reported {
+        let mut sites: Vec<Site> = self.sites.clone();
+        while self.bundle.is_library(diagnostic.primary.span) {
+            let Some(site) = sites.pop() else { break };
+            diagnostic.primary.span = site.span;
+        }
+        diagnostic.secondary.retain(|label| !self.bundle.is_library(label.span));
+        for site in sites.iter().rev() {
+            let shown = diagnostic.primary.span;
+            if self.bundle.is_library(site.span) || site.span.contains(shown) {
+                continue;
+            }
+            let message = format!("in this use of `{}`", site.name);
+            diagnostic = diagnostic.label(site.span, message);
+        }
+        if let Some(turn) = self.turns.last()
+            && !diagnostic.notes.contains(turn)
+        {
+            diagnostic = diagnostic.note(turn.clone());
+        }
+        let known = self.diagnostics.iter().any(|other| {
+            other.code == diagnostic.code
+                && other.primary.span == diagnostic.primary.span
+                && other.message == diagnostic.message
+        });
+        if !known {
+            self.diagnostics.push(diagnostic);
+        }
+        Reported
+    }
+
+    /// Reports the error `code` at `span`, with `fact` beside the place.
+    pub(super) fn fail<T>(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        fact: impl Into<String>,
+    ) -> Outcome<T> {
+        Err(self.report(Diagnostic::error(code, message, span).fact(fact)))
+    }
+
+    /// The name the model's author wrote for what is being called: the outermost use inside the library, or
+    /// else `name`.
+    pub(super) fn spoken_name(&self, name: &str) -> String {
+        let mut spoken = name;
+        for site in self.sites.iter().rev() {
+            spoken = &site.name;
+            if !self.bundle.is_library(site.span) {
+                break;
+            }
+        }
+        spoken.to_owned()
+    }
+
+    /// States that the nodes added from now on come from `span`.
+    pub(super) fn mark(&mut self, span: Span) {
+        let mut spans = vec![span];
+        spans.extend(self.sites.iter().rev().map(|site| site.span));
+        spans.dedup();
+        let visible: Vec<Span> =
+            spans.iter().copied().filter(|span| !self.bundle.is_library(*span)).collect();
+        let spans = if visible.is_empty() { spans } else { visible };
+        self.graph.set_origin(Arc::new(Origin { spans, path: self.weights.scope().to_owned() }));
+    }
+
+    /// The place the model's author knows: `span`, or the use of the library that leads to it.
+    pub(super) fn visible(&self, span: Span) -> Span {
+        if !self.bundle.is_library(span) {
+            return span;
+        }
+        let sites = self.sites.iter().rev().map(|site| site.span);
+        sites.into_iter().find(|span| !self.bundle.is_library(*span)).unwrap_or(span)
+    }
+
+    /// A tensor for `node`, whose axes are `dims`.
+    pub(super) fn tensor(&self, node: NodeId, dims: Vec<Dim>) -> Tensor {
+        Tensor { node, element: self.graph.ty(node).element, dims, made: None, range: None }
+    }
+}

@@ -1,0 +1,260 @@
+//! Extents that are known as formulas of free dims: `2*T + 1`, with the number they come to in this build.
+//!
+//! A dim is a polynomial with whole coefficients over atoms. An atom is a free dim of the model (`N`, `T`) or
+//! a quotient that does not come out even (`(T // 2)`), which is opaque: two of them are equal when they are
+//! written the same. Two dims are equal when their polynomials are, whatever numbers they come to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The batch dim.
+pub const BATCH: &str = "N";
+
+/// A factor of a monomial, by its printed name, with the number it comes to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Atom {
+    name: String,
+    extent: i64,
+    batch: bool,
+}
+
+/// A whole number known at build time, possibly as a formula of free dims.
+#[derive(Clone, Debug)]
+pub struct Dim {
+    extent: i64,
+    terms: BTreeMap<Vec<Atom>, i64>,
+}
+
+impl PartialEq for Dim {
+    fn eq(&self, other: &Dim) -> bool {
+        self.terms == other.terms
+    }
+}
+
+impl Eq for Dim {}
+
+impl Dim {
+    /// The number `value`.
+    #[must_use]
+    pub fn constant(value: i64) -> Dim {
+        let mut terms = BTreeMap::new();
+        if value != 0 {
+            terms.insert(Vec::new(), value);
+        }
+        Dim { extent: value, terms }
+    }
+
+    /// The free dim `name`, which comes to `extent`.
+    #[must_use]
+    pub fn symbol(name: &str, extent: i64) -> Dim {
+        Dim::atom(Atom { name: name.to_owned(), extent, batch: name == BATCH })
+    }
+
+    fn atom(atom: Atom) -> Dim {
+        Dim { extent: atom.extent, terms: BTreeMap::from([(vec![atom], 1)]) }
+    }
+
+    /// The number it comes to in this build.
+    #[must_use]
+    pub fn extent(&self) -> i64 {
+        self.extent
+    }
+
+    /// The extent of an axis; a dim that came out negative is empty.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        usize::try_from(self.extent).unwrap_or(0)
+    }
+
+    /// Its number, when it depends on no free dim.
+    #[must_use]
+    pub fn as_constant(&self) -> Option<i64> {
+        self.terms.keys().all(Vec::is_empty).then_some(self.extent)
+    }
+
+    /// Whether the batch dim is part of it.
+    #[must_use]
+    pub fn has_batch(&self) -> bool {
+        self.terms.keys().flatten().any(|atom| atom.batch)
+    }
+
+    /// As a polynomial of the batch dim: coefficient by power, the other free dims as their numbers; `None`
+    /// where the batch dim is inside a quotient.
+    #[must_use]
+    pub fn powers_of_batch(&self) -> Option<BTreeMap<usize, i64>> {
+        let mut out = BTreeMap::new();
+        for (atoms, coefficient) in &self.terms {
+            let mut factor = *coefficient;
+            let mut power = 0;
+            for atom in atoms {
+                match (atom.batch, atom.name == BATCH) {
+                    (true, true) => power += 1,
+                    (true, false) => return None,
+                    (false, _) => factor = factor.checked_mul(atom.extent)?,
+                }
+            }
+            *out.entry(power).or_insert(0) += factor;
+        }
+        Some(out)
+    }
+
+    /// `self + other`; `None` past the largest number.
+    #[must_use]
+    pub fn add(&self, other: &Dim) -> Option<Dim> {
+        let mut terms = self.terms.clone();
+        for (atoms, coefficient) in &other.terms {
+            let entry = terms.entry(atoms.clone()).or_insert(0);
+            *entry = entry.checked_add(*coefficient)?;
+        }
+        terms.retain(|_, coefficient| *coefficient != 0);
+        Some(Dim { extent: self.extent.checked_add(other.extent)?, terms })
+    }
+
+    /// `-self`
+    #[must_use]
+    pub fn negate(&self) -> Option<Dim> {
+        self.multiply(&Dim::constant(-1))
+    }
+
+    /// `self - other`
+    #[must_use]
+    pub fn subtract(&self, other: &Dim) -> Option<Dim> {
+        self.add(&other.negate()?)
+    }
+
+    /// `self * other`
+    #[must_use]
+    pub fn multiply(&self, other: &Dim) -> Option<Dim> {
+        let mut terms: BTreeMap<Vec<Atom>, i64> = BTreeMap::new();
+        for (left, a) in &self.terms {
+            for (right, b) in &other.terms {
+                let mut atoms: Vec<Atom> = left.iter().chain(right).cloned().collect();
+                atoms.sort();
+                let entry = terms.entry(atoms).or_insert(0);
+                *entry = entry.checked_add(a.checked_mul(*b)?)?;
+            }
+        }
+        terms.retain(|_, coefficient| *coefficient != 0);
+        Some(Dim { extent: self.extent.checked_mul(other.extent)?, terms })
+    }
+
+    /// `self / other` where that is whole for every value of the free dims.
+    #[must_use]
+    pub fn divide_exactly(&self, other: &Dim) -> Option<Dim> {
+        let mut divisor = other.terms.iter();
+        let (Some((atoms, factor)), None) = (divisor.next(), divisor.next()) else { return None };
+        let mut terms = BTreeMap::new();
+        for (left, coefficient) in &self.terms {
+            let mut left = left.clone();
+            for atom in atoms {
+                let place = left.iter().position(|mine| mine == atom)?;
+                left.remove(place);
+            }
+            if coefficient.checked_rem(*factor)? != 0 {
+                return None;
+            }
+            terms.insert(left, coefficient / factor);
+        }
+        Some(Dim { extent: self.extent.checked_div(other.extent)?, terms })
+    }
+
+    /// `self // other`, rounded down; `None` when `other` is 0.
+    #[must_use]
+    pub fn floor_divide(&self, other: &Dim) -> Option<Dim> {
+        if let Some(exact) = self.divide_exactly(other) {
+            return Some(exact);
+        }
+        let extent = floor_quotient(self.extent, other.extent)?;
+        Some(self.opaque("//", other, extent))
+    }
+
+    /// `self % other`, with the sign of `other`; `None` when `other` is 0.
+    #[must_use]
+    pub fn remainder(&self, other: &Dim) -> Option<Dim> {
+        if self.divide_exactly(other).is_some() {
+            return Some(Dim::constant(0));
+        }
+        let quotient = floor_quotient(self.extent, other.extent)?;
+        Some(self.opaque("%", other, self.extent - quotient * other.extent))
+    }
+
+    fn opaque(&self, sign: &str, other: &Dim, extent: i64) -> Dim {
+        if self.as_constant().is_some() && other.as_constant().is_some() {
+            return Dim::constant(extent);
+        }
+        let batch = self.has_batch() || other.has_batch();
+        Dim::atom(Atom { name: format!("({self} {sign} {other})"), extent, batch })
+    }
+}
+
+/// The quotient rounded down; `None` when `divisor` is 0.
+pub(super) fn floor_quotient(value: i64, divisor: i64) -> Option<i64> {
+    let quotient = value.checked_div(divisor)?;
+    let inexact = value % divisor != 0;
+    Some(if inexact && (value < 0) != (divisor < 0) { quotient - 1 } else { quotient })
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.terms.is_empty() {
+            return write!(f, "0");
+        }
+        let mut first = true;
+        for (atoms, coefficient) in self.terms.iter().rev() {
+            let sign = match (first, *coefficient < 0) {
+                (true, true) => "-",
+                (true, false) => "",
+                (false, true) => " - ",
+                (false, false) => " + ",
+            };
+            first = false;
+            let names: Vec<&str> = atoms.iter().map(|atom| atom.name.as_str()).collect();
+            match (coefficient.unsigned_abs(), names.is_empty()) {
+                (number, true) => write!(f, "{sign}{number}")?,
+                (1, false) => write!(f, "{sign}{}", names.join("*"))?,
+                (number, false) => write!(f, "{sign}{number}*{}", names.join("*"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Dims as a type prints them: `[N, 10]`.
+#[must_use]
+pub fn show_dims(dims: &[Dim]) -> String {
+    let parts: Vec<String> = dims.iter().map(ToString::to_string).collect();
+    format!("[{}]", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dims_are_equal_when_their_formulas_are() {
+        let t = Dim::symbol("T", 8);
+        let two = Dim::constant(2);
+        let doubled = t.multiply(&two).unwrap();
+        assert_eq!(t.add(&t).unwrap(), doubled);
+        assert_eq!(doubled.floor_divide(&two).unwrap(), t);
+        assert_ne!(doubled, Dim::constant(16));
+        assert_eq!(doubled.add(&Dim::constant(1)).unwrap().to_string(), "2*T + 1");
+    }
+
+    #[test]
+    fn quotients_that_do_not_come_out_even_are_opaque() {
+        let t = Dim::symbol("T", 9);
+        let half = t.floor_divide(&Dim::constant(2)).unwrap();
+        assert_eq!((half.extent(), half.to_string().as_str()), (4, "(T // 2)"));
+        assert_ne!(half.multiply(&Dim::constant(2)).unwrap(), t);
+        assert_eq!(Dim::constant(-7).floor_divide(&Dim::constant(2)), Some(Dim::constant(-4)));
+        assert_eq!(Dim::constant(1).floor_divide(&Dim::constant(0)), None);
+    }
+
+    #[test]
+    fn the_batch_dim_is_found_inside_products() {
+        let rows = Dim::symbol(BATCH, 4).multiply(&Dim::symbol("T", 5)).unwrap();
+        assert!(rows.has_batch());
+        assert_eq!(rows.powers_of_batch().unwrap(), BTreeMap::from([(1, 5)]));
+    }
+}

@@ -1,0 +1,215 @@
+//! The value of an expression.
+
+use crate::diagnostic::Diagnostic;
+use crate::elaborate::call::Given;
+use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::dim::Dim;
+use crate::elaborate::frame::Frame;
+use crate::elaborate::value::Value;
+use crate::source::Span;
+use crate::syntax::ast::{Argument, Binary, Body, Expr, ExprKind, Name, Unary};
+
+impl<'a> Elaborator<'a> {
+    /// The value of `expr` where the names of `frame` are known.
+    pub(super) fn expression(&mut self, frame: &mut Frame<'a>, expr: &'a Expr) -> Outcome<Value<'a>> {
+        match &expr.kind {
+            ExprKind::Int(value) => Ok(Value::int(*value)),
+            ExprKind::Float(value) => Ok(Value::Float(*value)),
+            ExprKind::Text(text) => Ok(Value::Text(text.clone())),
+            ExprKind::Bool(truth) => Ok(Value::Bool(*truth)),
+            ExprKind::Name(text) => {
+                let name = Name { text: text.clone(), span: expr.span };
+                self.known(frame, &name, "name")
+            }
+            ExprKind::Tuple(values) | ExprKind::List(values) => {
+                let values: Outcome<Vec<Value<'a>>> =
+                    values.iter().map(|value| self.expression(frame, value).map(Value::first)).collect();
+                Ok(Value::List(values?))
+            }
+            ExprKind::Unary(operator, operand) => {
+                let value = self.expression(frame, operand)?.first();
+                match operator {
+                    Unary::Negate => self.negate(expr.span, (value, operand.span)),
+                    Unary::Not => self.not(expr.span, (value, operand.span)),
+                }
+            }
+            ExprKind::Binary { operator, place, left, right } => {
+                self.operation(frame, *operator, *place, left, right)
+            }
+            ExprKind::Range(from, to) => {
+                let low = self.expression(frame, from)?;
+                let low = self.real(&low, from.span)?;
+                let high = self.expression(frame, to)?;
+                let high = self.real(&high, to.span)?;
+                Ok(Value::Range(low, high))
+            }
+            ExprKind::Call { callee, arguments } => self.call_expression(frame, expr, callee, arguments),
+            ExprKind::Field(..) => match self.dotted(frame, expr)? {
+                Some(value) => Ok(value),
+                None => {
+                    let message = "a value has no fields";
+                    self.fail("E0201", expr.span, message, "only files used with a prefix have names inside")
+                }
+            },
+            ExprKind::Index(operand, indices) => {
+                let value = self.expression(frame, operand)?.first();
+                self.index(frame, value, operand.span, indices, expr.span)
+            }
+            ExprKind::If { condition, then, otherwise } => {
+                self.choice(frame, expr.span, condition, then, otherwise.as_ref())
+            }
+            ExprKind::Pipeline(pipeline) => self.pipeline(frame, pipeline),
+            ExprKind::Scan(scan) => self.scan(frame, scan, expr.span),
+        }
+    }
+
+    fn operation(
+        &mut self,
+        frame: &mut Frame<'a>,
+        operator: Binary,
+        place: Span,
+        left: &'a Expr,
+        right: &'a Expr,
+    ) -> Outcome<Value<'a>> {
+        let first = self.expression(frame, left)?.first();
+        if let (Binary::And | Binary::Or, Value::Bool(truth)) = (operator, &first)
+            && *truth == (operator == Binary::Or)
+        {
+            return Ok(Value::Bool(*truth));
+        }
+        let second = self.expression(frame, right)?.first();
+        let operands = ((first, left.span), (second, right.span));
+        if operator == Binary::MatrixProduct {
+            return self.matrix_product(place, operands.0, operands.1);
+        }
+        self.binary(operator, place, operands.0, operands.1)
+    }
+
+    fn call_expression(
+        &mut self,
+        frame: &mut Frame<'a>,
+        expr: &'a Expr,
+        callee: &'a Expr,
+        arguments: &'a [Argument],
+    ) -> Outcome<Value<'a>> {
+        let called = match &callee.kind {
+            ExprKind::Name(text) => {
+                let name = Name { text: text.clone(), span: callee.span };
+                self.known(frame, &name, "layer or function")?
+            }
+            ExprKind::Field(..) => match self.dotted(frame, callee)? {
+                Some(value) => value,
+                None => return self.fail("E0209", callee.span, "this cannot be called", "not a layer"),
+            },
+            _ => self.expression(frame, callee)?,
+        };
+        let given = self.arguments(frame, arguments)?;
+        self.call(frame, called, callee.span, expr.span, None, given)
+    }
+
+    /// The values of written arguments.
+    pub(super) fn arguments(
+        &mut self,
+        frame: &mut Frame<'a>,
+        arguments: &'a [Argument],
+    ) -> Outcome<Vec<Given<'a>>> {
+        let mut given = Vec::with_capacity(arguments.len());
+        let mut failed = false;
+        for argument in arguments {
+            match self.expression(frame, &argument.value) {
+                Ok(value) => given.push(Given {
+                    name: argument.name.clone(),
+                    value: value.first(),
+                    span: argument.value.span,
+                }),
+                Err(Reported) => failed = true,
+            }
+        }
+        if failed { Err(Reported) } else { Ok(given) }
+    }
+
+    /// `prefix.name`, where a file is used with that prefix.
+    fn dotted(&mut self, frame: &Frame<'a>, expr: &Expr) -> Outcome<Option<Value<'a>>> {
+        let ExprKind::Field(owner, field) = &expr.kind else { return Ok(None) };
+        let ExprKind::Name(prefix) = &owner.kind else { return Ok(None) };
+        let prefix = Name { text: prefix.clone(), span: owner.span };
+        self.prefixed(frame, &[prefix, field.clone()])
+    }
+
+    fn choice(
+        &mut self,
+        frame: &mut Frame<'a>,
+        span: Span,
+        condition: &'a Expr,
+        then: &'a Body,
+        otherwise: Option<&'a Body>,
+    ) -> Outcome<Value<'a>> {
+        if self.condition(frame, condition)? {
+            return self.body(frame, then);
+        }
+        match otherwise {
+            Some(body) => self.body(frame, body),
+            None => self.fail(
+                "E0210",
+                span,
+                "this `if` has no value where its condition does not hold",
+                "it needs an `else`",
+            ),
+        }
+    }
+
+    /// A condition, which must be known at build time.
+    pub(super) fn condition(&mut self, frame: &mut Frame<'a>, condition: &'a Expr) -> Outcome<bool> {
+        match self.expression(frame, condition)?.first() {
+            Value::Bool(truth) => Ok(truth),
+            other => {
+                let found = other.describe();
+                let diagnostic =
+                    Diagnostic::error("E0208", "this condition is not known at build time", condition.span)
+                        .fact(format!("it is {found}"));
+                let diagnostic = match other {
+                    Value::Tensor(_) | Value::Host(_) => {
+                        diagnostic.help("a condition on tensors is written `select(condition, a, b)`")
+                    }
+                    _ => diagnostic,
+                };
+                Err(self.report(diagnostic))
+            }
+        }
+    }
+
+    /// `value` as a whole number.
+    pub(super) fn whole(&mut self, value: &Value<'a>, span: Span) -> Outcome<Dim> {
+        match value {
+            Value::Int(dim) => Ok(dim.clone()),
+            Value::Error => Err(Reported),
+            other => {
+                let found = other.describe();
+                self.fail("E0204", span, "a whole number is needed here", format!("this is {found}"))
+            }
+        }
+    }
+
+    /// `value` as a whole number that is not negative.
+    pub(super) fn count(&mut self, value: &Value<'a>, span: Span) -> Outcome<usize> {
+        let dim = self.whole(value, span)?;
+        match usize::try_from(dim.extent()) {
+            Ok(count) => Ok(count),
+            Err(_) => self.fail("E0204", span, "a number from 0 on is needed here", format!("this is {dim}")),
+        }
+    }
+
+    /// `value` as a number known at build time.
+    #[allow(clippy::cast_precision_loss)]
+    pub(super) fn real(&mut self, value: &Value<'a>, span: Span) -> Outcome<f64> {
+        match value {
+            Value::Int(dim) => Ok(dim.extent() as f64),
+            Value::Float(number) => Ok(*number),
+            Value::Error => Err(Reported),
+            other => {
+                let found = other.describe();
+                self.fail("E0204", span, "a number is needed here", format!("this is {found}"))
+            }
+        }
+    }
+}

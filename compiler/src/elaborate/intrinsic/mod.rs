@@ -1,0 +1,203 @@
+//! The primitives: what no formula of the language can say. Everything else is in the standard library.
+
+mod convolution;
+mod element;
+mod index;
+mod initial;
+mod pick;
+mod pooling;
+mod product;
+mod rearrange;
+mod reduction;
+mod shape;
+mod size;
+
+use std::collections::BTreeMap;
+
+use crate::elaborate::call::Given;
+use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::dim::Dim;
+use crate::elaborate::value::{Tensor, Value};
+use crate::source::Span;
+
+/// A primitive.
+pub(super) struct Intrinsic {
+    /// How it is called.
+    pub(super) name: &'static str,
+    /// Its parameters; `*` before a name takes any number, `?` after it makes it optional.
+    pub(super) parameters: &'static [&'static str],
+    /// What it does.
+    pub(super) run: for<'a> fn(&mut Elaborator<'a>, Call<'a>) -> Outcome<Value<'a>>,
+}
+
+impl std::fmt::Debug for Intrinsic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}({})", self.name, self.parameters.join(", "))
+    }
+}
+
+/// A call of a primitive.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    /// The primitive.
+    pub(super) name: &'static str,
+    /// Where its name is written.
+    pub(super) name_span: Span,
+    /// The whole call.
+    pub(super) span: Span,
+    /// The arguments of a `*` parameter.
+    pub(super) rest: Vec<Given<'a>>,
+    /// The other arguments, by parameter.
+    pub(super) arguments: BTreeMap<String, Given<'a>>,
+}
+
+const TABLES: [&[Intrinsic]; 11] = [
+    convolution::TABLE,
+    element::TABLE,
+    index::TABLE,
+    initial::TABLE,
+    pick::TABLE,
+    pooling::TABLE,
+    product::TABLE,
+    rearrange::TABLE,
+    reduction::TABLE,
+    shape::TABLE,
+    size::TABLE,
+];
+
+/// The primitive called `name`.
+pub(super) fn find(name: &str) -> Option<&'static Intrinsic> {
+    TABLES.iter().flat_map(|table| table.iter()).find(|intrinsic| intrinsic.name == name)
+}
+
+/// The names of all primitives.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().flat_map(|table| table.iter()).map(|intrinsic| intrinsic.name)
+}
+
+impl<'a> Call<'a> {
+    /// The argument for `parameter`; a required one is always there.
+    fn given(&self, parameter: &str) -> Given<'a> {
+        self.arguments.get(parameter).cloned().unwrap_or(Given {
+            name: None,
+            value: Value::Error,
+            span: self.span,
+        })
+    }
+
+    fn optional(&self, parameter: &str) -> Option<Given<'a>> {
+        let given = self.arguments.get(parameter)?;
+        (!matches!(given.value, Value::Symbol("none"))).then(|| given.clone())
+    }
+}
+
+impl<'a> Elaborator<'a> {
+    /// The tensor given for `parameter`.
+    fn tensor_argument(&mut self, call: &Call<'a>, parameter: &str) -> Outcome<Tensor> {
+        let given = call.given(parameter);
+        self.tensor_given(call, &given)
+    }
+
+    fn tensor_given(&mut self, call: &Call<'a>, given: &Given<'a>) -> Outcome<Tensor> {
+        match given.value.clone().first() {
+            Value::Tensor(tensor) => Ok(tensor),
+            Value::Error => Err(Reported),
+            other => {
+                let name = self.spoken_inside(call);
+                let found = other.describe();
+                self.fail("E0204", given.span, format!("`{name}` needs a tensor"), format!("this is {found}"))
+            }
+        }
+    }
+
+    /// What the model's author called, where `call` stands in the library.
+    fn spoken_inside(&self, call: &Call<'a>) -> String {
+        if self.bundle.is_library(call.span) { self.spoken_name(call.name) } else { call.name.to_owned() }
+    }
+
+    fn whole_argument(&mut self, call: &Call<'a>, parameter: &str, default: i64) -> Outcome<i64> {
+        match call.optional(parameter) {
+            Some(given) => self.whole(&given.value, given.span).map(|dim| dim.extent()),
+            None => Ok(default),
+        }
+    }
+
+    fn bool_argument(&mut self, call: &Call<'a>, parameter: &str, default: bool) -> Outcome<bool> {
+        let Some(given) = call.optional(parameter) else { return Ok(default) };
+        match given.value {
+            Value::Bool(truth) => Ok(truth),
+            other => {
+                let message = format!("`{parameter}` is true or false");
+                self.fail("E0204", given.span, message, format!("this is {}", other.describe()))
+            }
+        }
+    }
+
+    /// An axis of a tensor of `rank` axes; negative ones count from the end.
+    fn axis(&mut self, call: &Call<'a>, axis: i64, rank: usize, span: Span) -> Outcome<usize> {
+        let count = i64::try_from(rank).unwrap_or(i64::MAX);
+        let place = if axis < 0 { axis + count } else { axis };
+        match usize::try_from(place) {
+            Ok(place) if place < rank => Ok(place),
+            _ => {
+                let name = self.spoken_inside(call);
+                let message = format!("`{name}` along axis {axis} of a tensor with {rank} axes");
+                self.fail("E0313", span, message, format!("axes run from -{rank} to {}", count - 1))
+            }
+        }
+    }
+
+    /// The axes given for `parameter`, one or a list; all of them when none is given.
+    fn axes(&mut self, call: &Call<'a>, parameter: &str, rank: usize) -> Outcome<Vec<usize>> {
+        let Some(given) = call.optional(parameter) else { return Ok((0..rank).collect()) };
+        let values = match given.value {
+            Value::List(values) => values,
+            other => vec![other],
+        };
+        let mut axes = Vec::with_capacity(values.len());
+        for value in values {
+            let axis = self.whole(&value, given.span)?.extent();
+            axes.push(self.axis(call, axis, rank, given.span)?);
+        }
+        axes.sort_unstable();
+        axes.dedup();
+        Ok(axes)
+    }
+
+    /// Applies `op`, whose operands were checked.
+    fn node(
+        &mut self,
+        call: &Call<'a>,
+        op: impl crate::ops::Operator + 'static,
+        operands: &[&Tensor],
+        dims: Vec<Dim>,
+    ) -> Outcome<Tensor> {
+        self.mark(call.span);
+        let nodes: Vec<_> = operands.iter().map(|tensor| tensor.node).collect();
+        match self.graph.apply(op, &nodes) {
+            Ok(node) => {
+                let mut tensor = self.tensor(node, dims);
+                tensor.made = Some((self.visible(call.span), self.spoken_inside(call)));
+                Ok(tensor)
+            }
+            Err(error) => {
+                let name = self.spoken_inside(call);
+                self.fail("E0303", call.span, format!("`{name}` does not fit its input"), error.message)
+            }
+        }
+    }
+
+    /// One or two numbers for the axes of a window: `3` is `(3, 3)`.
+    fn sides(&mut self, given: &Given<'a>, axes: usize) -> Outcome<Vec<usize>> {
+        match &given.value {
+            Value::List(values) => {
+                if values.len() != axes {
+                    let message = format!("{axes} numbers are needed here");
+                    return self.fail("E0204", given.span, message, format!("these are {}", values.len()));
+                }
+                values.iter().map(|value| self.count(value, given.span)).collect()
+            }
+            value => Ok(vec![self.count(value, given.span)?; axes]),
+        }
+    }
+}

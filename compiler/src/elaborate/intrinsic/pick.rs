@@ -1,0 +1,107 @@
+//! Choosing along an axis by an index: `pick`, `one_hot`.
+
+use nnc_wgsl::schedule::Reduction;
+use nnc_wgsl::{Binary, Element, Scalar};
+
+use super::reduction::reduced;
+use super::{Call, Intrinsic};
+use crate::diagnostic::Diagnostic;
+use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::dim::Dim;
+use crate::elaborate::value::{Tensor, Value};
+use crate::ops::Iota;
+
+pub(super) const TABLE: &[Intrinsic] = &[
+    Intrinsic { name: "pick", parameters: &["x", "index", "axis?", "keep?"], run: pick },
+    Intrinsic { name: "one_hot", parameters: &["index", "classes"], run: one_hot },
+];
+
+/// The element of `x` at `index` along an axis, which vanishes.
+fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let x = e.tensor_argument(&call, "x")?;
+    let index = e.tensor_argument(&call, "index")?;
+    let axis = e.whole_argument(&call, "axis", -1)?;
+    let axis = e.axis(&call, axis, x.rank(), call.span)?;
+    if index.element != Element::I32 {
+        let span = call.given("index").span;
+        let name = e.spoken_inside(&call);
+        let message = format!("`{name}` needs whole numbers to choose by");
+        return e.fail("E0312", span, message, format!("found {}", index.show()));
+    }
+    let outer: Vec<Dim> =
+        x.dims.iter().enumerate().filter(|(place, _)| *place != axis).map(|(_, dim)| dim.clone()).collect();
+    if index.dims != outer {
+        let name = e.spoken_inside(&call);
+        let expected = crate::elaborate::dim::show_dims(&outer);
+        let diagnostic = Diagnostic::error("E0301", format!("the shapes of `{name}` do not fit"), call.span)
+            .fact(format!("{} chosen by {}", x.show(), index.show()))
+            .note(format!("the choice must be i32{expected}"));
+        return Err(e.report(diagnostic));
+    }
+    same_classes(e, &call, &x, &index, axis)?;
+    e.mark(call.span);
+    let mut shape = index.shape();
+    shape.insert(axis, 1);
+    let chosen = e.graph.reshape(index.node, &shape);
+    let mut along = vec![1; x.rank()];
+    along[axis] = x.dims[axis].size();
+    let place = e.graph.must(Iota::new(&along, axis), &[]);
+    let node = e.graph.map(&[place, chosen, x.node], |b, x| {
+        let here = b.binary(Binary::Eq, x[0], x[1]);
+        let zero = b.real(0.0);
+        b.select(here, x[2], zero)
+    });
+    let masked = Tensor { node, ..x.clone() };
+    let keep = e.bool_argument(&call, "keep", false)?;
+    reduced(e, &call, &masked, &[axis], keep, Reduction::Sum).map(Value::Tensor)
+}
+
+/// The labels run over as many classes as the model gives.
+fn same_classes<'a>(
+    e: &mut Elaborator<'a>,
+    call: &Call<'a>,
+    x: &Tensor,
+    index: &Tensor,
+    axis: usize,
+) -> Outcome<()> {
+    let Some((low, high, said)) = index.range else { return Ok(()) };
+    let classes = x.dims[axis].extent();
+    if low == 0 && high == classes {
+        return Ok(());
+    }
+    let message = format!("the model has {classes} classes, the labels have {}", high - low);
+    let mut diagnostic = Diagnostic::error("E0402", message, call.span)
+        .label(said, format!("labels run over {low}..{high}"))
+        .help(format!("end the model with `linear({high})`"));
+    if let Some(declared) = e.declared_output(x) {
+        diagnostic = diagnostic.label(declared, x.show());
+    }
+    Err(e.report(diagnostic))
+}
+
+/// 1 at `index` of a new last axis, 0 elsewhere.
+fn one_hot<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let index = e.tensor_argument(&call, "index")?;
+    let classes = call.given("classes");
+    let classes = e.whole(&classes.value, classes.span)?;
+    if index.element != Element::I32 {
+        let span = call.given("index").span;
+        let name = e.spoken_inside(&call);
+        let message = format!("`{name}` needs whole numbers");
+        return e.fail("E0312", span, message, format!("found {}", index.show()));
+    }
+    e.mark(call.span);
+    let mut shape = index.shape();
+    shape.push(1);
+    let chosen = e.graph.reshape(index.node, &shape);
+    let mut along = vec![1; shape.len()];
+    along[shape.len() - 1] = classes.size();
+    let place = e.graph.must(Iota::new(&along, shape.len() - 1), &[]);
+    let node = e.graph.map(&[place, chosen], |b, x| {
+        let here = b.binary(Binary::Eq, x[0], x[1]);
+        b.cast(Scalar::F32, here)
+    });
+    let mut dims = index.dims.clone();
+    dims.push(classes);
+    Ok(Value::Tensor(e.tensor(node, dims)))
+}

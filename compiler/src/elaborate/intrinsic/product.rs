@@ -1,0 +1,223 @@
+//! Products summed over shared axes: `@` and `einsum`.
+
+use super::{Call, Intrinsic};
+use crate::diagnostic::Diagnostic;
+use crate::elaborate::arithmetic::Operand;
+use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::dim::Dim;
+use crate::elaborate::value::{Tensor, Value};
+use crate::ops::Contract;
+use crate::source::Span;
+
+pub(super) const TABLE: &[Intrinsic] =
+    &[Intrinsic { name: "einsum", parameters: &["pattern", "a", "b"], run: einsum }];
+
+const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
+
+impl<'a> Elaborator<'a> {
+    /// `left @ right`: the last axis of `left` with the last but one of `right`; the axes before align on the
+    /// right.
+    pub(in crate::elaborate) fn matrix_product(
+        &mut self,
+        place: Span,
+        left: Operand<'a>,
+        right: Operand<'a>,
+    ) -> Outcome<Value<'a>> {
+        let (Value::Tensor(a), Value::Tensor(b)) = (&left.0, &right.0) else {
+            let (wrong, span) = if matches!(left.0, Value::Tensor(_)) { right } else { left };
+            let found = wrong.describe();
+            return self.fail("E0204", span, "`@` multiplies two tensors", format!("this is {found}"));
+        };
+        if a.rank() == 0 || b.rank() == 0 {
+            return self.fail("E0309", place, "`@` multiplies matrices", "a single number stands here");
+        }
+        let (inner_a, inner_b) = (&a.dims[a.rank() - 1], &b.dims[b.rank().saturating_sub(2)]);
+        if inner_a != inner_b {
+            let fact = format!("{inner_a} columns with {inner_b} rows");
+            let diagnostic = Diagnostic::error("E0309", "the matrix product does not fit", place)
+                .fact(fact)
+                .label(left.1, a.show())
+                .label(right.1, b.show());
+            let turned = b.rank() >= 2 && *inner_a == b.dims[b.rank() - 1];
+            let help = turned.then(|| "transpose the right side: `a @ transpose(b)`".to_owned());
+            return Err(self.report(diagnostic.help_maybe(help)));
+        }
+        let batches = a.rank().max(b.rank()).saturating_sub(2);
+        let letters: Vec<char> = LETTERS.chars().skip(3).take(batches).collect();
+        let (first, first_axes) = batch_letters(a, &letters);
+        let (second, second_axes) = batch_letters(b, &letters);
+        let mut result = String::new();
+        let mut dims = Vec::new();
+        for (k, letter) in letters.iter().enumerate() {
+            let dim = [(a, &first), (b, &second)].iter().find_map(|(tensor, named)| {
+                let place = named.chars().position(|known| known == *letter)?;
+                let axes = if std::ptr::eq(*tensor, a) { &first_axes } else { &second_axes };
+                Some(tensor.dims[axes[place]].clone())
+            });
+            result.push(*letter);
+            dims.push(dim.unwrap_or(Dim::constant(1)));
+            let _ = k;
+        }
+        let (mut first, mut second) = (first, second);
+        if a.rank() > 1 {
+            first.push('a');
+            result.push('a');
+            dims.push(a.dims[a.rank() - 2].clone());
+        }
+        first.push('b');
+        second.push('b');
+        if b.rank() > 1 {
+            second.push('c');
+            result.push('c');
+            dims.push(b.dims[b.rank() - 1].clone());
+        }
+        let call = Call {
+            name: "@",
+            name_span: place,
+            span: place,
+            rest: Vec::new(),
+            arguments: std::collections::BTreeMap::new(),
+        };
+        let a = without_ones(self, a, &first_axes);
+        let b = without_ones(self, b, &second_axes);
+        self.contract(&call, [&a, &b], [&first, &second], &result, dims).map(Value::Tensor)
+    }
+
+    fn contract(
+        &mut self,
+        call: &Call<'a>,
+        operands: [&Tensor; 2],
+        letters: [&str; 2],
+        result: &str,
+        dims: Vec<Dim>,
+    ) -> Outcome<Tensor> {
+        let used: Vec<char> = letters[0].chars().filter(|letter| !result.contains(*letter)).collect();
+        let alone = used.iter().any(|letter| !letters[1].contains(*letter))
+            || letters[1].chars().any(|letter| !result.contains(letter) && !letters[0].contains(letter));
+        if alone {
+            let message = format!("`{}` sums an axis that one operand does not have", call.name);
+            return self.fail("E0309", call.span, message, "sum it before the product");
+        }
+        let missing: Vec<usize> = result
+            .chars()
+            .enumerate()
+            .filter(|(_, c)| !letters.concat().contains(*c))
+            .map(|(k, _)| k)
+            .collect();
+        let kept: String = result.chars().filter(|c| letters.concat().contains(*c)).collect();
+        let kept_dims: Vec<Dim> = dims
+            .iter()
+            .enumerate()
+            .filter(|(k, _)| !missing.contains(k))
+            .map(|(_, dim)| dim.clone())
+            .collect();
+        let tensor = self.node(call, Contract::new(letters[0], letters[1], &kept), &operands, kept_dims)?;
+        if missing.is_empty() {
+            return Ok(tensor);
+        }
+        let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
+        let node = self.graph.reshape(tensor.node, &shape);
+        Ok(Tensor { node, dims, ..tensor })
+    }
+}
+
+/// The letters of the axes before the last two that are not of size 1, and which axes those are.
+fn batch_letters(tensor: &Tensor, letters: &[char]) -> (String, Vec<usize>) {
+    let outer = tensor.rank().saturating_sub(2);
+    let skip = letters.len() - outer;
+    let mut named = String::new();
+    let mut axes = Vec::new();
+    for axis in 0..outer {
+        if tensor.dims[axis] != Dim::constant(1) {
+            named.push(letters[skip + axis]);
+            axes.push(axis);
+        }
+    }
+    (named, axes)
+}
+
+/// `tensor` with only these of its outer axes.
+fn without_ones(e: &mut Elaborator<'_>, tensor: &Tensor, axes: &[usize]) -> Tensor {
+    let outer = tensor.rank().saturating_sub(2);
+    if axes.len() == outer {
+        return tensor.clone();
+    }
+    let mut dims: Vec<Dim> = axes.iter().map(|axis| tensor.dims[*axis].clone()).collect();
+    dims.extend(tensor.dims[outer..].iter().cloned());
+    let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
+    let node = e.graph.reshape(tensor.node, &shape);
+    Tensor { node, dims, ..tensor.clone() }
+}
+
+/// `einsum("n q d, n k d -> n q k", a, b)`; `..` stands for any number of leading axes.
+fn einsum<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let given = call.given("pattern");
+    let Value::Text(pattern) = &given.value else {
+        let found = given.value.describe();
+        return e.fail("E0204", given.span, "`einsum` needs a pattern", format!("this is {found}"));
+    };
+    let (a, b) = (e.tensor_argument(&call, "a")?, e.tensor_argument(&call, "b")?);
+    let parts = pattern.split_once("->").and_then(|(from, to)| Some((from.split_once(',')?, to)));
+    let Some(((first, second), result)) = parts else {
+        return e.fail("E0314", given.span, "a pattern of `einsum` reads `a b, b c -> a c`", "this does not");
+    };
+    let words: Vec<Vec<&str>> =
+        [first, second, result].iter().map(|part| part.split_whitespace().collect()).collect();
+    let mut known: Vec<(String, char, Dim)> = Vec::new();
+    let mut letters = [String::new(), String::new()];
+    for (operand, tensor) in [&a, &b].into_iter().enumerate() {
+        let names = &words[operand];
+        let fixed = names.iter().filter(|name| **name != "..").count();
+        let open = fixed != names.len();
+        if tensor.rank() < fixed || (!open && tensor.rank() != fixed) {
+            let fact = format!("{fixed} axes for {}", tensor.show());
+            return e.fail("E0314", given.span, "the pattern does not fit its operand", fact);
+        }
+        let mut axis = 0;
+        for name in names {
+            let count = if *name == ".." { tensor.rank() - fixed } else { 1 };
+            for place in 0..count {
+                let full = if *name == ".." { format!("..{place}") } else { (*name).to_owned() };
+                let dim = tensor.dims[axis].clone();
+                let letter = match known.iter().find(|(known, ..)| *known == full) {
+                    Some((_, letter, other)) if *other == dim => *letter,
+                    Some((_, _, other)) => {
+                        let message = format!("`{name}` is {other} in one operand and {dim} in the other");
+                        return e.fail("E0309", call.span, message, "these must be equal");
+                    }
+                    None => {
+                        let Some(letter) = LETTERS.chars().nth(known.len()) else {
+                            return e.fail(
+                                "E0314",
+                                given.span,
+                                "the pattern has too many axes",
+                                "at most 26",
+                            );
+                        };
+                        known.push((full, letter, dim));
+                        letter
+                    }
+                };
+                letters[operand].push(letter);
+                axis += 1;
+            }
+        }
+    }
+    let mut out = String::new();
+    let mut dims = Vec::new();
+    for name in &words[2] {
+        let found: Vec<&(String, char, Dim)> = known
+            .iter()
+            .filter(|(known, ..)| if *name == ".." { known.starts_with("..") } else { known == name })
+            .collect();
+        if found.is_empty() && *name != ".." {
+            let message = format!("no operand of the pattern has the axis `{name}`");
+            return e.fail("E0314", given.span, message, "on the right side");
+        }
+        for (_, letter, dim) in found {
+            out.push(*letter);
+            dims.push(dim.clone());
+        }
+    }
+    e.contract(&call, [&a, &b], [&letters[0], &letters[1]], &out, dims).map(Value::Tensor)
+}

@@ -1,0 +1,248 @@
+//! Reductions. In an evaluation the batch may be short: what is reduced over the batch dim counts the examples
+//! that are there.
+
+use nnc_wgsl::schedule::Reduction;
+use nnc_wgsl::{Binary, Element, Scalar};
+
+use super::{Call, Intrinsic};
+use crate::elaborate::Expansion;
+use crate::elaborate::arithmetic::Bring;
+use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::dim::Dim;
+use crate::elaborate::host::HostValue;
+use crate::elaborate::value::{Tensor, Value};
+use crate::ops::{Iota, Reduce};
+use crate::syntax::ast;
+
+const AXIS: &[&str] = &["x", "axis?", "keep?"];
+const EITHER: &[&str] = &["x", "y?", "axis?", "keep?"];
+
+/// Larger than any float that a network computes, and finite: shaders may assume that there are no infinities.
+const LARGEST: f64 = 3.0e38;
+
+pub(super) const TABLE: &[Intrinsic] = &[
+    Intrinsic { name: "sum", parameters: AXIS, run: |e, c| reduce(e, &c, Reduction::Sum) },
+    Intrinsic { name: "product", parameters: AXIS, run: |e, c| reduce(e, &c, Reduction::Product) },
+    Intrinsic { name: "mean", parameters: AXIS, run: mean },
+    Intrinsic { name: "max", parameters: EITHER, run: |e, c| either(e, c, Binary::Max, Reduction::Max) },
+    Intrinsic { name: "min", parameters: EITHER, run: |e, c| either(e, c, Binary::Min, Reduction::Min) },
+    Intrinsic { name: "argmax", parameters: AXIS, run: |e, c| place_of(e, &c, Reduction::Max) },
+    Intrinsic { name: "argmin", parameters: AXIS, run: |e, c| place_of(e, &c, Reduction::Min) },
+    Intrinsic { name: "l2", parameters: &["weights"], run: l2 },
+];
+
+/// `max(a, b)` elementwise, `max(x, axis=1)` along axes.
+fn either<'a>(
+    e: &mut Elaborator<'a>,
+    call: Call<'a>,
+    op: Binary,
+    reduction: Reduction,
+) -> Outcome<Value<'a>> {
+    let Some(y) = call.optional("y") else { return reduce(e, &call, reduction) };
+    let x = call.given("x");
+    let operands = [(x.value, x.span), (y.value, y.span)];
+    e.formula(call.name, call.span, &operands, Bring::Number, |b, x| b.binary(op, x[0], x[1]))
+}
+
+fn reduce<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, reduction: Reduction) -> Outcome<Value<'a>> {
+    let given = call.given("x");
+    if let Value::List(values) = &given.value {
+        return over_list(e, call, values.clone(), reduction);
+    }
+    if !matches!(given.value, Value::Tensor(_)) {
+        return Ok(given.value);
+    }
+    let x = e.tensor_argument(call, "x")?;
+    let axes = e.axes(call, "axis", x.rank())?;
+    let keep = e.bool_argument(call, "keep", false)?;
+    reduced(e, call, &x, &axes, keep, reduction).map(Value::Tensor)
+}
+
+/// A reduction of numbers known at build time.
+fn over_list<'a>(
+    e: &mut Elaborator<'a>,
+    call: &Call<'a>,
+    values: Vec<Value<'a>>,
+    reduction: Reduction,
+) -> Outcome<Value<'a>> {
+    let span = call.span;
+    let (mut total, operator) = match reduction {
+        Reduction::Product => (Value::int(1), ast::Binary::Multiply),
+        Reduction::Sum => (Value::int(0), ast::Binary::Add),
+        Reduction::Max | Reduction::Min => {
+            let op = if reduction == Reduction::Max { Binary::Max } else { Binary::Min };
+            let operands: Vec<_> = values.into_iter().map(|value| (value, span)).collect();
+            if operands.is_empty() {
+                return e.fail("E0204", span, "the largest of nothing", "the list is empty");
+            }
+            return e.formula(call.name, span, &operands, Bring::Number, |b, x| {
+                let mut best = x[0];
+                for &other in &x[1..] {
+                    best = b.binary(op, best, other);
+                }
+                best
+            });
+        }
+    };
+    for value in values {
+        total = e.binary(operator, span, (total, span), (value, span))?;
+    }
+    Ok(total)
+}
+
+/// `x` reduced along `axes`.
+pub(super) fn reduced<'a>(
+    e: &mut Elaborator<'a>,
+    call: &Call<'a>,
+    x: &Tensor,
+    axes: &[usize],
+    keep: bool,
+    reduction: Reduction,
+) -> Outcome<Tensor> {
+    let neutral = match reduction {
+        Reduction::Sum => 0.0,
+        Reduction::Product => 1.0,
+        Reduction::Max => -LARGEST,
+        Reduction::Min => LARGEST,
+    };
+    let x = as_floats(e, call, x);
+    let x = counted(e, call, x, axes, neutral)?;
+    let dims: Vec<Dim> = kept(&x.dims, axes, false);
+    let tensor =
+        if axes.is_empty() { x.clone() } else { e.node(call, Reduce::new(reduction, axes), &[&x], dims)? };
+    if !keep {
+        return Ok(tensor);
+    }
+    let dims = kept(&x.dims, axes, true);
+    let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
+    let node = e.graph.reshape(tensor.node, &shape);
+    Ok(Tensor { node, dims, ..tensor })
+}
+
+fn kept(dims: &[Dim], axes: &[usize], keep: bool) -> Vec<Dim> {
+    let mut out = Vec::new();
+    for (axis, dim) in dims.iter().enumerate() {
+        if !axes.contains(&axis) {
+            out.push(dim.clone());
+        } else if keep {
+            out.push(Dim::constant(1));
+        }
+    }
+    out
+}
+
+fn as_floats<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, x: &Tensor) -> Tensor {
+    if x.element == Element::F32 {
+        return x.clone();
+    }
+    e.mark(call.span);
+    let node = e.graph.map(&[x.node], |b, x| b.cast(Scalar::F32, x[0]));
+    Tensor { node, element: Element::F32, ..x.clone() }
+}
+
+/// `x` with `neutral` in place of the examples that an evaluation does not count, where `axes` hold the batch.
+fn counted<'a>(
+    e: &mut Elaborator<'a>,
+    call: &Call<'a>,
+    x: Tensor,
+    axes: &[usize],
+    neutral: f64,
+) -> Outcome<Tensor> {
+    if e.expansion != Expansion::Evaluation {
+        return Ok(x);
+    }
+    let Some(axis) = axes.iter().copied().find(|axis| x.dims[*axis].has_batch()) else { return Ok(x) };
+    let count = examples_in(e, call, &x.dims[axis])?;
+    e.mark(call.span);
+    let mut shape = vec![1; x.rank()];
+    shape[axis] = x.dims[axis].size();
+    let place = e.graph.must(Iota::new(&shape, axis), &[]);
+    let count = e.graph.host(count.expr, count.symbols);
+    let node = e.graph.map(&[place, count, x.node], |b, x| {
+        let place = b.cast(Scalar::F32, x[0]);
+        let counts = b.binary(Binary::Lt, place, x[1]);
+        let neutral = b.real(neutral);
+        b.select(counts, x[2], neutral)
+    });
+    Ok(Tensor { node, ..x })
+}
+
+/// How many entries of an axis belong to the examples that count.
+fn examples_in<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, dim: &Dim) -> Outcome<HostValue> {
+    match HostValue::of_dim(dim) {
+        Some(count) => Ok(count),
+        None => e.fail("E0208", call.span, format!("`{dim}` cannot be counted"), "in evaluation"),
+    }
+}
+
+fn mean<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let given = call.given("x");
+    if !matches!(given.value, Value::Tensor(_)) {
+        return Ok(given.value);
+    }
+    let x = e.tensor_argument(&call, "x")?;
+    let axes = e.axes(&call, "axis", x.rank())?;
+    let keep = e.bool_argument(&call, "keep", false)?;
+    let total = reduced(e, &call, &x, &axes, keep, Reduction::Sum)?;
+    let mut count = Value::int(1);
+    for axis in axes {
+        let dim = Value::Int(x.dims[axis].clone());
+        count = e.binary(ast::Binary::Multiply, call.span, (count, call.span), (dim, call.span))?;
+    }
+    e.binary(ast::Binary::Divide, call.span, (Value::Tensor(total), call.span), (count, call.span))
+}
+
+/// The first place along an axis of the largest or smallest element, `i32`, without gradient.
+fn place_of<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, reduction: Reduction) -> Outcome<Value<'a>> {
+    let x = e.tensor_argument(call, "x")?;
+    let axis = e.whole_argument(call, "axis", -1)?;
+    let axis = e.axis(call, axis, x.rank(), call.span)?;
+    let keep = e.bool_argument(call, "keep", false)?;
+    let x = as_floats(e, call, &x);
+    let best_dims = kept(&x.dims, &[axis], true);
+    let still = e.node(call, crate::ops::StopGradient, &[&x], x.dims.clone())?;
+    let best = e.node(call, Reduce::new(reduction, &[axis]), &[&still], kept(&x.dims, &[axis], false))?;
+    let best_shape: Vec<usize> = best_dims.iter().map(Dim::size).collect();
+    let best = e.graph.reshape(best.node, &best_shape);
+    let mut shape = vec![1; x.rank()];
+    shape[axis] = x.dims[axis].size();
+    let place = e.graph.must(Iota::new(&shape, axis), &[]);
+    #[allow(clippy::cast_precision_loss)]
+    let beyond = x.dims[axis].size() as f64;
+    let places = e.graph.map(&[still.node, best, place], |b, x| {
+        let wins = b.binary(Binary::Eq, x[0], x[1]);
+        let place = b.cast(Scalar::F32, x[2]);
+        let beyond = b.real(beyond);
+        b.select(wins, place, beyond)
+    });
+    let places = e.tensor(places, x.dims.clone());
+    let first =
+        e.node(call, Reduce::new(Reduction::Min, &[axis]), &[&places], kept(&x.dims, &[axis], false))?;
+    let node = e.graph.map(&[first.node], |b, x| b.cast(Scalar::I32, x[0]));
+    let dims = kept(&x.dims, &[axis], keep);
+    let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
+    let node = e.graph.reshape(node, &shape);
+    let mut tensor = e.tensor(node, dims);
+    tensor.made = Some((e.visible(call.span), call.name.to_owned()));
+    Ok(Value::Tensor(tensor))
+}
+
+/// The sum of the squares of all weights in a list.
+fn l2<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let given = call.given("weights");
+    let values = match given.value {
+        Value::List(values) => values,
+        other => vec![other],
+    };
+    let mut total = Value::Float(0.0);
+    let span = call.span;
+    for value in values {
+        let square = e.binary(ast::Binary::Power, span, (value, given.span), (Value::int(2), span))?;
+        if let Value::Tensor(tensor) = square {
+            let axes: Vec<usize> = (0..tensor.rank()).collect();
+            let sum = reduced(e, &call, &tensor, &axes, false, Reduction::Sum)?;
+            total = e.binary(ast::Binary::Add, span, (total, span), (Value::Tensor(sum), span))?;
+        }
+    }
+    Ok(total)
+}

@@ -1,0 +1,69 @@
+//! Numbers known at build time: extents, ranks, lists.
+
+use super::{Call, Intrinsic};
+use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::dim::Dim;
+use crate::elaborate::value::Value;
+
+pub(super) const TABLE: &[Intrinsic] = &[
+    Intrinsic { name: "rank", parameters: &["x"], run: rank },
+    Intrinsic { name: "size", parameters: &["x", "axis?"], run: size },
+    Intrinsic { name: "others", parameters: &["x", "axis"], run: others },
+    Intrinsic { name: "len", parameters: &["list"], run: len },
+    Intrinsic { name: "sides", parameters: &["number", "count"], run: sides },
+    Intrinsic { name: "is_list", parameters: &["value"], run: is_list },
+    Intrinsic { name: "is_tensor", parameters: &["value"], run: is_tensor },
+];
+
+fn rank<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let x = e.tensor_argument(&call, "x")?;
+    Ok(Value::int(i64::try_from(x.rank()).unwrap_or(i64::MAX)))
+}
+
+/// The extent of an axis; of all axes together without one.
+fn size<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let x = e.tensor_argument(&call, "x")?;
+    let axes = e.axes(&call, "axis", x.rank())?;
+    let mut total = Dim::constant(1);
+    for axis in axes {
+        total = match total.multiply(&x.dims[axis]) {
+            Some(total) => total,
+            None => return e.fail("E0204", call.span, "this number does not fit in 64 bits", "too large"),
+        };
+    }
+    Ok(Value::Int(total))
+}
+
+/// All axes but one.
+fn others<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let x = e.tensor_argument(&call, "x")?;
+    let axes = e.axes(&call, "axis", x.rank())?;
+    let rest = (0..x.rank()).filter(|axis| !axes.contains(axis));
+    Ok(Value::List(rest.map(|axis| Value::int(i64::try_from(axis).unwrap_or(i64::MAX))).collect()))
+}
+
+fn len<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let given = call.given("list");
+    match given.value {
+        Value::List(values) => Ok(Value::int(i64::try_from(values.len()).unwrap_or(i64::MAX))),
+        other => e.fail("E0204", given.span, "`len` needs a list", format!("this is {}", other.describe())),
+    }
+}
+
+/// `3` as `[3, 3]`; a list as it is.
+fn sides<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let given = call.given("count");
+    let count = e.count(&given.value, given.span)?;
+    let sides = e.sides(&call.given("number"), count)?;
+    Ok(Value::List(
+        sides.into_iter().map(|side| Value::int(i64::try_from(side).unwrap_or(i64::MAX))).collect(),
+    ))
+}
+
+fn is_list<'a>(_: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    Ok(Value::Bool(matches!(call.given("value").value, Value::List(_))))
+}
+
+fn is_tensor<'a>(_: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    Ok(Value::Bool(matches!(call.given("value").value, Value::Tensor(_))))
+}

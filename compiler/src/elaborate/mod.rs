@@ -1,0 +1,139 @@
+//! Syntax tree to typed graph: names, shapes, parameters, blocks unrolled, the standard library.
+//!
+//! [`load`] reads a model's file with all it uses; [`elaborate`] expands the model once for one purpose, a
+//! training step, an evaluation or inference, into a [`Graph`](crate::ir::Graph) of primitive operators. Weights are known by their
+//! paths, so that the expansions of a model share them. What is wrong is said in diagnostics; a value that is
+//! in error is not complained about again.
+
+mod arithmetic;
+mod body;
+mod bundle;
+mod call;
+mod context;
+mod data;
+pub mod dim;
+mod expression;
+mod frame;
+mod host;
+mod host_expression;
+mod intrinsic;
+mod model;
+mod names;
+mod optimizer;
+mod pipeline;
+mod scan;
+mod scope;
+mod settings;
+mod training;
+mod types;
+mod value;
+
+use std::sync::Arc;
+
+pub use bundle::{Bundle, load};
+pub use optimizer::{OptimizerHandle, Update, UpdateState};
+
+use crate::diagnostic::Checked;
+use crate::ir::{Graph, NodeId, StoredTensor};
+use crate::source::Span;
+
+/// For what a model is expanded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expansion {
+    /// One training step: loss and metrics of a full batch, batch statistics, dropout.
+    Training,
+    /// Loss and metrics with the network in use mode, over the examples that count.
+    Evaluation,
+    /// The model's outputs from its inputs.
+    Inference,
+}
+
+/// What is to be expanded.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The model; without it that of the last `train`, else the last model.
+    pub model: Option<String>,
+    /// For what.
+    pub expansion: Expansion,
+    /// The batch size; without it that of `train`, for inference 1.
+    pub batch: Option<usize>,
+    /// Free dims by name; these go before the `dims` of `train`.
+    pub dims: Vec<(String, usize)>,
+    /// The stored tensors of another expansion of the same model, which keep their places.
+    pub stored: Vec<StoredTensor>,
+}
+
+impl Request {
+    /// The expansion of the file's last model with what the file says.
+    #[must_use]
+    pub fn new(expansion: Expansion) -> Request {
+        Request { model: None, expansion, batch: None, dims: Vec::new(), stored: Vec::new() }
+    }
+}
+
+/// An expanded model.
+#[derive(Debug)]
+pub struct Elaborated {
+    /// The program. Its results are the outputs (inference), or `loss` and the metrics.
+    pub graph: Graph,
+    /// The loss; a single number. Absent for inference and for models that are not trained.
+    pub loss: Option<NodeId>,
+    /// The trained weights that the program reads, in the order of their creation.
+    pub trained: Vec<NodeId>,
+    /// The optimizer; absent where `loss` is.
+    pub optimizer: Option<OptimizerHandle>,
+    /// How the model is trained, if the file says so.
+    pub training: Option<nnc_runtime::artifact::Training>,
+    /// Further settings of `train`.
+    pub settings: Settings,
+    /// The model's name.
+    pub model: String,
+    /// The batch size.
+    pub batch: usize,
+    /// The layer table.
+    pub rows: Vec<Row>,
+    /// Where the loss is written.
+    pub loss_span: Option<Span>,
+}
+
+/// What `train` says about a step besides loss and optimizer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// The largest gradient norm.
+    pub clip: Option<f64>,
+    /// How many batches an update gathers.
+    pub accumulate: Option<usize>,
+    /// Weights below these paths are not trained.
+    pub freeze: Vec<String>,
+    /// Weights to start from.
+    pub load: Option<String>,
+    /// The memory that a step may take, in bytes.
+    pub memory: Option<u64>,
+    /// `f32` or `mixed`.
+    pub precision: Option<String>,
+}
+
+/// A line of the layer table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The scope or label.
+    pub path: String,
+    /// The stage as written.
+    pub operation: String,
+    /// The output, with free dims: `f32[N, 10]`.
+    pub shape: String,
+    /// The extents of the output in this expansion.
+    pub extents: Vec<usize>,
+    /// The paths of the weights it made.
+    pub weights: Vec<String>,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// Expands the model that `request` names. The value is absent after an error.
+///
+/// Diagnostics: everything from `E02` to `E05` that can be known without gradients.
+#[must_use]
+pub fn elaborate(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<Elaborated>> {
+    model::expand(bundle, request)
+}

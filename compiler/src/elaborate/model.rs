@@ -1,0 +1,604 @@
+//! One expansion: inputs, the model's body, the loss and the metrics.
+
+use std::sync::Arc;
+
+use nnc_runtime::artifact::HostSymbol;
+use nnc_wgsl::Element;
+
+use crate::diagnostic::{Checked, Diagnostic, did_you_mean};
+use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::dim::{BATCH, Dim};
+use crate::elaborate::frame::Frame;
+use crate::elaborate::host::HostValue;
+use crate::elaborate::settings::TrainSettings;
+use crate::elaborate::types::Role;
+use crate::elaborate::value::{Tensor, Value};
+use crate::elaborate::{Bundle, Elaborated, Expansion, OptimizerHandle, Request};
+use crate::ir::{Assignment, Kind, NodeId, Source};
+use crate::ops::StopGradient;
+use crate::source::Span;
+use crate::syntax::ast::{self, Attribute, Definition, DefinitionKind, ExprKind, Item, ItemKind, Parameter};
+
+/// The model to expand and what is said about training it.
+struct Subject<'a> {
+    item: &'a Item,
+    model: &'a Definition,
+    module: usize,
+    train: Option<(usize, &'a ast::Train)>,
+    data: Option<(&'a ast::Data, usize)>,
+}
+
+/// What the expansion of a model comes to.
+#[derive(Default)]
+struct Finished {
+    loss: Option<NodeId>,
+    loss_span: Option<Span>,
+    batch: usize,
+    train: Option<usize>,
+    training: Option<nnc_runtime::artifact::Training>,
+    settings: super::Settings,
+}
+
+pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<Elaborated>> {
+    let mut e = Elaborator::new(bundle, request.expansion, 1);
+    e.graph.stored.clone_from(&request.stored);
+    let subject = match subject(&mut e, request) {
+        Ok(subject) => subject,
+        Err(Reported) => return Checked { value: None, diagnostics: e.diagnostics },
+    };
+    let finished = e.finish(&subject, request);
+    let failed = e.diagnostics.iter().any(Diagnostic::is_error);
+    let (Ok(finished), false) = (finished, failed) else {
+        return Checked { value: None, diagnostics: e.diagnostics };
+    };
+    let optimizer = match (finished.train, finished.loss, request.expansion) {
+        (Some(train), Some(_), Expansion::Training) => Some(OptimizerHandle::new(bundle.clone(), train)),
+        _ => None,
+    };
+    let elaborated = Elaborated {
+        trained: e.weights.trained.iter().map(|(_, node)| *node).collect(),
+        graph: e.graph,
+        loss: finished.loss,
+        optimizer,
+        training: finished.training,
+        settings: finished.settings,
+        model: subject.model.name.text.clone(),
+        batch: finished.batch,
+        rows: e.rows,
+        loss_span: finished.loss_span,
+    };
+    Checked { value: Some(elaborated), diagnostics: e.diagnostics }
+}
+
+/// Finds the model and its `train` and `data`.
+fn subject<'a>(e: &mut Elaborator<'a>, request: &Request) -> Outcome<Subject<'a>> {
+    let main = e.bundle.main_module();
+    let bundle = e.bundle;
+    taken_names(e);
+    let items = &bundle.module(main).ast.items;
+    let start = Span::new(bundle.module(main).file, 0, 0);
+    let trains = items.iter().enumerate().filter_map(|(place, item)| match &item.kind {
+        ItemKind::Train(train) => Some((place, train)),
+        _ => None,
+    });
+    let train = trains
+        .filter(|(_, train)| request.model.as_ref().is_none_or(|name| train.model.text == *name))
+        .last();
+    let wanted = match (&request.model, train) {
+        (Some(name), _) => Some((name.clone(), start)),
+        (None, Some((_, train))) => Some((train.model.text.clone(), train.model.span)),
+        (None, None) => None,
+    };
+    let models: Vec<(&Item, &Definition, usize)> = definitions(bundle, main, DefinitionKind::Model);
+    let found = match &wanted {
+        Some((name, _)) => models.iter().find(|(_, model, _)| model.name.text == *name),
+        None => models.iter().rev().find(|(.., module)| *module == main),
+    };
+    let Some((item, model, module)) = found.copied() else {
+        let names = models.iter().map(|(_, model, _)| model.name.text.as_str());
+        return match &wanted {
+            Some((name, span)) => {
+                let help = did_you_mean(name, names);
+                let message = format!("unknown model `{name}`");
+                Err(e.report(Diagnostic::error("E0201", message, *span).fact("not found").help_maybe(help)))
+            }
+            None => e.fail("E0201", start, "this file has no model", "nothing to build"),
+        };
+    };
+    let named = train.and_then(|(_, train)| train.data.as_ref());
+    let data = match named {
+        None => None,
+        Some(name) => Some(data_item(e, bundle, main, name)?),
+    };
+    Ok(Subject { item, model, module, train, data })
+}
+
+fn data_item<'a>(
+    e: &mut Elaborator<'a>,
+    bundle: &'a Bundle,
+    main: usize,
+    name: &ast::Name,
+) -> Outcome<(&'a ast::Data, usize)> {
+    let mut modules = vec![main];
+    modules.extend(bundle.module(main).uses.iter().map(|(_, used)| *used));
+    let mut names = Vec::new();
+    for module in modules {
+        for item in &bundle.module(module).ast.items {
+            if let ItemKind::Data(data) = &item.kind {
+                if data.name.text == name.text {
+                    return Ok((data, module));
+                }
+                names.push(data.name.text.as_str());
+            }
+        }
+    }
+    let help = did_you_mean(&name.text, names);
+    let message = format!("unknown data `{}`", name.text);
+    Err(e.report(Diagnostic::error("E0201", message, name.span).fact("not found").help_maybe(help)))
+}
+
+/// Definitions of a kind in the main file and those it uses.
+fn definitions(bundle: &Bundle, main: usize, kind: DefinitionKind) -> Vec<(&Item, &Definition, usize)> {
+    let mut modules = vec![main];
+    modules.extend(bundle.module(main).uses.iter().map(|(_, used)| *used));
+    let mut out = Vec::new();
+    for module in modules {
+        for item in &bundle.module(module).ast.items {
+            if let ItemKind::Definition(definition) = &item.kind
+                && definition.kind == kind
+            {
+                out.push((item, definition, module));
+            }
+        }
+    }
+    out
+}
+
+/// Two items of one name in the main file.
+fn taken_names(e: &mut Elaborator<'_>) {
+    let bundle = e.bundle;
+    let main = bundle.main_module();
+    let mut known: Vec<(&str, Span)> = Vec::new();
+    let mut modules = vec![main];
+    modules.extend(
+        bundle.module(main).uses.iter().filter(|(prefix, _)| prefix.is_none()).map(|(_, used)| *used),
+    );
+    for module in modules {
+        for item in &bundle.module(module).ast.items {
+            let name = match &item.kind {
+                ItemKind::Definition(one) => &one.name,
+                ItemKind::Const(one) => &one.name,
+                ItemKind::Data(one) => &one.name,
+                ItemKind::Use(_) | ItemKind::Train(_) => continue,
+            };
+            if let Some((_, before)) = known.iter().find(|(text, _)| *text == name.text) {
+                let code = if module == main { "E0206" } else { "E0207" };
+                let message = format!("the name `{}` is taken", name.text);
+                let diagnostic = Diagnostic::error(code, message, name.span)
+                    .fact("again here")
+                    .label(*before, "here first");
+                let diagnostic = if module == main {
+                    diagnostic
+                } else {
+                    diagnostic.help("use the file with a prefix: `use \"file.nn\" as p`")
+                };
+                e.report(diagnostic);
+            } else {
+                known.push((&name.text, name.span));
+            }
+        }
+    }
+}
+
+impl<'a> Elaborator<'a> {
+    fn finish(&mut self, subject: &Subject<'a>, request: &Request) -> Outcome<Finished> {
+        for (name, symbol) in [
+            ("step", HostSymbol::Step),
+            ("epoch", HostSymbol::Epoch),
+            ("total_steps", HostSymbol::TotalSteps),
+            ("steps_per_epoch", HostSymbol::StepsPerEpoch),
+        ] {
+            self.predeclared.insert(name.to_owned(), Value::Host(HostValue::symbol(symbol)));
+        }
+        let settings = self.train_settings(subject.train.map(|(_, train)| train));
+        if let Some((span, _)) = settings.updates.first() {
+            let message = "alternating updates are not supported yet";
+            return self.fail("E0508", *span, message, "one loss and one optimizer for all weights");
+        }
+        let batch = self.batch_size(&settings, request)?;
+        let extent = i64::try_from(batch).unwrap_or(i64::MAX);
+        self.predeclared.insert(BATCH.to_owned(), Value::Int(Dim::symbol(BATCH, extent)));
+        self.free_dims(&settings, request)?;
+
+        let mut frame = Frame::new(subject.module);
+        frame.owner = Some((DefinitionKind::Model, subject.model.name.text.clone()));
+        frame.init = self.default_init(&mut frame, &subject.item.attributes)?;
+        let trained = self.expansion != Expansion::Inference && subject.train.is_some();
+        let mut fields = match subject.data.filter(|_| trained) {
+            Some((data, module)) => self.fields(data, module)?,
+            None => Frame::new(subject.module),
+        };
+        for parameter in &subject.model.parameters {
+            let value = self.model_input(&mut frame, &mut fields, subject, &settings, parameter, trained)?;
+            frame.bind(&parameter.name.text, value);
+        }
+        for condition in &subject.model.conditions {
+            if !self.condition(&mut frame, condition)? {
+                let message = format!("`{}` cannot be built like this", subject.model.name.text);
+                self.fail::<()>("E0306", condition.span, message, "this does not hold")?;
+            }
+        }
+        let result = self.body(&mut frame, &subject.model.body)?;
+        let outputs = self.outputs(&mut frame, subject.model, result)?;
+        let weights: Vec<Value<'a>> = self
+            .weights
+            .trained
+            .clone()
+            .into_iter()
+            .map(|(_, node)| {
+                let shape = self.graph.ty(node).shape.clone();
+                let dims =
+                    shape.iter().map(|size| Dim::constant(i64::try_from(*size).unwrap_or(0))).collect();
+                Value::Tensor(self.tensor(node, dims))
+            })
+            .collect();
+        self.predeclared.insert("weights".to_owned(), Value::List(weights));
+
+        let mut finished = Finished { batch, ..Finished::default() };
+        if trained {
+            let mut names = fields;
+            names.module = self.bundle.main_module();
+            for parameter in &subject.model.parameters {
+                if let Some(value) = frame.names.get(&parameter.name.text) {
+                    names.bind(&parameter.name.text, value.clone());
+                }
+            }
+            for (name, _, value) in &outputs {
+                names.bind(name, value.clone());
+            }
+            self.loss_and_metrics(&mut names, &settings, &mut finished)?;
+        }
+        if self.expansion == Expansion::Inference {
+            for (name, attributes, value) in &outputs {
+                if attributes.iter().any(|attribute| attribute.name.text == "training") {
+                    continue;
+                }
+                let node = self.result_node(value);
+                self.graph.results.push((name.clone(), node));
+            }
+        }
+        if self.expansion == Expansion::Training {
+            self.state_assignments();
+        }
+        if let Some((place, train)) = subject.train {
+            finished.train = Some(place);
+            finished.training = self.training(train, &settings, subject.data, batch)?;
+            finished.settings = self.step_settings(&settings)?;
+            if finished.loss.is_some() && self.expansion == Expansion::Training {
+                self.check_optimizer(train, &settings)?;
+            }
+        }
+        Ok(finished)
+    }
+
+    fn batch_size(&mut self, settings: &TrainSettings<'a>, request: &Request) -> Outcome<usize> {
+        let said = self.count_setting(settings, "batch")?;
+        let wanted = match (request.batch, self.expansion) {
+            (Some(batch), _) => batch,
+            (None, Expansion::Inference) => 1,
+            (None, Expansion::Training | Expansion::Evaluation) => said.unwrap_or(1),
+        };
+        if wanted > 0 {
+            return Ok(wanted);
+        }
+        let span = settings.values.get("batch").map_or_else(Span::default, |expr| expr.span);
+        self.fail("E0204", span, "a batch has at least one example", "this is 0")
+    }
+
+    /// Free dims from `dims { ... }` and the request.
+    fn free_dims(&mut self, settings: &TrainSettings<'a>, request: &Request) -> Outcome<()> {
+        for (name, expr) in &settings.dims {
+            let value = self.settled(expr)?;
+            let extent = self.whole(&value, expr.span)?.extent();
+            self.predeclared.insert(name.text.clone(), Value::Int(Dim::symbol(&name.text, extent)));
+        }
+        for (name, extent) in &request.dims {
+            let extent = i64::try_from(*extent).unwrap_or(i64::MAX);
+            self.predeclared.insert(name.clone(), Value::Int(Dim::symbol(name, extent)));
+        }
+        Ok(())
+    }
+
+    /// A setting's value, where only constants are known.
+    pub(super) fn settled(&mut self, expr: &'a ast::Expr) -> Outcome<Value<'a>> {
+        let mut frame = Frame::new(self.bundle.main_module());
+        self.expression(&mut frame, expr).map(Value::first)
+    }
+
+    /// `@init(he)` before a model or a block.
+    fn default_init(
+        &mut self,
+        frame: &mut Frame<'a>,
+        attributes: &'a [Attribute],
+    ) -> Outcome<Option<super::value::InitSpec>> {
+        let Some(attribute) = attributes.iter().find(|attribute| attribute.name.text == "init") else {
+            return Ok(None);
+        };
+        let Some(argument) = attribute.arguments.first() else {
+            return self.fail("E0203", attribute.span, "`@init` needs an init", "such as `@init(he)`");
+        };
+        let value = self.expression(frame, &argument.value)?;
+        self.init_spec(&value, argument.span).map(Some)
+    }
+
+    /// The dims of a model input; a free dim that nothing binds is reported.
+    fn input_dims(&mut self, frame: &mut Frame<'a>, ty: &'a ast::Type) -> Outcome<Vec<Dim>> {
+        for dim in ty.dims.iter().flatten() {
+            if let ast::Dim::One(expr) = dim
+                && let ExprKind::Name(name) = &expr.kind
+                && name.starts_with(|letter: char| letter.is_uppercase())
+                && self.lookup(frame, name, expr.span)?.is_none()
+            {
+                let diagnostic =
+                    Diagnostic::error("E0307", format!("nothing says how large `{name}` is"), expr.span)
+                        .fact("a free dim")
+                        .help(format!("write `dims {{ {name} = 128 }}` in `train`, or `--dim {name}=128`"));
+                return Err(self.report(diagnostic));
+            }
+        }
+        self.declared_dims(frame, ty)
+    }
+
+    fn model_input(
+        &mut self,
+        frame: &mut Frame<'a>,
+        fields: &mut Frame<'a>,
+        subject: &Subject<'a>,
+        settings: &TrainSettings<'a>,
+        parameter: &'a Parameter,
+        trained: bool,
+    ) -> Outcome<Value<'a>> {
+        let name = &parameter.name.text;
+        let Some(ty) = &parameter.ty else {
+            let message = format!("the model input `{name}` needs a type");
+            return self.fail("E0315", parameter.name.span, message, "such as `: f32[N, 3, 32, 32]`");
+        };
+        let dims = self.input_dims(frame, ty)?;
+        for expr in ty.dims.iter().flatten() {
+            if let ast::Dim::One(expr) = expr
+                && let ExprKind::Name(free) = &expr.kind
+                && let Some(value) = self.predeclared.get(free)
+            {
+                frame.bind(free, value.clone());
+            }
+        }
+        let element = self.element(ty)?;
+        if !trained {
+            self.mark(parameter.name.span);
+            let batched = dims.first().is_some_and(Dim::has_batch);
+            let source = Source::Input { name: name.clone(), batched };
+            let node = self.graph.source(source, Self::graph_type(element, &dims));
+            return Ok(Value::Tensor(self.tensor(node, dims)));
+        }
+        let mapped = settings.inputs.iter().find(|(input, _)| input.text == *name);
+        let (value, span) = match mapped {
+            Some((_, expr)) => match self.expression(fields, expr)?.first() {
+                Value::Init(spec) => {
+                    (Value::Tensor(self.random_input(&spec, dims.clone(), expr.span)?), expr.span)
+                }
+                value => (value, expr.span),
+            },
+            None => match fields.names.get(name) {
+                Some(Value::Error) => return Err(Reported),
+                Some(value) => (value.clone(), parameter.name.span),
+                None => return Err(self.no_field(subject, parameter, fields)),
+            },
+        };
+        self.field_fits(ty, &value, &dims, element, subject, parameter, span)?;
+        Ok(value)
+    }
+
+    fn no_field(&mut self, subject: &Subject<'a>, parameter: &Parameter, fields: &Frame<'a>) -> Reported {
+        let name = &parameter.name.text;
+        let (data, place) = match (subject.data, subject.train) {
+            (Some((data, _)), Some((_, train))) => {
+                (data.name.text.clone(), train.data.as_ref().map_or(train.model.span, |data| data.span))
+            }
+            (_, Some((_, train))) => ("nothing".to_owned(), train.model.span),
+            _ => ("nothing".to_owned(), parameter.name.span),
+        };
+        let declared: Vec<&str> = match subject.data {
+            Some((data, _)) => data
+                .settings
+                .entries
+                .iter()
+                .filter_map(|setting| match &setting.kind {
+                    ast::SettingKind::Field { name, .. } => Some(name.text.as_str()),
+                    _ => None,
+                })
+                .collect(),
+            None => fields.names.keys().map(String::as_str).collect(),
+        };
+        let message = format!("data `{data}` has no field for the input `{name}`");
+        let mut diagnostic = Diagnostic::error("E0401", message, place)
+            .fact(format!("it has {}", declared.join(", ")))
+            .label(parameter.name.span, "the model needs this input");
+        if let Some(first) = declared.first() {
+            diagnostic = diagnostic
+                .help(format!("rename the field `{first}`, or map it: `inputs {{ {name} = {first} }}`"));
+        }
+        self.report(diagnostic)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn field_fits(
+        &mut self,
+        ty: &ast::Type,
+        value: &Value<'a>,
+        dims: &[Dim],
+        element: Element,
+        subject: &Subject<'a>,
+        parameter: &Parameter,
+        span: Span,
+    ) -> Outcome<()> {
+        let name = &parameter.name.text;
+        let Value::Tensor(tensor) = value else {
+            let found = value.describe();
+            let message = format!("the input `{name}` needs a tensor");
+            return self.fail("E0403", span, message, format!("this is {found}"));
+        };
+        let stored = if tensor.element == Element::U8 { Element::F32 } else { tensor.element };
+        if tensor.dims == dims && stored == element {
+            return Ok(());
+        }
+        let field = subject.data.and_then(|(data, _)| {
+            data.settings.entries.iter().find_map(|setting| match &setting.kind {
+                ast::SettingKind::Field { name: field, ty } if field.text == *name => Some(ty.span),
+                _ => None,
+            })
+        });
+        let message = format!("the field `{name}` does not have the shape of the model's input");
+        let wanted = if dims.is_empty() {
+            element.to_string()
+        } else {
+            format!("{element}{}", crate::elaborate::dim::show_dims(dims))
+        };
+        let diagnostic = Diagnostic::error("E0403", message, field.unwrap_or(span))
+            .fact(format!("a batch of it is {}", tensor.show()))
+            .label(ty.span, format!("the model takes {wanted}"));
+        Err(self.report(diagnostic))
+    }
+
+    /// The declared outputs with their values.
+    fn outputs(
+        &mut self,
+        frame: &mut Frame<'a>,
+        model: &'a Definition,
+        result: Value<'a>,
+    ) -> Outcome<Vec<(String, &'a [Attribute], Value<'a>)>> {
+        let found = match result {
+            Value::Outputs(values) if model.outputs.len() > 1 => values,
+            other => vec![other.first()],
+        };
+        if model.outputs.is_empty() {
+            let unnamed = |value: Value<'a>| ("output".to_owned(), [].as_slice(), value);
+            return Ok(found.into_iter().take(1).map(unnamed).collect());
+        }
+        if found.len() < model.outputs.len() {
+            let message = format!("{} outputs are declared", model.outputs.len());
+            let place = model.body.statements.last().map_or(model.body.span, |last| last.span);
+            return self.fail("E0210", place, message, format!("the body gives {}", found.len()));
+        }
+        let mut out = Vec::new();
+        let mut failed = false;
+        for (place, (output, value)) in model.outputs.iter().zip(found).enumerate() {
+            let name = match &output.name {
+                Some(name) => name.text.clone(),
+                None if place == 0 => "output".to_owned(),
+                None => format!("output_{}", place + 1),
+            };
+            let last = model.body.statements.last().map_or(model.body.span, |last| last.span);
+            let role = Role::Output { name: &name };
+            match self.check(frame, &output.ty, value, last, role) {
+                Ok(value) => {
+                    if let Value::Tensor(tensor) = &value {
+                        self.declared.push((tensor.node, output.ty.span));
+                    }
+                    out.push((name, output.attributes.as_slice(), value));
+                }
+                Err(Reported) => failed = true,
+            }
+        }
+        if failed { Err(Reported) } else { Ok(out) }
+    }
+
+    /// Where the model declares the output that `tensor` is.
+    pub(super) fn declared_output(&self, tensor: &Tensor) -> Option<Span> {
+        let reaches = |output: NodeId| {
+            let mut node = tensor.node;
+            loop {
+                if node == output {
+                    return true;
+                }
+                match self.graph.operands(node).first() {
+                    Some(before) => node = *before,
+                    None => return false,
+                }
+            }
+        };
+        self.declared.iter().find(|(node, _)| reaches(*node)).map(|(_, span)| *span)
+    }
+
+    fn loss_and_metrics(
+        &mut self,
+        names: &mut Frame<'a>,
+        settings: &TrainSettings<'a>,
+        finished: &mut Finished,
+    ) -> Outcome<()> {
+        let mut failed = false;
+        if let Some(expr) = settings.values.get("loss").copied() {
+            match self.one_number(names, expr, "the loss") {
+                Ok(node) => {
+                    finished.loss = Some(node);
+                    finished.loss_span = Some(expr.span);
+                    self.graph.results.push(("loss".to_owned(), node));
+                }
+                Err(Reported) => failed = true,
+            }
+        }
+        for (name, expr) in &settings.metrics {
+            match self.one_number(names, expr, &format!("the metric `{}`", name.text)) {
+                Ok(node) => self.graph.results.push((name.text.clone(), node)),
+                Err(Reported) => failed = true,
+            }
+        }
+        if failed { Err(Reported) } else { Ok(()) }
+    }
+
+    fn one_number(&mut self, names: &mut Frame<'a>, expr: &'a ast::Expr, what: &str) -> Outcome<NodeId> {
+        let value = self.expression(names, expr)?.first();
+        self.mark(expr.span);
+        match &value {
+            Value::Tensor(tensor) if tensor.rank() == 0 && tensor.element == Element::F32 => Ok(tensor.node),
+            Value::Tensor(tensor) => {
+                let found = tensor.show();
+                let diagnostic = Diagnostic::error("E0501", format!("{what} must be one number"), expr.span)
+                    .fact(format!("found {found}"))
+                    .help("take the mean of it: `mean(...)`");
+                Err(self.report(diagnostic))
+            }
+            Value::Int(_) | Value::Float(_) | Value::Host(_) => Ok(self.result_node(&value)),
+            other => {
+                let found = other.describe();
+                self.fail("E0501", expr.span, format!("{what} must be one number"), format!("found {found}"))
+            }
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn result_node(&mut self, value: &Value<'a>) -> NodeId {
+        let number = crate::ir::TensorType::f32([]);
+        match value {
+            Value::Tensor(tensor) => tensor.node,
+            Value::Host(host) => self.graph.host(host.expr.clone(), host.symbols.clone()),
+            Value::Int(dim) => self.graph.constant(dim.extent() as f64, number),
+            Value::Float(value) => self.graph.constant(*value, number),
+            _ => self.graph.constant(0.0, number),
+        }
+    }
+
+    /// What states become when the step ends.
+    fn state_assignments(&mut self) {
+        for path in self.weights.assigned.clone() {
+            let Some(value) = self.weights.current.get(&path).map(|tensor| tensor.node) else { continue };
+            let target = self.graph.nodes().into_iter().find(|node| match &self.graph.node(*node).kind {
+                Kind::Source(Source::Stored(id)) => self.graph.stored[id.0].path == path,
+                _ => false,
+            });
+            if let Some(target) = target {
+                let value = self.graph.must(StopGradient, &[value]);
+                self.graph.assignments.push(Assignment { target, value });
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What a name stands for: a local one, an item of the file, of a file it uses, or of the library.
+
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::frame::Frame;
+use crate::elaborate::intrinsic;
+use crate::elaborate::value::{Callable, InitSpec, Value};
+use crate::source::Span;
+use crate::syntax::ast::{Const, DefinitionKind, ItemKind, Name};
+
+/// Symbols that stand for themselves.
+const SYMBOLS: [&str; 10] =
+    ["same", "mixed", "f16", "f32", "i32", "dynamic", "nearest", "bilinear", "none", "auto"];
+
+/// What other frameworks call things, and what they are called here.
+const ELSEWHERE: [(&str, &str); 30] = [
+    ("conv1d", "conv"),
+    ("conv2d", "conv"),
+    ("conv3d", "conv"),
+    ("convolution", "conv"),
+    ("convtranspose2d", "conv_transpose"),
+    ("dense", "linear"),
+    ("fc", "linear"),
+    ("fully_connected", "linear"),
+    ("cat", "concat"),
+    ("concatenate", "concat"),
+    ("view", "rearrange"),
+    ("reshape", "rearrange"),
+    ("permute", "rearrange"),
+    ("maxpool", "max_pool"),
+    ("maxpool2d", "max_pool"),
+    ("avgpool", "avg_pool"),
+    ("avgpool2d", "avg_pool"),
+    ("bn", "batch_norm"),
+    ("batchnorm2d", "batch_norm"),
+    ("layernorm", "layer_norm"),
+    ("embedding", "embed"),
+    ("matmul", "@"),
+    ("swish", "silu"),
+    ("logsoftmax", "log_softmax"),
+    ("crossentropy", "cross_entropy"),
+    ("nll_loss", "cross_entropy"),
+    ("mse_loss", "mse"),
+    ("l1_loss", "mae"),
+    ("detach", "stop_grad"),
+    ("where", "select"),
+];
+
+impl<'a> Elaborator<'a> {
+    /// What `name` stands for in `frame`, if anything.
+    pub(super) fn lookup(&mut self, frame: &Frame<'a>, name: &str, span: Span) -> Outcome<Option<Value<'a>>> {
+        if let Some(value) = frame.names.get(name) {
+            if matches!(value, Value::Error) {
+                return Err(super::context::Reported);
+            }
+            if let Some(path) = frame.states.get(name)
+                && let Some(current) = self.weights.current.get(path)
+            {
+                return Ok(Some(Value::Tensor(current.clone())));
+            }
+            return Ok(Some(value.clone()));
+        }
+        if let Some(value) = self.item(frame.module, name, span)? {
+            return Ok(Some(value));
+        }
+        if let Some(value) = self.predeclared.get(name) {
+            return Ok(Some(value.clone()));
+        }
+        for module in self.bundle.library_modules() {
+            if let Some(value) = self.own_item(module, name, span)? {
+                return Ok(Some(value));
+            }
+        }
+        if let Some(found) = intrinsic::find(name) {
+            return Ok(Some(Value::Callable(Callable::Intrinsic(found))));
+        }
+        let spec = match name {
+            "default" => Some(InitSpec::Default),
+            "he" => Some(InitSpec::He),
+            "xavier" => Some(InitSpec::Xavier),
+            "orthogonal" => Some(InitSpec::Orthogonal),
+            _ => None,
+        };
+        if let Some(spec) = spec {
+            return Ok(Some(Value::Init(spec)));
+        }
+        Ok(SYMBOLS.iter().find(|symbol| **symbol == name).map(|symbol| Value::Symbol(symbol)))
+    }
+
+    /// The item `name` as `module` sees it: its own, or one of a file it uses.
+    fn item(&mut self, module: usize, name: &str, span: Span) -> Outcome<Option<Value<'a>>> {
+        if let Some(value) = self.own_item(module, name, span)? {
+            return Ok(Some(value));
+        }
+        let uses = &self.bundle.module(module).uses;
+        for (prefix, used) in uses {
+            if prefix.is_none()
+                && let Some(value) = self.own_item(*used, name, span)?
+            {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    fn own_item(&mut self, module: usize, name: &str, span: Span) -> Outcome<Option<Value<'a>>> {
+        let bundle = self.bundle;
+        for item in &bundle.module(module).ast.items {
+            match &item.kind {
+                ItemKind::Definition(definition) if definition.name.text == name => {
+                    return Ok(Some(Value::Callable(Callable::Definition(definition, module))));
+                }
+                ItemKind::Const(constant) if constant.name.text == name => {
+                    return self.constant(module, constant, span).map(Some);
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The value of a constant, computed once; `--set` goes first.
+    fn constant(&mut self, module: usize, constant: &'a Const, span: Span) -> Outcome<Value<'a>> {
+        let key = (module, constant.name.text.clone());
+        match self.constants.get(&key) {
+            Some(Some(Value::Error)) => return Err(super::context::Reported),
+            Some(Some(value)) => return Ok(value.clone()),
+            Some(None) => {
+                let message = format!("`{}` is defined by itself", constant.name.text);
+                return self.fail("E0208", span, message, "used here");
+            }
+            None => {}
+        }
+        self.constants.insert(key.clone(), None);
+        let bundle = self.bundle;
+        let set = bundle.overrides().iter().find(|set| {
+            module == bundle.main_module()
+                && matches!(set.path.as_slice(), [one] if *one == constant.name.text)
+        });
+        let expr = set.map_or(&constant.value, |set| &set.value);
+        let sites = std::mem::take(&mut self.sites);
+        let value = self.expression(&mut Frame::new(module), expr);
+        self.sites = sites;
+        let value = match value {
+            Ok(Value::Tensor(_) | Value::Outputs(_) | Value::Host(_)) => {
+                let message = format!("`{}` is not known at build time", constant.name.text);
+                self.fail("E0208", expr.span, message, "a `const` is a number, a list or a string")
+            }
+            other => other,
+        };
+        self.constants.insert(key, Some(value.as_ref().map_or(Value::Error, Value::clone)));
+        value
+    }
+
+    /// What a name must stand for: reports `E0201` where it stands for nothing.
+    pub(super) fn known(&mut self, frame: &Frame<'a>, name: &Name, what: &str) -> Outcome<Value<'a>> {
+        if let Some(value) = self.lookup(frame, &name.text, name.span)? {
+            return Ok(value);
+        }
+        let message = format!("unknown {what} `{}`", name.text);
+        let diagnostic = Diagnostic::error("E0201", message, name.span).fact("not found");
+        let folded = name.text.to_lowercase();
+        let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| *theirs == folded);
+        let help = match elsewhere {
+            Some((_, ours)) => Some(format!("here it is called `{ours}`")),
+            None => {
+                let names = self.visible_names(frame);
+                did_you_mean(&name.text, names.iter().map(String::as_str))
+            }
+        };
+        Err(self.report(diagnostic.help_maybe(help)))
+    }
+
+    /// An item of a file that is used with a prefix: `blocks.conv_bn`.
+    pub(super) fn prefixed(&mut self, frame: &Frame<'a>, path: &[Name]) -> Outcome<Option<Value<'a>>> {
+        let [prefix, name] = path else { return Ok(None) };
+        let bundle = self.bundle;
+        let used =
+            bundle.module(frame.module).uses.iter().find(|(known, _)| known.as_ref() == Some(&prefix.text));
+        let Some((_, used)) = used else { return Ok(None) };
+        match self.own_item(*used, &name.text, name.span)? {
+            Some(value) => Ok(Some(value)),
+            None => {
+                let message = format!("`{}` has no item `{}`", prefix.text, name.text);
+                self.fail("E0201", name.span, message, "not found")
+            }
+        }
+    }
+
+    /// Every name that `frame` can see, for suggestions.
+    fn visible_names(&self, frame: &Frame<'a>) -> Vec<String> {
+        let mut names: Vec<String> = frame.names.keys().chain(self.predeclared.keys()).cloned().collect();
+        let module = self.bundle.module(frame.module);
+        let mut modules = vec![frame.module];
+        modules.extend(module.uses.iter().filter(|(prefix, _)| prefix.is_none()).map(|(_, used)| *used));
+        modules.extend(self.bundle.library_modules());
+        for module in modules {
+            for item in &self.bundle.module(module).ast.items {
+                match &item.kind {
+                    ItemKind::Definition(one) if one.kind != DefinitionKind::Model => {
+                        names.push(one.name.text.clone());
+                    }
+                    ItemKind::Const(one) => names.push(one.name.text.clone()),
+                    _ => {}
+                }
+            }
+        }
+        names.extend(intrinsic::names().map(str::to_owned));
+        names.sort();
+        names
+    }
+}

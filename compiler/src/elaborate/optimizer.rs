@@ -1,0 +1,230 @@
+//! The optimizer: a formula of a weight and its gradient, applied to all weights at once.
+
+use std::sync::Arc;
+
+use nnc_runtime::artifact::HostSymbol;
+
+use crate::diagnostic::{Checked, Diagnostic};
+use crate::elaborate::call::Given;
+use crate::elaborate::context::{Elaborator, Outcome, Reported, Site, UpdateInProgress};
+use crate::elaborate::dim::Dim;
+use crate::elaborate::frame::Frame;
+use crate::elaborate::host::HostValue;
+use crate::elaborate::settings::TrainSettings;
+use crate::elaborate::value::{Callable, Tensor, Value};
+use crate::elaborate::{Bundle, Expansion};
+use crate::ir::{Graph, NodeId, TensorType};
+use crate::source::Span;
+use crate::syntax::ast::{self, Definition, DefinitionKind, Expr, ExprKind, ItemKind, Name};
+
+/// The optimizer of a `train` item.
+#[derive(Clone, Debug)]
+pub struct OptimizerHandle {
+    bundle: Arc<Bundle>,
+    train: usize,
+}
+
+/// One update of the weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    /// The new weights, of the type of the old.
+    pub w: NodeId,
+    /// What the optimizer keeps between steps.
+    pub states: Vec<UpdateState>,
+}
+
+/// A tensor that an optimizer keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdateState {
+    /// Its name in the formula.
+    pub name: String,
+    /// The number it begins as, everywhere.
+    pub init: f64,
+    /// The `optimizer.<name>` region before the step, of the type of the weights.
+    pub before: NodeId,
+    /// Its value after the step.
+    pub after: NodeId,
+}
+
+impl OptimizerHandle {
+    pub(super) fn new(bundle: Arc<Bundle>, train: usize) -> OptimizerHandle {
+        OptimizerHandle { bundle, train }
+    }
+
+    /// Adds one update of the weights `w` by their gradient `g`, both of one type, to `graph`.
+    ///
+    /// Diagnostics: those of the optimizer's formula; the value is absent after an error.
+    pub fn apply(&self, graph: &mut Graph, w: NodeId, g: NodeId) -> Checked<Option<Update>> {
+        let mut e = Elaborator::new(&self.bundle, Expansion::Training, 1);
+        e.graph = std::mem::take(graph);
+        let items = &self.bundle.main().items;
+        let update = match items.get(self.train).map(|item| &item.kind) {
+            Some(ItemKind::Train(train)) => {
+                let settings = e.train_settings(Some(train));
+                e.update_step(train, &settings, w, g)
+            }
+            _ => Err(Reported),
+        };
+        *graph = e.graph;
+        Checked { value: update.ok(), diagnostics: e.diagnostics }
+    }
+}
+
+impl<'a> Elaborator<'a> {
+    /// Applies the optimizer to a small weight, for its diagnostics alone.
+    pub(super) fn check_optimizer(
+        &mut self,
+        train: &'a ast::Train,
+        settings: &TrainSettings<'a>,
+    ) -> Outcome<()> {
+        let graph = std::mem::take(&mut self.graph);
+        let ty = TensorType::f32([64]);
+        let w = self.graph.constant(1.0, ty.clone());
+        let g = self.graph.constant(1.0, ty);
+        let result = self.update_step(train, settings, w, g);
+        self.graph = graph;
+        result.map(|_| ())
+    }
+
+    fn update_step(
+        &mut self,
+        train: &'a ast::Train,
+        settings: &TrainSettings<'a>,
+        w: NodeId,
+        g: NodeId,
+    ) -> Outcome<Update> {
+        for (name, symbol) in [
+            ("step", HostSymbol::Step),
+            ("epoch", HostSymbol::Epoch),
+            ("total_steps", HostSymbol::TotalSteps),
+            ("steps_per_epoch", HostSymbol::StepsPerEpoch),
+        ] {
+            self.predeclared.insert(name.to_owned(), Value::Host(HostValue::symbol(symbol)));
+        }
+        let Some(expr) = settings.values.get("optimizer").copied() else {
+            let diagnostic = Diagnostic::error("E0505", "`train` needs an optimizer", train.model.span)
+                .fact("there is a loss and no `optimizer`")
+                .help("write `optimizer = adam(lr=1e-3)`");
+            return Err(self.report(diagnostic));
+        };
+        let (definition, module, name, given) = self.optimizer_call(expr)?;
+        let shape = self.graph.ty(w).shape.clone();
+        let dims: Vec<Dim> =
+            shape.iter().map(|size| Dim::constant(i64::try_from(*size).unwrap_or(i64::MAX))).collect();
+        let weight = self.tensor(w, dims.clone());
+        let gradient = self.tensor(g, dims);
+        self.run_update(definition, module, (name, expr.span), given, weight, gradient)
+    }
+
+    /// The optimizer that `expr` names, and its arguments; `--set optimizer.lr=...` goes first.
+    #[allow(clippy::type_complexity)]
+    fn optimizer_call(&mut self, expr: &'a Expr) -> Outcome<(&'a Definition, usize, Span, Vec<Given<'a>>)> {
+        let mut frame = Frame::new(self.bundle.main_module());
+        let (callee, arguments) = match &expr.kind {
+            ExprKind::Call { callee, arguments } => (callee.as_ref(), arguments.as_slice()),
+            _ => (expr, [].as_slice()),
+        };
+        let ExprKind::Name(text) = &callee.kind else {
+            return self.fail("E0204", expr.span, "an optimizer is named here", "such as `adam(lr=1e-3)`");
+        };
+        let name = Name { text: text.clone(), span: callee.span };
+        let called = self.known(&frame, &name, "optimizer")?;
+        let Value::Callable(Callable::Definition(definition, module)) = called else {
+            let found = called.describe();
+            return self.fail("E0204", callee.span, "an optimizer is named here", format!("this is {found}"));
+        };
+        if definition.kind != DefinitionKind::Optimizer {
+            let message = format!("`{text}` is not an optimizer");
+            return self.fail("E0204", callee.span, message, format!("it is a {}", definition.kind.word()));
+        }
+        let mut given = self.arguments(&mut frame, arguments)?;
+        let bundle = self.bundle;
+        for set in bundle.overrides() {
+            if let [group, key] = set.path.as_slice()
+                && group == "optimizer"
+            {
+                let value = self.expression(&mut frame, &set.value)?.first();
+                given.retain(|one| one.name.as_ref().is_none_or(|name| name.text != *key));
+                let name = Some(Name { text: key.clone(), span: set.value.span });
+                given.push(Given { name, value, span: set.value.span });
+            }
+        }
+        Ok((definition, module, callee.span, given))
+    }
+
+    fn run_update(
+        &mut self,
+        definition: &'a Definition,
+        module: usize,
+        (name, span): (Span, Span),
+        given: Vec<Given<'a>>,
+        weight: Tensor,
+        gradient: Tensor,
+    ) -> Outcome<Update> {
+        let called = &definition.name.text;
+        let first: Vec<&str> =
+            definition.parameters.iter().take(2).map(|parameter| parameter.name.text.as_str()).collect();
+        if first != ["w", "g"] {
+            let diagnostic = Diagnostic::error(
+                "E0507",
+                format!("the optimizer `{called}` does not take a weight and its gradient"),
+                definition.name.span,
+            )
+            .fact("its first parameters must be `w, g`")
+            .help(format!("optimizer {called}(w, g, lr) {{ ... }}"));
+            return Err(self.report(diagnostic));
+        }
+        let names: Vec<String> =
+            definition.parameters.iter().skip(2).map(|parameter| parameter.name.text.clone()).collect();
+        let needed: Vec<bool> =
+            definition.parameters.iter().skip(2).map(|parameter| parameter.default.is_none()).collect();
+        let mut bound = self.bind_arguments(called, &names, &needed, name, span, given)?;
+        let mut frame = Frame::new(module);
+        frame.owner = Some((DefinitionKind::Optimizer, called.clone()));
+        frame.bind("w", Value::Tensor(weight.clone()));
+        frame.bind("g", Value::Tensor(gradient));
+        self.sites.push(Site { span, name: called.clone() });
+        self.update = Some(UpdateInProgress { like: weight.clone(), states: Vec::new() });
+        let result = self.update_body(&mut frame, definition, &mut bound);
+        let update = self.update.take();
+        self.sites.pop();
+        result?;
+        let after = match frame.names.get("w") {
+            Some(Value::Tensor(tensor)) if tensor.dims == weight.dims => tensor.node,
+            _ => weight.node,
+        };
+        if after == weight.node {
+            let diagnostic = Diagnostic::error(
+                "E0506",
+                format!("the optimizer `{called}` never sets the weight"),
+                definition.name.span,
+            )
+            .fact("`w` is the same after the step")
+            .help("write `w = w - lr * g`");
+            return Err(self.report(diagnostic));
+        }
+        let states = update.map(|update| update.states).unwrap_or_default();
+        let states = states
+            .into_iter()
+            .map(|(name, init, before, after)| UpdateState { name, init, before, after })
+            .collect();
+        Ok(Update { w: after, states })
+    }
+
+    fn update_body(
+        &mut self,
+        frame: &mut Frame<'a>,
+        definition: &'a Definition,
+        bound: &mut std::collections::BTreeMap<usize, Given<'a>>,
+    ) -> Outcome<()> {
+        for (place, parameter) in definition.parameters.iter().skip(2).enumerate() {
+            let value = match (bound.remove(&place), &parameter.default) {
+                (Some(given), _) => given.value,
+                (None, Some(default)) => self.expression(frame, default)?,
+                (None, None) => return Err(Reported),
+            };
+            frame.bind(&parameter.name.text, value);
+        }
+        self.body(frame, &definition.body).map(|_| ())
+    }
+}

@@ -1,0 +1,279 @@
+//! Pipelines: a value walks through stages.
+
+use crate::diagnostic::Diagnostic;
+use crate::elaborate::Row;
+use crate::elaborate::call::Given;
+use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::frame::Frame;
+use crate::elaborate::types::Role;
+use crate::elaborate::value::{Callable, Value};
+use crate::source::Span;
+use crate::syntax::ast::{Argument, Chain, Expr, Name, Pipeline, Stage, StageKind};
+
+impl<'a> Elaborator<'a> {
+    /// `source -> stage -> stage`
+    pub(super) fn pipeline(&mut self, frame: &mut Frame<'a>, pipeline: &'a Pipeline) -> Outcome<Value<'a>> {
+        let mut value = self.expression(frame, &pipeline.source)?;
+        let span = pipeline.source.span;
+        if let Some(ty) = &pipeline.ty {
+            value = self.check(frame, ty, value, span, Role::Stated)?;
+        }
+        if let Some(label) = &pipeline.label {
+            frame.bind(&label.text, value.clone().first());
+        }
+        self.stages(frame, &pipeline.stages, value, span)
+    }
+
+    /// A chain applied to `value`, which was written at `span`.
+    pub(super) fn chain(
+        &mut self,
+        frame: &mut Frame<'a>,
+        chain: &'a Chain,
+        value: Value<'a>,
+        span: Span,
+    ) -> Outcome<Value<'a>> {
+        self.stages(frame, &chain.stages, value, span)
+    }
+
+    /// The chain of a shared layer. Where it is one block, the layer's name stands in place of the block's.
+    pub(super) fn layer_chain(
+        &mut self,
+        frame: &mut Frame<'a>,
+        chain: &'a Chain,
+        value: Value<'a>,
+        span: Span,
+    ) -> Outcome<Value<'a>> {
+        let [Stage { kind: StageKind::Call { .. }, .. }] = chain.stages.as_slice() else {
+            return self.chain(frame, chain, value, span);
+        };
+        let scope = self.weights.scope().to_owned();
+        let (outer, own) = match scope.rsplit_once('.') {
+            Some((outer, own)) => (outer.to_owned(), own.to_owned()),
+            None => (String::new(), scope.clone()),
+        };
+        let stage = &chain.stages[0];
+        self.weights.close(outer.clone());
+        let result = self.under_path(frame, stage, value, span, &own);
+        self.weights.close(scope);
+        result
+    }
+
+    fn under_path(
+        &mut self,
+        frame: &mut Frame<'a>,
+        stage: &'a Stage,
+        value: Value<'a>,
+        span: Span,
+        own: &str,
+    ) -> Outcome<Value<'a>> {
+        self.weights.forget(own);
+        self.stage(frame, stage, value, span, Some(own))
+    }
+
+    fn stages(
+        &mut self,
+        frame: &mut Frame<'a>,
+        stages: &'a [Stage],
+        mut value: Value<'a>,
+        mut span: Span,
+    ) -> Outcome<Value<'a>> {
+        for stage in stages {
+            value = self.stage(frame, stage, value.first(), span, None)?;
+            span = stage.span;
+        }
+        Ok(value)
+    }
+
+    fn stage(
+        &mut self,
+        frame: &mut Frame<'a>,
+        stage: &'a Stage,
+        input: Value<'a>,
+        span: Span,
+        scope: Option<&str>,
+    ) -> Outcome<Value<'a>> {
+        let label = stage.label.as_ref().map(|label| label.text.as_str()).or(scope);
+        let mut value = match &stage.kind {
+            StageKind::Call { path, arguments, branches } => {
+                let arguments = arguments.as_deref().unwrap_or(&[]);
+                self.call_stage(frame, stage, path, arguments, branches.as_deref(), label, input, span)?
+            }
+            StageKind::Repeat { variable, count, chain } => {
+                let outer = self.weights.open(label.unwrap_or("repeat"));
+                let result = self.repeat(frame, variable.as_ref(), count, chain, input, span);
+                self.weights.close(outer);
+                result?
+            }
+            StageKind::If { condition, then, otherwise } => {
+                if self.condition(frame, condition)? {
+                    self.chain(frame, then, input, span)?
+                } else {
+                    match otherwise {
+                        Some(chain) => self.chain(frame, chain, input, span)?,
+                        None => input,
+                    }
+                }
+            }
+        };
+        if let Some(ty) = &stage.ty {
+            let checked = self.check(frame, ty, value.clone().first(), stage.span, Role::Stated)?;
+            if !matches!(value, Value::Outputs(_)) {
+                value = checked;
+            }
+        }
+        if let Some(label) = &stage.label {
+            frame.bind(&label.text, value.clone().first());
+        }
+        Ok(value)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn call_stage(
+        &mut self,
+        frame: &mut Frame<'a>,
+        stage: &'a Stage,
+        path: &'a [Name],
+        arguments: &'a [Argument],
+        branches: Option<&'a [Chain]>,
+        label: Option<&str>,
+        input: Value<'a>,
+        span: Span,
+    ) -> Outcome<Value<'a>> {
+        let Some(name) = path.last() else { return Err(Reported) };
+        let called = match self.prefixed(frame, path)? {
+            Some(value) => value,
+            None => self.known(frame, name, "layer or function")?,
+        };
+        let mut given = Vec::new();
+        match branches {
+            None => given.push(Given { name: None, value: input, span }),
+            Some(branches) => {
+                let mut failed = false;
+                for branch in branches {
+                    match self.chain(frame, branch, input.clone(), span) {
+                        Ok(value) => {
+                            given.push(Given { name: None, value: value.first(), span: branch.span });
+                        }
+                        Err(Reported) => failed = true,
+                    }
+                }
+                if failed {
+                    return Err(Reported);
+                }
+            }
+        }
+        given.extend(self.arguments(frame, arguments)?);
+        let callee = called.clone();
+        let weights = self.weights.trained.len();
+        let value = self.call(frame, called, name.span, stage.span, label, given)?;
+        if self.bundle.is_library(stage.span) {
+            return Ok(value);
+        }
+        let value = self.made_by(value, stage.span, &name.text);
+        self.record(stage, &callee, &value, weights, label.unwrap_or(&name.text));
+        Ok(value)
+    }
+
+    /// `value` with its tensors known as made by the stage at `span`.
+    fn made_by(&self, value: Value<'a>, span: Span, name: &str) -> Value<'a> {
+        match value {
+            Value::Tensor(mut tensor) => {
+                tensor.made = Some((span, name.to_owned()));
+                Value::Tensor(tensor)
+            }
+            Value::Outputs(values) => {
+                Value::Outputs(values.into_iter().map(|value| self.made_by(value, span, name)).collect())
+            }
+            other => other,
+        }
+    }
+
+    /// Adds a line to the layer table, unless the stage is a block of the model's own, which has lines itself.
+    fn record(&mut self, stage: &Stage, called: &Value<'a>, value: &Value<'a>, weights: usize, label: &str) {
+        let of_the_model = match called {
+            Value::Callable(Callable::Definition(definition, _)) => {
+                !self.bundle.is_library(definition.name.span)
+            }
+            Value::Callable(Callable::Layer(_)) => true,
+            _ => false,
+        };
+        let Value::Tensor(tensor) = value.clone().first() else { return };
+        if of_the_model {
+            return;
+        }
+        let weights: Vec<String> =
+            self.weights.trained[weights..].iter().map(|(path, _)| path.clone()).collect();
+        let path = match weights.first().and_then(|path| path.rsplit_once('.')) {
+            Some((path, _)) => path.to_owned(),
+            None => self.stored_path(label),
+        };
+        let text = self.bundle.sources().slice(stage.span);
+        let operation = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.rows.push(Row {
+            path,
+            operation,
+            shape: tensor.show(),
+            extents: tensor.shape(),
+            weights,
+            span: stage.span,
+        });
+    }
+
+    fn repeat(
+        &mut self,
+        frame: &mut Frame<'a>,
+        variable: Option<&Name>,
+        count: &'a Expr,
+        chain: &'a Chain,
+        input: Value<'a>,
+        span: Span,
+    ) -> Outcome<Value<'a>> {
+        let turns = self.turns_of(frame, count)?;
+        let mut value = input;
+        let mut place = span;
+        for (turn, current) in turns.into_iter().enumerate() {
+            let note = match (variable, &current) {
+                (Some(name), Value::Int(dim)) => {
+                    format!("on turn {} of this `repeat` ({} = {dim})", turn + 1, name.text)
+                }
+                _ => format!("on turn {} of this `repeat`", turn + 1),
+            };
+            if let Some(name) = variable {
+                frame.bind(&name.text, current);
+            }
+            let outer = self.weights.open(&turn.to_string());
+            self.turns.push(note);
+            let result = self.chain(frame, chain, value.first(), place);
+            self.turns.pop();
+            self.weights.close(outer);
+            value = result?;
+            place = chain.span;
+        }
+        Ok(value)
+    }
+
+    fn turns_of(&mut self, frame: &mut Frame<'a>, count: &'a Expr) -> Outcome<Vec<Value<'a>>> {
+        const MOST: i64 = 10_000;
+        let value = self.expression(frame, count)?;
+        let (low, high) = match &value {
+            Value::List(values) => return Ok(values.clone()),
+            Value::Int(dim) => (0, dim.extent()),
+            #[allow(clippy::cast_possible_truncation)]
+            Value::Range(low, high) if low.fract() == 0.0 && high.fract() == 0.0 => {
+                (*low as i64, *high as i64)
+            }
+            other => {
+                let found = other.describe();
+                let diagnostic =
+                    Diagnostic::error("E0204", "`repeat` needs a number, a range or a list", count.span)
+                        .fact(format!("this is {found}"));
+                return Err(self.report(diagnostic));
+            }
+        };
+        if high.saturating_sub(low) > MOST {
+            let message = format!("`repeat` would take {} turns", high.saturating_sub(low));
+            return self.fail("E0204", count.span, message, format!("at most {MOST} can be unrolled"));
+        }
+        Ok((low..high).map(Value::int).collect())
+    }
+}

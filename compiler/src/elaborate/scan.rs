@@ -1,0 +1,88 @@
+//! `scan row in x with h = a { ... }`: a walk along dim 1 that carries values, unrolled.
+
+use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::dim::Dim;
+use crate::elaborate::frame::Frame;
+use crate::elaborate::value::{Tensor, Value};
+use crate::ops::{Concat, Slice};
+use crate::source::Span;
+use crate::syntax::ast::Scan;
+
+impl<'a> Elaborator<'a> {
+    /// The values of all steps along dim 1, then the last carried values.
+    pub(super) fn scan(&mut self, frame: &mut Frame<'a>, scan: &'a Scan, span: Span) -> Outcome<Value<'a>> {
+        let x = match self.expression(frame, &scan.over)?.first() {
+            Value::Tensor(tensor) if tensor.rank() >= 2 => tensor,
+            Value::Error => return Err(Reported),
+            other => {
+                let found = other.describe();
+                let place = scan.over.span;
+                return self.fail(
+                    "E0303",
+                    place,
+                    "`scan` walks along dim 1 of a tensor",
+                    format!("found {found}"),
+                );
+            }
+        };
+        for (name, begin) in &scan.carried {
+            let value = self.expression(frame, begin)?.first();
+            frame.bind(&name.text, value);
+        }
+        let steps = x.dims[1].size();
+        let mut results: Vec<Option<Tensor>> = vec![None; steps];
+        let scope = self.weights.scope().to_owned();
+        for turn in 0..steps {
+            let place = if scan.reverse { steps - 1 - turn } else { turn };
+            let row = self.row(&x, place, span);
+            frame.bind(&scan.row.text, Value::Tensor(row));
+            self.weights.open_path(scope.clone());
+            match self.body(frame, &scan.body)?.first() {
+                Value::Tensor(tensor) => results[place] = Some(tensor),
+                other => {
+                    let found = other.describe();
+                    return self.fail(
+                        "E0204",
+                        scan.body.span,
+                        "a step of `scan` is a tensor",
+                        format!("found {found}"),
+                    );
+                }
+            }
+        }
+        self.mark(span);
+        let rows: Vec<Tensor> = results.into_iter().flatten().collect();
+        let Some(first) = rows.first() else {
+            return self.fail("E0303", scan.over.span, "`scan` walks along an empty dim", x.show());
+        };
+        let mut dims = first.dims.clone();
+        dims.insert(1.min(dims.len()), Dim::constant(1));
+        let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
+        let mut nodes = Vec::with_capacity(rows.len());
+        for row in &rows {
+            nodes.push(self.graph.reshape(row.node, &shape));
+        }
+        let node = if nodes.len() == 1 { nodes[0] } else { self.graph.must(Concat::new(1), &nodes) };
+        dims[1] = x.dims[1].clone();
+        let mut outputs = vec![Value::Tensor(self.tensor(node, dims))];
+        for (name, _) in &scan.carried {
+            outputs.push(frame.names.get(&name.text).cloned().unwrap_or(Value::Error));
+        }
+        Ok(Value::Outputs(outputs))
+    }
+
+    /// Step `place` of dim 1, without that dim.
+    fn row(&mut self, x: &Tensor, place: usize, span: Span) -> Tensor {
+        self.mark(span);
+        let mut start = vec![0; x.rank()];
+        start[1] = place;
+        let mut extent = x.shape();
+        extent[1] = 1;
+        let node = self.graph.must(Slice::new(&start, &extent, &vec![1; x.rank()]), &[x.node]);
+        let mut dims = x.dims.clone();
+        dims.remove(1);
+        let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
+        let node = self.graph.reshape(node, &shape);
+        Tensor { node, dims, range: None, ..x.clone() }
+    }
+}

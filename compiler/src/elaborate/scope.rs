@@ -1,0 +1,169 @@
+//! Names of weights: the path of scopes down to them, and the tensors they stand for.
+
+use std::collections::BTreeMap;
+
+use nnc_runtime::artifact::{Init, StoredKind};
+
+use crate::diagnostic::Diagnostic;
+use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::dim::{Dim, show_dims};
+use crate::elaborate::value::{InitSpec, Tensor};
+use crate::ir::{NodeId, Source, StoredId, StoredTensor, TensorType};
+use crate::source::Span;
+
+/// The weights and states of an expansion, and the scope that is open.
+#[derive(Debug, Default)]
+pub(super) struct Weights {
+    scope: String,
+    counts: BTreeMap<String, usize>,
+    /// Weights and states by path.
+    known: BTreeMap<String, Tensor>,
+    /// Where each was declared first.
+    declared: BTreeMap<String, Span>,
+    /// The nodes of the trained weights, in the order of their creation.
+    pub(super) trained: Vec<(String, NodeId)>,
+    /// The current value of each state, by path.
+    pub(super) current: BTreeMap<String, Tensor>,
+    /// The states that were assigned.
+    pub(super) assigned: Vec<String>,
+}
+
+impl Weights {
+    /// The path of the open scope.
+    pub(super) fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// Opens the scope `name` inside the open one, numbered from the second of its name on; the path that was
+    /// open before.
+    pub(super) fn open(&mut self, name: &str) -> String {
+        let wanted = join(&self.scope, name);
+        let count = self.counts.entry(wanted.clone()).or_insert(0);
+        *count += 1;
+        let path = if *count == 1 { wanted } else { format!("{wanted}_{count}") };
+        self.open_path(path)
+    }
+
+    /// Opens the scope `path` afresh, as every use of a shared layer does.
+    pub(super) fn open_path(&mut self, path: String) -> String {
+        let inside = format!("{path}.");
+        self.counts.retain(|known, _| !known.starts_with(&inside));
+        std::mem::replace(&mut self.scope, path)
+    }
+
+    /// Returns to the scope `path`.
+    pub(super) fn close(&mut self, path: String) {
+        self.scope = path;
+    }
+
+    /// A path for a shared layer called `name` in the open scope.
+    pub(super) fn reserve(&mut self, name: &str) -> String {
+        let before = self.open(name);
+        std::mem::replace(&mut self.scope, before)
+    }
+
+    /// Lets the next scope called `name` in the open one be its first.
+    pub(super) fn forget(&mut self, name: &str) {
+        let path = join(&self.scope, name);
+        let inside = format!("{path}.");
+        self.counts.retain(|known, _| *known != path && !known.starts_with(&inside));
+    }
+
+    /// The paths of the weights directly in or below `scope`.
+    pub(super) fn below(&self, scope: &str) -> Vec<String> {
+        let inside = format!("{scope}.");
+        let inside = |path: &&String| scope.is_empty() || path.starts_with(&inside);
+        self.known.keys().filter(inside).cloned().collect()
+    }
+}
+
+fn join(scope: &str, name: &str) -> String {
+    if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
+}
+
+impl Elaborator<'_> {
+    /// The weight or state called `name` in the open scope.
+    ///
+    /// A second declaration under the same path (a shared layer) is the same tensor, whose shape must agree.
+    pub(super) fn stored(
+        &mut self,
+        name: &str,
+        kind: StoredKind,
+        dims: &[Dim],
+        init: &InitSpec,
+        span: Span,
+    ) -> Outcome<Tensor> {
+        let path = join(self.weights.scope(), name);
+        if let Some(dim) = dims.iter().find(|dim| dim.has_batch()) {
+            let message = format!("the weight `{path}` would depend on the batch dim");
+            return self.fail("E0307", span, message, format!("dim {dim}"));
+        }
+        if let Some(dim) = dims.iter().find(|dim| dim.extent() <= 0) {
+            let message = format!("the weight `{path}` has no elements");
+            return self.fail("E0307", span, message, format!("a dim is {dim}"));
+        }
+        if let Some(known) = self.weights.known.get(&path) {
+            if known.shape() == dims.iter().map(Dim::size).collect::<Vec<_>>() {
+                return Ok(known.clone());
+            }
+            let diagnostic = Diagnostic::error("E0310", "a shared layer is used with two shapes", span)
+                .fact(format!("`{path}` would be {}", show_dims(dims)))
+                .note(format!("it is {} elsewhere", show_dims(&known.dims)))
+                .help("give each use a layer of its own");
+            let declared = self.weights.declared.get(&path).copied();
+            let diagnostic = match declared.filter(|place| *place != self.visible(span)) {
+                Some(place) => diagnostic.label(place, format!("{} here", show_dims(&known.dims))),
+                None => diagnostic,
+            };
+            return Err(self.report(diagnostic));
+        }
+        let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
+        let ty = TensorType::f32(shape.clone());
+        let wanted = StoredTensor { path: path.clone(), kind, ty: ty.clone(), init: settle(init, &shape) };
+        let id = match self.graph.stored.iter().position(|stored| stored.path == path) {
+            Some(place) if self.graph.stored[place].ty == ty => place,
+            Some(place) => {
+                let other = self.graph.stored[place].ty.clone();
+                let message = format!("`{path}` is {ty} here and {other} in another use of the model");
+                return self.fail("E0310", span, message, "this use differs");
+            }
+            None => {
+                self.graph.stored.push(wanted);
+                self.graph.stored.len() - 1
+            }
+        };
+        self.mark(span);
+        let node = self.graph.source(Source::Stored(StoredId(id)), ty);
+        let tensor = self.tensor(node, dims.to_vec());
+        if kind == StoredKind::Weight {
+            self.weights.trained.push((path.clone(), node));
+        } else {
+            self.weights.current.insert(path.clone(), tensor.clone());
+        }
+        let place = self.visible(span);
+        self.weights.declared.insert(path.clone(), place);
+        self.weights.known.insert(path, tensor.clone());
+        Ok(tensor)
+    }
+
+    /// The path of `name` in the open scope.
+    pub(super) fn stored_path(&self, name: &str) -> String {
+        join(self.weights.scope(), name)
+    }
+}
+
+/// How a weight of `shape` begins. The fan in of `[out, in, ..]` is the product of all axes but the first.
+#[allow(clippy::cast_precision_loss)]
+fn settle(init: &InitSpec, shape: &[usize]) -> Init {
+    let window: usize = shape.iter().skip(2).product();
+    let fan_in = (shape.iter().skip(1).product::<usize>().max(1)) as f64;
+    let fan_out = (shape.first().copied().unwrap_or(1) * window) as f64;
+    let within = |bound: f64| Init::Uniform { low: -bound, high: bound };
+    match init {
+        InitSpec::Default => within(1.0 / fan_in.sqrt()),
+        InitSpec::He => Init::Normal { mean: 0.0, std: (2.0 / fan_in).sqrt() },
+        InitSpec::Xavier => within((6.0 / (fan_in + fan_out)).sqrt()),
+        InitSpec::Orthogonal => Init::Orthogonal { gain: 1.0 },
+        InitSpec::Fixed(init) => init.clone(),
+    }
+}

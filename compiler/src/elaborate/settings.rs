@@ -1,0 +1,172 @@
+//! The settings of `train` and `data`, with what the command line sets in their place.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::elaborate::context::{Elaborator, Outcome};
+use crate::source::Span;
+use crate::syntax::ast::{self, Expr, Name, Setting, SettingKind};
+
+/// The settings of `train` that have a value.
+const VALUES: [&str; 14] = [
+    "batch",
+    "epochs",
+    "steps",
+    "accumulate",
+    "seed",
+    "loss",
+    "optimizer",
+    "clip",
+    "stop",
+    "save",
+    "load",
+    "freeze",
+    "precision",
+    "memory",
+];
+
+/// The settings of `train` that group others.
+const GROUPS: [&str; 5] = ["metrics", "inputs", "dims", "update", "precision"];
+
+/// What `train` says.
+#[derive(Debug, Default)]
+pub(super) struct TrainSettings<'a> {
+    /// Values by name.
+    pub(super) values: BTreeMap<String, &'a Expr>,
+    /// `metrics { name = value }`
+    pub(super) metrics: Vec<(&'a Name, &'a Expr)>,
+    /// `inputs { name = value }`
+    pub(super) inputs: Vec<(&'a Name, &'a Expr)>,
+    /// `dims { name = value }`
+    pub(super) dims: Vec<(&'a Name, &'a Expr)>,
+    /// `update layer { ... }`
+    pub(super) updates: Vec<(Span, Option<&'a Name>)>,
+}
+
+impl<'a> Elaborator<'a> {
+    /// The settings of `train`; `None` of them for a model without `train`.
+    pub(super) fn train_settings(&mut self, train: Option<&'a ast::Train>) -> TrainSettings<'a> {
+        let mut out = TrainSettings::default();
+        let Some(train) = train else { return out };
+        for setting in &train.settings.entries {
+            match &setting.kind {
+                SettingKind::Value { names, value } => {
+                    for name in names {
+                        if VALUES.contains(&name.text.as_str()) {
+                            if out.values.insert(name.text.clone(), value).is_some() {
+                                let message = format!("`{}` is set twice", name.text);
+                                self.report(
+                                    Diagnostic::error("E0212", message, name.span).fact("again here"),
+                                );
+                            }
+                        } else {
+                            self.unknown_setting(name);
+                        }
+                    }
+                }
+                SettingKind::Group { name, subject, settings } => match name.text.as_str() {
+                    "metrics" => out.metrics = self.pairs_of(&settings.entries),
+                    "inputs" => out.inputs = self.pairs_of(&settings.entries),
+                    "dims" => out.dims = self.pairs_of(&settings.entries),
+                    "update" => out.updates.push((setting.span, subject.as_ref())),
+                    "precision" => {}
+                    _ => self.unknown_setting(name),
+                },
+                SettingKind::Field { name, .. } => {
+                    let message = format!("`{}` needs a value", name.text);
+                    self.report(
+                        Diagnostic::error("E0505", message, name.span)
+                            .fact("a type stands here")
+                            .help("a setting is written `name = value`"),
+                    );
+                }
+            }
+        }
+        self.replace_settings(&mut out);
+        out
+    }
+
+    /// `--set name=value` and `--set dims.T=value`.
+    fn replace_settings(&mut self, settings: &mut TrainSettings<'a>) {
+        let bundle = self.bundle;
+        for set in bundle.overrides() {
+            match set.path.as_slice() {
+                [name] if VALUES.contains(&name.as_str()) => {
+                    settings.values.insert(name.clone(), &set.value);
+                }
+                [name] if self.has_constant(name) => {}
+                [group, name] if group == "dims" => {
+                    for dim in &mut settings.dims {
+                        if dim.0.text == *name {
+                            dim.1 = &set.value;
+                        }
+                    }
+                }
+                [group, _] if group == "optimizer" => {}
+                path => {
+                    let written = path.join(".");
+                    let message = format!("there is no setting `{written}`");
+                    let last = path.first().map_or("", String::as_str);
+                    let diagnostic = Diagnostic::error("E0505", message, set.value.span)
+                        .fact("set on the command line")
+                        .help_maybe(did_you_mean(last, VALUES));
+                    self.report(diagnostic);
+                }
+            }
+        }
+    }
+
+    fn has_constant(&self, name: &str) -> bool {
+        let main = self.bundle.module(self.bundle.main_module());
+        main.ast.items.iter().any(|item| match &item.kind {
+            ast::ItemKind::Const(constant) => constant.name.text == name,
+            _ => false,
+        })
+    }
+
+    /// The bindings of a group; several names on one line bind the same value.
+    pub(super) fn pairs_of(&mut self, entries: &'a [Setting]) -> Vec<(&'a Name, &'a Expr)> {
+        let mut out = Vec::new();
+        for setting in entries {
+            match &setting.kind {
+                SettingKind::Value { names, value } => out.extend(names.iter().map(|name| (name, value))),
+                SettingKind::Field { name, .. } | SettingKind::Group { name, .. } => {
+                    let message = format!("`{}` needs a value here", name.text);
+                    self.report(Diagnostic::error("E0505", message, name.span).help("write `name = value`"));
+                }
+            }
+        }
+        out
+    }
+
+    fn unknown_setting(&mut self, name: &Name) {
+        const ELSEWHERE: [(&str, &str); 5] = [
+            ("batch_size", "batch"),
+            ("learning_rate", "optimizer"),
+            ("lr", "optimizer"),
+            ("criterion", "loss"),
+            ("checkpoint", "save"),
+        ];
+        let ours = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name.text);
+        let help = match ours {
+            Some((_, "optimizer")) => Some("write `optimizer = adam(lr=...)`".to_owned()),
+            Some((_, ours)) => Some(format!("did you mean `{ours}`?")),
+            None => did_you_mean(&name.text, VALUES.into_iter().chain(GROUPS)),
+        };
+        let message = format!("unknown setting `{}`", name.text);
+        self.report(
+            Diagnostic::error("E0505", message, name.span).fact("not a setting of `train`").help_maybe(help),
+        );
+    }
+
+    /// The whole number of setting `name`.
+    pub(super) fn count_setting(
+        &mut self,
+        settings: &TrainSettings<'a>,
+        name: &str,
+    ) -> Outcome<Option<usize>> {
+        let Some(expr) = settings.values.get(name).copied() else { return Ok(None) };
+        let value = self.settled(expr)?;
+        self.count(&value, expr.span).map(Some)
+    }
+}

@@ -1,0 +1,157 @@
+//! How a model is trained, as the artifact keeps it.
+
+use nnc_runtime::artifact::{Save, Training};
+
+use crate::diagnostic::Diagnostic;
+use crate::elaborate::Settings;
+use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::settings::TrainSettings;
+use crate::elaborate::value::Value;
+use crate::syntax::ast::{self, Argument, Expr, ExprKind};
+
+impl<'a> Elaborator<'a> {
+    /// What the training loop needs to know; `None` without data.
+    pub(super) fn training(
+        &mut self,
+        train: &'a ast::Train,
+        settings: &TrainSettings<'a>,
+        data: Option<(&'a ast::Data, usize)>,
+        batch: usize,
+    ) -> Outcome<Option<Training>> {
+        let Some((data, module)) = data else { return Ok(None) };
+        let data = self.data_set(data, module)?;
+        let parts: Vec<String> = data.parts.iter().map(|part| part.name.clone()).collect();
+        let epochs = self.count_setting(settings, "epochs")?;
+        let steps = self.count_setting(settings, "steps")?;
+        if settings.values.contains_key("loss") && epochs.is_none() && steps.is_none() {
+            let diagnostic = Diagnostic::error("E0505", "nothing says how long to train", train.model.span)
+                .fact("neither `epochs` nor `steps` is set")
+                .help("write `epochs = 10`");
+            return Err(self.report(diagnostic));
+        }
+        let seed = self.count_setting(settings, "seed")?.unwrap_or(0);
+        let metrics: Vec<String> = settings.metrics.iter().map(|(name, _)| name.text.clone()).collect();
+        let known = super::host_expression::Measured { parts, metrics: &settings.metrics };
+        let stop = match settings.values.get("stop").copied() {
+            Some(expr) => Some(self.host_expression(expr, &known)?),
+            None => None,
+        };
+        let save = match settings.values.get("save").copied() {
+            Some(expr) => Some(self.save(expr, &known)?),
+            None => None,
+        };
+        Ok(Some(Training {
+            batch,
+            epochs: epochs.and_then(|count| u64::try_from(count).ok()),
+            steps: steps.and_then(|count| u64::try_from(count).ok()),
+            seed: u64::try_from(seed).unwrap_or(0),
+            metrics,
+            stop,
+            save,
+            data,
+        }))
+    }
+
+    /// `best(value, to="dir")` or `every(5, to="dir")`.
+    fn save(&mut self, expr: &'a Expr, known: &super::host_expression::Measured<'a, '_>) -> Outcome<Save> {
+        if let ExprKind::Call { callee, arguments } = &expr.kind
+            && let ExprKind::Name(name) = &callee.kind
+            && ["best", "every"].contains(&name.as_str())
+        {
+            let mut to = "runs".to_owned();
+            for argument in arguments {
+                match &argument.name {
+                    Some(key) if key.text == "to" => {
+                        let value = self.settled(&argument.value)?;
+                        match value {
+                            Value::Text(folder) => to = folder,
+                            other => {
+                                let found = other.describe();
+                                let message = "`to` is a folder";
+                                return self.fail(
+                                    "E0204",
+                                    argument.span,
+                                    message,
+                                    format!("this is {found}"),
+                                );
+                            }
+                        }
+                    }
+                    Some(key) => {
+                        let diagnostic = Diagnostic::error(
+                            "E0202",
+                            format!("`{name}` has no argument `{}`", key.text),
+                            key.span,
+                        )
+                        .fact("unknown argument")
+                        .note("best(value, to=), every(epochs, to=)");
+                        return Err(self.report(diagnostic));
+                    }
+                    None => {}
+                }
+            }
+            let first: Option<&'a Argument> = arguments.iter().find(|argument| argument.name.is_none());
+            let Some(first) = first else {
+                return self.fail("E0203", expr.span, format!("`{name}` needs a value"), "of nothing");
+            };
+            if name == "best" {
+                let value = self.host_expression(&first.value, known)?;
+                return Ok(Save::Best { value, to });
+            }
+            let value = self.settled(&first.value)?;
+            let epochs = self.count(&value, first.span)?.max(1);
+            return Ok(Save::Every { epochs: u64::try_from(epochs).unwrap_or(1), to });
+        }
+        let diagnostic = Diagnostic::error("E0505", "`save` does not read this", expr.span)
+            .help("write `best(test.accuracy, to=\"dir\")` or `every(5, to=\"dir\")`");
+        Err(self.report(diagnostic))
+    }
+
+    /// Further settings of a step.
+    pub(super) fn step_settings(&mut self, settings: &TrainSettings<'a>) -> Outcome<Settings> {
+        let mut out = Settings::default();
+        if let Some(expr) = settings.values.get("clip").copied() {
+            let value = self.settled(expr)?;
+            out.clip = Some(self.real(&value, expr.span)?);
+        }
+        out.accumulate = self.count_setting(settings, "accumulate")?;
+        out.memory = self.count_setting(settings, "memory")?.and_then(|bytes| u64::try_from(bytes).ok());
+        if let Some(expr) = settings.values.get("load").copied() {
+            match self.settled(expr)? {
+                Value::Text(path) => out.load = Some(path),
+                other => {
+                    let found = other.describe();
+                    return self.fail("E0204", expr.span, "`load` is a file", format!("this is {found}"));
+                }
+            }
+        }
+        if let Some(expr) = settings.values.get("precision").copied() {
+            match self.settled(expr)? {
+                Value::Symbol(name) => out.precision = Some(name.to_owned()),
+                other => {
+                    let found = other.describe();
+                    let message = "`precision` is f32 or mixed";
+                    return self.fail("E0204", expr.span, message, format!("this is {found}"));
+                }
+            }
+        }
+        if let Some(expr) = settings.values.get("freeze").copied() {
+            let entries = match &expr.kind {
+                ExprKind::List(entries) => entries.as_slice(),
+                _ => std::slice::from_ref(expr),
+            };
+            for entry in entries {
+                let path = match &entry.kind {
+                    ExprKind::Text(path) => path.clone(),
+                    _ => self.bundle.sources().slice(entry.span).to_owned(),
+                };
+                if self.weights.below(&path).is_empty() {
+                    let message = format!("no weights lie below `{path}`");
+                    return self.fail("E0201", entry.span, message, "not found");
+                }
+                out.freeze.push(path);
+            }
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,268 @@
+//! Declared types against the values that arrive.
+
+use nnc_wgsl::Element;
+
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::dim::Dim;
+use crate::elaborate::frame::Frame;
+use crate::elaborate::value::{Tensor, Value};
+use crate::ir::TensorType;
+use crate::source::Span;
+use crate::syntax::ast::{self, ExprKind, Type};
+
+/// Where a type is declared, for messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role<'r> {
+    /// Parameter `name` of `of`.
+    Parameter {
+        /// The block or function.
+        of: &'r str,
+        /// The parameter.
+        name: &'r str,
+    },
+    /// Output of a model or block.
+    Output {
+        /// Its name.
+        name: &'r str,
+    },
+    /// A type written beside a value.
+    Stated,
+}
+
+impl<'a> Elaborator<'a> {
+    /// `value` as `ty` says it must be; free dims that are not bound yet are bound in `frame`.
+    pub(super) fn check(
+        &mut self,
+        frame: &mut Frame<'a>,
+        ty: &'a Type,
+        value: Value<'a>,
+        span: Span,
+        role: Role<'_>,
+    ) -> Outcome<Value<'a>> {
+        let value = value.first();
+        let fits = match (ty.name.text.as_str(), &value) {
+            (_, Value::Error) => return Err(Reported),
+            ("int", Value::Int(_)) | ("bool", Value::Bool(_)) | ("str", Value::Text(_)) => return Ok(value),
+            ("float", Value::Int(_) | Value::Float(_) | Value::Host(_)) => return Ok(value),
+            ("f32", Value::Int(_) | Value::Float(_) | Value::Host(_)) if ty.dims.is_none() => {
+                return Ok(value);
+            }
+            ("int" | "float" | "str", _) => false,
+            (_, Value::Tensor(_)) => true,
+            _ => false,
+        };
+        let Value::Tensor(tensor) = &value else {
+            return self.wrong_kind(ty, &value, span, role);
+        };
+        if !fits {
+            return self.wrong_kind(ty, &value, span, role);
+        }
+        let wanted = self.element(ty)?;
+        let stored = if tensor.element == Element::U8 { Element::F32 } else { tensor.element };
+        if wanted != stored {
+            let (declared, found) = (wanted.to_string(), tensor.show());
+            let message = match role {
+                Role::Parameter { of, name } => format!("`{of}` takes {declared} for `{name}`"),
+                Role::Output { name } => format!("output `{name}` is declared as {declared}"),
+                Role::Stated => format!("{declared} is stated here"),
+            };
+            let diagnostic = Diagnostic::error("E0312", message, span)
+                .fact(format!("found {found}"))
+                .label(ty.span, declared);
+            return Err(self.report(diagnostic));
+        }
+        self.unify(frame, ty, tensor, span, role)?;
+        Ok(value)
+    }
+
+    fn wrong_kind<T>(&mut self, ty: &Type, value: &Value<'a>, span: Span, role: Role<'_>) -> Outcome<T> {
+        let declared = self.bundle.sources().slice(ty.span).to_owned();
+        let message = match role {
+            Role::Parameter { of, name } => format!("`{name}` of `{of}` must be {declared}"),
+            Role::Output { name } => format!("output `{name}` must be {declared}"),
+            Role::Stated => format!("this must be {declared}"),
+        };
+        let found = value.describe();
+        self.fail("E0204", span, message, format!("this is {found}"))
+    }
+
+    /// The element type that `ty` names.
+    pub(super) fn element(&mut self, ty: &Type) -> Outcome<Element> {
+        match ty.name.text.as_str() {
+            "f32" | "f16" => Ok(Element::F32),
+            "i32" => Ok(Element::I32),
+            "bool" => Ok(Element::Bool),
+            "u8" => Ok(Element::U8),
+            other => {
+                let help = did_you_mean(other, ["f32", "f16", "i32", "bool", "int", "float", "str"]);
+                let message = format!("unknown type `{other}`");
+                let diagnostic = Diagnostic::error("E0201", message, ty.name.span)
+                    .fact("not found")
+                    .note("the types are f32, f16, i32, bool, and int, float, bool, str at build time")
+                    .help_maybe(help);
+                Err(self.report(diagnostic))
+            }
+        }
+    }
+
+    /// Holds the dims of `tensor` against those of `ty`.
+    fn unify(
+        &mut self,
+        frame: &mut Frame<'a>,
+        ty: &'a Type,
+        tensor: &Tensor,
+        span: Span,
+        role: Role<'_>,
+    ) -> Outcome<()> {
+        let declared: &'a [ast::Dim] = ty.dims.as_deref().unwrap_or(&[]);
+        let rest = declared.iter().position(|dim| matches!(dim, ast::Dim::Rest(_)));
+        let fixed = declared.len() - usize::from(rest.is_some());
+        let fits = if rest.is_some() { tensor.rank() >= fixed } else { tensor.rank() == fixed };
+        if !fits {
+            return self.wrong_rank(ty, tensor, span, role);
+        }
+        let skipped = tensor.rank() - fixed;
+        for (place, dim) in declared.iter().enumerate() {
+            let ast::Dim::One(expr) = dim else { continue };
+            let axis = match rest {
+                Some(rest) if place > rest => place - 1 + skipped,
+                _ => place,
+            };
+            let actual = tensor.dims[axis].clone();
+            if let ExprKind::Name(name) = &expr.kind
+                && name.starts_with(|letter: char| letter.is_uppercase())
+                && !frame.names.contains_key(name)
+            {
+                frame.bind(name, Value::Int(actual));
+                continue;
+            }
+            let wanted = self.dim(frame, expr)?;
+            if wanted != actual {
+                return self.wrong_dim(&wanted, axis, ty, expr.span, tensor, span, role);
+            }
+        }
+        Ok(())
+    }
+
+    fn wrong_rank<T>(&mut self, ty: &Type, tensor: &Tensor, span: Span, role: Role<'_>) -> Outcome<T> {
+        let declared = self.bundle.sources().slice(ty.span).to_owned();
+        let found = format!("found {}", tensor.show());
+        let diagnostic = match role {
+            Role::Parameter { of, .. } => {
+                let of = if self.bundle.is_library(ty.span) { self.spoken_name(of) } else { of.to_owned() };
+                let place = self.sites.last().map_or(span, |site| site.span);
+                let diagnostic =
+                    Diagnostic::error("E0303", format!("`{of}` needs an input {declared}"), place)
+                        .fact(found);
+                match &tensor.made {
+                    Some((made, maker)) if !place.contains(*made) => {
+                        diagnostic.label(*made, format!("made by `{maker}` here"))
+                    }
+                    _ => diagnostic,
+                }
+            }
+            Role::Output { name } => {
+                let place = tensor.made.as_ref().map_or(span, |(made, _)| *made);
+                Diagnostic::error("E0302", format!("output `{name}` has the wrong shape"), place)
+                    .fact(found)
+                    .label(ty.span, format!("declared {declared} here"))
+            }
+            Role::Stated => Diagnostic::error("E0302", "the value has another shape", span)
+                .fact(found)
+                .label(ty.span, format!("stated {declared} here")),
+        };
+        Err(self.report(diagnostic))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn wrong_dim<T>(
+        &mut self,
+        wanted: &Dim,
+        axis: usize,
+        ty: &Type,
+        place: Span,
+        tensor: &Tensor,
+        span: Span,
+        role: Role<'_>,
+    ) -> Outcome<T> {
+        let actual = &tensor.dims[axis];
+        let diagnostic = match role {
+            Role::Parameter { of, name } => {
+                let message = format!("`{name}` of `{of}` has the wrong shape");
+                Diagnostic::error("E0302", message, span)
+                    .fact(format!("found {}", tensor.show()))
+                    .label(place, format!("{wanted} here, found {actual}"))
+                    .note(format!("dim {axis} of `{name}` is declared as {wanted}"))
+            }
+            Role::Output { name } => {
+                let made = tensor.made.as_ref().map_or(span, |(made, _)| *made);
+                Diagnostic::error("E0302", format!("output `{name}` has the wrong shape"), made)
+                    .fact(format!("found {}", crate::elaborate::dim::show_dims(&tensor.dims)))
+                    .label(place, format!("declared {wanted} here, found {actual}"))
+            }
+            Role::Stated => Diagnostic::error("E0302", "the value has another shape", ty.span)
+                .fact(format!("found {}", tensor.show()))
+                .note(format!("dim {axis} is stated as {wanted} and is {actual}")),
+        };
+        Err(self.report(diagnostic))
+    }
+
+    /// The value of a dim expression.
+    pub(super) fn dim(&mut self, frame: &mut Frame<'a>, expr: &'a ast::Expr) -> Outcome<Dim> {
+        if let ExprKind::Name(name) = &expr.kind
+            && self.lookup(frame, name, expr.span)?.is_none()
+        {
+            return Err(self.unknown_dim(frame, name, expr.span));
+        }
+        let value = self.expression(frame, expr)?;
+        self.whole(&value, expr.span)
+    }
+
+    fn unknown_dim(&mut self, frame: &Frame<'a>, name: &str, span: Span) -> Reported {
+        let mut names: Vec<&str> = frame.names.keys().map(String::as_str).collect();
+        let module = self.bundle.module(frame.module);
+        names.extend(module.ast.items.iter().filter_map(|item| match &item.kind {
+            ast::ItemKind::Const(constant) => Some(constant.name.text.as_str()),
+            _ => None,
+        }));
+        let diagnostic = Diagnostic::error("E0307", format!("unknown dim `{name}`"), span)
+            .fact("no constant or parameter has this name")
+            .note("a free dim starts with a capital letter: `f32[N, T]`")
+            .help_maybe(did_you_mean(name, names));
+        self.report(diagnostic)
+    }
+
+    /// The dims of a declared type. A dim that is a list stands for several; free dims are not allowed.
+    pub(super) fn declared_dims(&mut self, frame: &mut Frame<'a>, ty: &'a Type) -> Outcome<Vec<Dim>> {
+        let mut dims = Vec::new();
+        for dim in ty.dims.iter().flatten() {
+            match dim {
+                ast::Dim::Rest(span) => {
+                    return self.fail("E0315", *span, "the number of dims must be stated here", "`..`");
+                }
+                ast::Dim::One(expr) => {
+                    if let ExprKind::Name(name) = &expr.kind
+                        && self.lookup(frame, name, expr.span)?.is_none()
+                    {
+                        return Err(self.unknown_dim(frame, name, expr.span));
+                    }
+                    match self.expression(frame, expr)? {
+                        Value::List(values) => {
+                            for value in values {
+                                dims.push(self.whole(&value, expr.span)?);
+                            }
+                        }
+                        value => dims.push(self.whole(&value, expr.span)?),
+                    }
+                }
+            }
+        }
+        Ok(dims)
+    }
+
+    /// The type of the graph for `element` and `dims`.
+    pub(super) fn graph_type(element: Element, dims: &[Dim]) -> TensorType {
+        TensorType::new(element, dims.iter().map(Dim::size).collect::<Vec<_>>())
+    }
+}
