@@ -1,0 +1,116 @@
+//! Programs as the artifact holds them: every launch with its parameters, bindings and grid.
+
+use std::collections::HashMap;
+
+use nnc_runtime::artifact::{Bound, Dispatch, Location, Program, Role};
+use nnc_wgsl::{Element, Kernel, Slot};
+
+use crate::ir::{Graph, NodeId};
+use crate::lower::Lowered;
+use crate::plan::Plan;
+use crate::source::Sources;
+
+/// The distinct kernels of an artifact.
+#[derive(Clone, Debug, Default)]
+pub struct KernelTable {
+    kernels: Vec<Kernel>,
+    places: HashMap<Kernel, usize>,
+}
+
+impl KernelTable {
+    fn place(&mut self, kernel: &Kernel) -> usize {
+        if let Some(&place) = self.places.get(kernel) {
+            return place;
+        }
+        self.kernels.push(kernel.clone());
+        self.places.insert(kernel.clone(), self.kernels.len() - 1);
+        self.kernels.len() - 1
+    }
+
+    /// All of them, in the order they were met.
+    #[must_use]
+    pub fn into_kernels(self) -> Vec<Kernel> {
+        self.kernels
+    }
+}
+
+/// The program of a graph that was lowered and planned.
+///
+/// # Panics
+/// If a launch binds a value without memory: our bug.
+#[must_use]
+pub fn assemble(
+    graph: &Graph,
+    lowered: &Lowered,
+    plan: &Plan,
+    role: Role,
+    batch: usize,
+    sources: &Sources,
+    kernels: &mut KernelTable,
+) -> Program {
+    let mut dispatches = Vec::new();
+    for (number, stage) in lowered.stages.iter().enumerate() {
+        let written: Vec<NodeId> = stage.work.iter().flat_map(|w| w.writes.iter().copied()).collect();
+        let first = written.first().copied().unwrap_or(stage.cluster.members[0]);
+        let origin = &graph.node(first).origin;
+        let label = match origin.path.as_str() {
+            "" => stage.label.clone(),
+            path => format!("{}  {path}", stage.label),
+        };
+        for (place, work) in stage.work.iter().enumerate() {
+            for launch in &work.schedule.launches {
+                let bindings = launch
+                    .slots
+                    .iter()
+                    .map(|&slot| plan.area(lowered, number, place, slot).map_or(Bound::Host, Bound::Area));
+                let writes = launch.slots.iter().enumerate().filter_map(|(at, slot)| match slot {
+                    Slot::Write(k) if graph.ty(work.writes[*k]).element == Element::F32 => {
+                        Some((at, describe(graph, work.writes[*k])))
+                    }
+                    _ => None,
+                });
+                dispatches.push(Dispatch {
+                    kernel: kernels.place(&launch.kernel),
+                    params: launch.params.clone(),
+                    bindings: bindings.collect(),
+                    workgroups: launch.workgroups,
+                    label: label.clone(),
+                    origin: location(graph, first, sources),
+                    writes: writes.collect(),
+                });
+            }
+        }
+    }
+    Program {
+        role,
+        batch,
+        inputs: plan.inputs.clone(),
+        outputs: plan.outputs.clone(),
+        input_bytes: plan.input_bytes,
+        output_bytes: plan.output_bytes,
+        arenas: plan.arenas.clone(),
+        scalars: lowered.hosts.clone().into_scalars(),
+        dispatches,
+        copies: plan.copies.clone(),
+    }
+}
+
+/// A value for people: `conv in layer1.0`.
+fn describe(graph: &Graph, id: NodeId) -> String {
+    let label = graph.operator(id).map(|op| op.label()).unwrap_or_default();
+    let name = label.split('{').next().unwrap_or_default();
+    match graph.node(id).origin.path.as_str() {
+        "" => name.to_owned(),
+        path => format!("{name} in {path}"),
+    }
+}
+
+/// Where the value stands in the text.
+#[must_use]
+pub fn location(graph: &Graph, id: NodeId, sources: &Sources) -> Option<Location> {
+    let span = *graph.node(id).origin.spans.first()?;
+    let source = sources.source(span.file);
+    let (line, column) = source.position(span.start);
+    let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Some(Location { file: source.path().to_owned(), line: word(line), column: word(column) })
+}

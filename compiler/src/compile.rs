@@ -1,0 +1,317 @@
+//! From a model's file to its artifact: the steps of the crate in order.
+
+use std::sync::Arc;
+
+use nnc_runtime::artifact::{Artifact, Role, Training};
+use nnc_wgsl::Profile;
+
+use crate::assemble::KernelTable;
+use crate::diagnostic::{Checked, Diagnostic};
+use crate::elaborate::{Bundle, Elaborated, Expansion, Row, Settings, elaborate};
+use crate::gradient::{NoGradient, differentiate};
+use crate::ir::{Graph, NodeId, StoredTensor};
+use crate::passes::Pass;
+use crate::plan::Storage;
+use crate::program::{Built, Workshop};
+use crate::update;
+
+/// What is to be compiled.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The kind of device.
+    pub profile: Profile,
+    /// The programs wanted, each at most once.
+    pub roles: Vec<Role>,
+    /// The model; without it that of the last `train`, else the last model.
+    pub model: Option<String>,
+    /// The batch size; without it that of `train`, for inference 1.
+    pub batch: Option<usize>,
+    /// Free dims by name.
+    pub dims: Vec<(String, usize)>,
+}
+
+impl Request {
+    /// These programs of the file's last model, with the sizes the file states.
+    #[must_use]
+    pub fn new(profile: Profile, roles: &[Role]) -> Request {
+        Request { profile, roles: roles.to_vec(), model: None, batch: None, dims: Vec::new() }
+    }
+}
+
+/// A compiled model.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What is written to a file and executed.
+    pub artifact: Artifact,
+    /// The programs with all they were made through, in the order of the artifact's.
+    pub programs: Vec<Built>,
+    /// Memory that outlives a step.
+    pub storage: Storage,
+    /// The layer table of the first program.
+    pub rows: Vec<Row>,
+}
+
+/// A graph on its way, for `nnc dump`.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// After elaboration.
+    Elaborated,
+    /// After the gradients and the update were added.
+    Differentiated,
+    /// After a pass.
+    Optimized(&'a Pass),
+}
+
+/// Compiles the model. The value is absent after an error.
+#[must_use]
+pub fn compile(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<Compiled>> {
+    compile_observed(bundle, request, |_, _, _| {})
+}
+
+/// [`compile`], with every graph shown to `observe` on its way.
+pub fn compile_observed(
+    bundle: &Arc<Bundle>,
+    request: &Request,
+    mut observe: impl FnMut(Role, &Step<'_>, &Graph),
+) -> Checked<Option<Compiled>> {
+    let mut diagnostics = Vec::new();
+    let mut prepared: Vec<Prepared> = Vec::new();
+    let mut stored: Vec<StoredTensor> = Vec::new();
+    for &role in &ordered(&request.roles) {
+        let Checked { value, diagnostics: found } = prepare(bundle, request, role, &stored, &mut observe);
+        merge(&mut diagnostics, found);
+        match value {
+            Some(next) => {
+                stored.clone_from(&next.graph.stored);
+                prepared.push(next);
+            }
+            None => return Checked { value: None, diagnostics },
+        }
+    }
+    let regions = prepared.iter().map(|p| &p.graph).find(|g| !g.regions.is_empty());
+    let regions = regions.map(|g| g.regions.clone()).unwrap_or_default();
+    let mut workshop = Workshop {
+        profile: &request.profile,
+        sources: bundle.sources(),
+        storage: Storage::new(&stored, &regions),
+        kernels: KernelTable::default(),
+    };
+    let (mut programs, mut built) = (Vec::new(), Vec::new());
+    let (mut model, mut training, mut rows) = (String::new(), None, Vec::new());
+    for next in prepared {
+        let Prepared { role, mut graph, batch, .. } = next;
+        graph.stored.clone_from(&stored);
+        let (made, program) =
+            workshop.build(graph, role, batch, |pass, graph| observe(role, &Step::Optimized(pass), graph));
+        if let Some(limit) = next.memory
+            && let Some(diagnostic) = over_budget(&made, &workshop.storage, limit, next.span)
+        {
+            diagnostics.push(diagnostic);
+        }
+        programs.push(program);
+        built.push(made);
+        model = next.model;
+        training = training.or(next.training);
+        if rows.is_empty() {
+            rows = next.rows;
+        }
+    }
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Checked { value: None, diagnostics };
+    }
+    let storage = workshop.storage;
+    let artifact = Artifact {
+        compiler: env!("CARGO_PKG_VERSION").to_owned(),
+        model,
+        profile: request.profile.clone(),
+        kernels: workshop.kernels.into_kernels(),
+        regions: storage.regions.clone(),
+        tensors: storage.tensors.clone(),
+        programs,
+        training,
+    };
+    Checked { value: Some(Compiled { artifact, programs: built, storage, rows }), diagnostics }
+}
+
+/// Training first: it knows all weights and their order.
+fn ordered(roles: &[Role]) -> Vec<Role> {
+    let order = [Role::Train, Role::Gradient, Role::Evaluate, Role::Infer];
+    order.into_iter().filter(|role| roles.contains(role)).collect()
+}
+
+/// Adds what is not known yet: two expansions of one file report one mistake once.
+fn merge(known: &mut Vec<Diagnostic>, found: Vec<Diagnostic>) {
+    for diagnostic in found {
+        let same = |k: &Diagnostic| {
+            k.code == diagnostic.code
+                && k.primary.span == diagnostic.primary.span
+                && k.message == diagnostic.message
+        };
+        if !known.iter().any(same) {
+            known.push(diagnostic);
+        }
+    }
+}
+
+/// A graph that is ready for the passes.
+struct Prepared {
+    role: Role,
+    graph: Graph,
+    batch: usize,
+    model: String,
+    training: Option<Training>,
+    rows: Vec<Row>,
+    memory: Option<u64>,
+    span: Option<crate::source::Span>,
+}
+
+fn prepare(
+    bundle: &Arc<Bundle>,
+    request: &Request,
+    role: Role,
+    stored: &[StoredTensor],
+    observe: &mut impl FnMut(Role, &Step<'_>, &Graph),
+) -> Checked<Option<Prepared>> {
+    let expansion = match role {
+        Role::Train | Role::Gradient => Expansion::Training,
+        Role::Evaluate => Expansion::Evaluation,
+        Role::Infer => Expansion::Inference,
+    };
+    let wanted = crate::elaborate::Request {
+        model: request.model.clone(),
+        expansion,
+        batch: request.batch,
+        dims: request.dims.clone(),
+        stored: stored.to_vec(),
+    };
+    let Checked { value, mut diagnostics } = elaborate(bundle, &wanted);
+    let Some(mut elaborated) = value else { return Checked { value: None, diagnostics } };
+    observe(role, &Step::Elaborated, &elaborated.graph);
+    let trained = matches!(role, Role::Train | Role::Gradient);
+    if trained {
+        diagnostics.extend(differentiated(&mut elaborated, role));
+        if diagnostics.iter().any(Diagnostic::is_error) {
+            return Checked { value: None, diagnostics };
+        }
+        observe(role, &Step::Differentiated, &elaborated.graph);
+    }
+    let Elaborated { graph, batch, model, training, rows, settings, loss_span, .. } = elaborated;
+    let memory = settings.memory.filter(|_| role == Role::Train);
+    let prepared = Prepared { role, graph, batch, model, training, rows, memory, span: loss_span };
+    Checked { value: Some(prepared), diagnostics }
+}
+
+/// Adds the gradients and, for training, the update.
+fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
+    let span = elaborated.loss_span.unwrap_or_default();
+    let mut diagnostics = unavailable(&elaborated.settings, span);
+    let (Some(loss), Some(optimizer)) = (elaborated.loss, elaborated.optimizer.clone()) else {
+        let missing = Diagnostic::error("E0505", "the file has no `train` for this model", span)
+            .help("add `train NAME on DATA { batch = ..; loss = ..; optimizer = .. }`");
+        return vec![missing];
+    };
+    let graph = &mut elaborated.graph;
+    let gradients = match differentiate(graph, loss, &elaborated.trained) {
+        Ok(gradients) => gradients,
+        Err(NoGradient { node, reason }) => {
+            let at = graph.node(node).origin.spans.first().copied().unwrap_or(span);
+            let diagnostic = Diagnostic::error("E0503", reason.to_string(), at)
+                .fact("the loss reaches the weights through this")
+                .help("use a function that has a gradient, or give one with `grad`");
+            diagnostics.push(diagnostic);
+            return diagnostics;
+        }
+    };
+    diagnostics.extend(without_gradient(graph, &elaborated.trained, &gradients, span));
+    let Some(packed) = update::pack_gradients(graph, &elaborated.trained, &gradients) else {
+        let diagnostic = Diagnostic::error("E0502", "no gradient flows from this loss to any weight", span)
+            .help("use a smooth function of the model's outputs");
+        diagnostics.push(diagnostic);
+        return diagnostics;
+    };
+    if role == Role::Gradient {
+        graph.assignments.clear();
+        graph.results.retain(|(name, _)| name == "loss");
+        graph.results.push((update::WEIGHTS.to_owned(), packed));
+    } else {
+        let packed = elaborated.settings.clip.map_or(packed, |norm| update::clip(graph, packed, norm));
+        diagnostics.extend(update::add_update(graph, &optimizer, packed, loss));
+    }
+    diagnostics
+}
+
+/// Settings that are read and not yet carried out are refused, never ignored.
+fn unavailable(settings: &Settings, span: crate::source::Span) -> Vec<Diagnostic> {
+    let refused = |name: &str| {
+        Diagnostic::error("E0508", format!("this version does not carry out `{name}`"), span)
+            .help(format!("remove `{name}` from `train`"))
+    };
+    let mut diagnostics = Vec::new();
+    if settings.accumulate.is_some_and(|n| n > 1) {
+        diagnostics.push(refused("accumulate"));
+    }
+    if settings.load.is_some() {
+        diagnostics.push(refused("load"));
+    }
+    if settings.precision.as_deref().is_some_and(|p| p != "f32") {
+        let warning =
+            Diagnostic::warning("W0503", "this version computes in f32, not in mixed precision", span)
+                .help("remove `precision`, or read the figures as those of f32");
+        diagnostics.push(warning);
+    }
+    diagnostics
+}
+
+fn without_gradient(
+    graph: &Graph,
+    weights: &[NodeId],
+    gradients: &[Option<NodeId>],
+    span: crate::source::Span,
+) -> Option<Diagnostic> {
+    let path = |id: &NodeId| match &graph.node(*id).kind {
+        crate::ir::Kind::Source(crate::ir::Source::Stored(id)) => graph.stored[id.0].path.clone(),
+        _ => String::new(),
+    };
+    let lost: Vec<&NodeId> =
+        weights.iter().zip(gradients).filter(|(_, g)| g.is_none()).map(|(w, _)| w).collect();
+    let first = *lost.first().filter(|_| lost.len() < weights.len())?;
+    let at = graph.node(*first).origin.spans.first().copied().unwrap_or(span);
+    let count = match lost.len() {
+        1 => "1 weight never gets a gradient".to_owned(),
+        n => format!("{n} weights never get a gradient"),
+    };
+    let mut diagnostic =
+        Diagnostic::warning("W0502", count, at).fact(format!("`{}` does not reach the loss", path(first)));
+    if lost.len() > 1 {
+        let others: Vec<String> = lost[1..].iter().map(|id| path(id)).collect();
+        diagnostic = diagnostic.note(format!("the others: {}", others.join(", ")));
+    }
+    Some(diagnostic.help("use its output in `loss`, or freeze it: `freeze = [...]`"))
+}
+
+/// A diagnostic where a training step takes more memory than the file allows, with the largest tensors by line.
+fn over_budget(
+    built: &Built,
+    storage: &Storage,
+    limit: u64,
+    span: Option<crate::source::Span>,
+) -> Option<Diagnostic> {
+    let regions: u64 = storage.regions.iter().map(|r| r.bytes).sum();
+    let arenas: u64 = built.plan.arenas.iter().sum();
+    let total = regions + arenas + built.plan.input_bytes + built.plan.output_bytes;
+    if total <= limit {
+        return None;
+    }
+    let mut largest: Vec<NodeId> = built.plan.alive.keys().copied().collect();
+    largest.sort_by_key(|id| (std::cmp::Reverse(built.graph.ty(*id).bytes()), *id));
+    let mut diagnostic =
+        Diagnostic::error("E0509", "the step does not fit into `memory`", span.unwrap_or_default())
+            .fact(format!("it takes {total} bytes, {limit} are allowed"));
+    for id in largest.into_iter().take(5) {
+        let node = built.graph.node(id);
+        if let Some(&at) = node.origin.spans.first() {
+            diagnostic = diagnostic.label(at, format!("{} takes {} bytes", node.ty, node.ty.bytes()));
+        }
+    }
+    Some(diagnostic.help("a smaller `batch` takes less"))
+}

@@ -1,0 +1,15 @@
+//! The typed graph between the front end and the kernels.
+
+mod graph;
+mod interpret;
+mod print;
+mod stored;
+mod tensor;
+mod types;
+
+pub use graph::{Assignment, Graph, Kind, Node, NodeId, Origin, Source};
+pub use interpret::{Environment, evaluate, evaluate_node};
+pub use print::print;
+pub use stored::{ALIGNMENT, FlatRegion, StoredId, StoredTensor, flat_layout};
+pub use tensor::{Tensor, for_each_point};
+pub use types::{TensorType, broadcast_shape, contiguous_strides};

@@ -1,0 +1,34 @@
+//! The compiler: a text file that describes a network becomes one artifact of compute shaders.
+//!
+//! | step | function |
+//! |---|---|
+//! | text to syntax tree | [`syntax::parse`], all files by [`elaborate::load`] |
+//! | syntax tree to typed graph | [`elaborate::elaborate`] |
+//! | gradients | [`gradient::differentiate`] |
+//! | the optimizer's step | [`update::add_update`] |
+//! | rewriting and forming kernels | [`passes::optimize`] |
+//! | graph to kernels | [`lower::lower`] |
+//! | memory | [`plan::plan`] |
+//! | launches | [`assemble::assemble`] |
+//!
+//! [`compile::compile`] is all of them. The library is pure: it reads no files, no clock and no hash order, so the
+//! same text gives the same bytes.
+
+pub mod assemble;
+pub mod compile;
+pub mod diagnostic;
+pub mod elaborate;
+pub mod gradient;
+pub mod ir;
+pub mod lower;
+pub mod ops;
+pub mod passes;
+pub mod plan;
+pub mod program;
+pub mod source;
+pub mod syntax;
+pub mod update;
+#[cfg(feature = "cli")]
+pub mod verify;
+
+pub use compile::{Compiled, Request, compile};

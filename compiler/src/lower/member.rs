@@ -1,0 +1,177 @@
+//! The values of a cluster by level: one an element of the space, or one a row.
+
+use nnc_wgsl::Place;
+
+use super::groups::{collapse, contract_groups};
+use super::layout::Layout;
+use crate::ir::{Graph, Kind, NodeId, Source, contiguous_strides};
+use crate::ops::Lowering;
+use crate::passes::{Anchor, Cluster};
+
+/// How many values a member has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// One for each point of the space.
+    Element,
+    /// One for each point of the kept axes.
+    Row,
+}
+
+/// A member's level, and that at which it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The level of its value.
+    pub level: Level,
+    /// The level at which it reads its operands: a reduction reads elements.
+    pub reads: Level,
+}
+
+/// The level of a member, if its shape has one in this cluster.
+#[must_use]
+pub fn level_of(graph: &Graph, cluster: &Cluster, id: NodeId) -> Option<Member> {
+    let shape = &graph.ty(id).shape;
+    let lowering = graph.operator(id)?.lower();
+    if let Lowering::Reduce { axes, .. } = lowering {
+        let fits = axes == cluster.reduced() && graph.ty(graph.operands(id)[0]).shape == cluster.space;
+        return fits.then_some(Member { level: Level::Row, reads: Level::Element });
+    }
+    if *shape == cluster.space {
+        return Some(Member { level: Level::Element, reads: Level::Element });
+    }
+    let row = !cluster.reduced().is_empty()
+        && !matches!(lowering, Lowering::Pad { .. })
+        && (*shape == kept(cluster) || *shape == with_ones(cluster));
+    row.then_some(Member { level: Level::Row, reads: Level::Row })
+}
+
+/// The extents of the axes that are not reduced.
+#[must_use]
+pub fn kept(cluster: &Cluster) -> Vec<usize> {
+    let axes = 0..cluster.space.len();
+    axes.filter(|a| !cluster.reduced().contains(a)).map(|a| cluster.space[a]).collect()
+}
+
+/// The space with 1 for every reduced axis.
+#[must_use]
+pub(super) fn with_ones(cluster: &Cluster) -> Vec<usize> {
+    let axes = 0..cluster.space.len();
+    axes.map(|a| if cluster.reduced().contains(&a) { 1 } else { cluster.space[a] }).collect()
+}
+
+/// Where a member of this shape reads an operand: over the space for elements, over the kept axes for rows.
+#[must_use]
+pub fn member_place(cluster: &Cluster, member: Member, shape: &[usize], layout: &Layout) -> Place {
+    match member.reads {
+        Level::Element => layout.over(&cluster.space),
+        Level::Row => {
+            if shape.len() == cluster.space.len() && *shape == with_ones(cluster) {
+                let full = layout.over(shape);
+                let strides = (0..shape.len())
+                    .filter(|a| !cluster.reduced().contains(a))
+                    .map(|a| full.strides[a])
+                    .collect();
+                return Place { offset: full.offset, strides };
+            }
+            layout.over(&kept(cluster))
+        }
+    }
+}
+
+/// Whether a read of a member's value by another is at the reader's own point. `place` is that of the read, over
+/// the space or the kept axes according to the reader.
+#[must_use]
+pub fn at_own_point(cluster: &Cluster, reader: Member, written: Level, place: &Place) -> bool {
+    if place.offset != 0 {
+        return false;
+    }
+    let rows = kept(cluster);
+    let row_strides = contiguous_strides(&rows);
+    let matches = |extents: &[usize], own: &[usize]| {
+        (0..extents.len()).all(|a| extents[a] == 1 || place.strides[a] == super::layout::signed(own[a]))
+    };
+    match (reader.reads, written) {
+        (Level::Element, Level::Element) => matches(&cluster.space, &contiguous_strides(&cluster.space)),
+        (Level::Row, Level::Row) => matches(&rows, &row_strides),
+        (Level::Row, Level::Element) => false,
+        (Level::Element, Level::Row) => {
+            let mut own = Vec::with_capacity(cluster.space.len());
+            let mut row_axis = 0;
+            for axis in 0..cluster.space.len() {
+                if cluster.reduced().contains(&axis) {
+                    own.push(0);
+                } else {
+                    own.push(row_strides[row_axis]);
+                    row_axis += 1;
+                }
+            }
+            matches(&cluster.space, &own)
+        }
+    }
+}
+
+/// Whether the schedule of the cluster's anchor can read at this place of the space.
+#[must_use]
+pub fn fits_anchor(graph: &Graph, cluster: &Cluster, place: &Place) -> bool {
+    match &cluster.anchor {
+        Anchor::Contract(id) => contract_place(graph, *id, place).is_some(),
+        Anchor::Window(id) => planes_place(graph, *id, place).is_some(),
+        Anchor::Map | Anchor::Row(_) | Anchor::Column(_) | Anchor::Conv(_) | Anchor::Move(_) => true,
+    }
+}
+
+/// A place over the result of a product as one over `[batch, m, n]`.
+#[must_use]
+pub(super) fn contract_place(graph: &Graph, id: NodeId, place: &Place) -> Option<Place> {
+    let Lowering::Contract { left, right, result } = graph.operator(id)?.lower() else { return None };
+    let groups = contract_groups(&left, &right, &result);
+    let shape = &graph.ty(id).shape;
+    let mut strides = Vec::with_capacity(3);
+    for group in [&groups.batch, &groups.m, &groups.n] {
+        let axes: Vec<(usize, i64)> = (0..result.len())
+            .filter(|&a| group.contains(&result[a]))
+            .map(|a| (shape[a], place.strides[a]))
+            .collect();
+        strides.push(collapse(&axes)?);
+    }
+    Some(Place { offset: place.offset, strides })
+}
+
+/// A place over the result of a pooling as one over `[planes, h, w]`.
+#[must_use]
+pub(super) fn planes_place(graph: &Graph, id: NodeId, place: &Place) -> Option<Place> {
+    let Lowering::Window { geometry, .. } = graph.operator(id)?.lower() else { return None };
+    let shape = &graph.ty(id).shape;
+    let outer = shape.len() - geometry.size.len();
+    let axes: Vec<(usize, i64)> = (0..outer).map(|a| (shape[a], place.strides[a])).collect();
+    let mut strides = vec![collapse(&axes)?];
+    strides.extend(two_axes(&place.strides[outer..]));
+    Some(Place { offset: place.offset, strides })
+}
+
+/// A place over the result of a convolution as one over its four axes.
+#[must_use]
+pub(super) fn conv_place(place: &Place) -> Place {
+    let mut strides = place.strides[..2].to_vec();
+    strides.extend(two_axes(&place.strides[2..]));
+    Place { offset: place.offset, strides }
+}
+
+/// One or two numbers as two, the first standing for an axis of extent 1.
+fn two_axes(strides: &[i64]) -> [i64; 2] {
+    match strides {
+        [width] => [0, *width],
+        [height, width] => [*height, *width],
+        _ => unreachable!("windows move along one or two axes"),
+    }
+}
+
+/// Whether the value is read from memory, not computed where it is read.
+#[must_use]
+pub fn is_in_memory(graph: &Graph, id: NodeId) -> bool {
+    match &graph.node(id).kind {
+        Kind::Source(source) => {
+            matches!(source, Source::Input { .. } | Source::Stored(_) | Source::Region(_))
+        }
+        Kind::Operator(op) => !matches!(op.lower(), Lowering::Iota { .. }),
+    }
+}

@@ -1,0 +1,120 @@
+//! From clusters to kernels: each cluster becomes a specification for its schedule, with formulas and places.
+
+mod coalesce;
+mod formula;
+mod groups;
+mod hosts;
+mod layout;
+mod member;
+mod spec;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nnc_wgsl::{Profile, Schedule};
+
+use crate::ir::{Graph, Kind, NodeId};
+use crate::ops::Lowering;
+use crate::passes::{Anchor, Cluster, clusters};
+
+pub use coalesce::coalesce;
+pub use groups::{ContractGroups, contract_groups};
+pub use hosts::HostTable;
+pub use layout::{Layout, is_view, layouts};
+pub use member::{Level, Member, at_own_point, fits_anchor, is_in_memory, kept, level_of, member_place};
+
+/// The kernels of a program, in order.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// One for each cluster.
+    pub stages: Vec<Stage>,
+    /// The numbers the host computes.
+    pub hosts: HostTable,
+    /// Where each value's elements lie.
+    pub layouts: BTreeMap<NodeId, Layout>,
+    /// Parts that are written in place: part, the pack it is part of, and where it begins there, in elements.
+    pub parts: BTreeMap<NodeId, (NodeId, usize)>,
+}
+
+/// A cluster and the schedules that compute it.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// What computes it; a concat has one for each operand that is copied.
+    pub work: Vec<Work>,
+    /// What it is, for people: `conv + map x2`.
+    pub label: String,
+}
+
+/// A schedule and the values its slots stand for.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// The launches.
+    pub schedule: Schedule,
+    /// The value of `Slot::Read(i)`; `None` for reads that bind no memory.
+    pub reads: Vec<Option<NodeId>>,
+    /// The value of `Slot::Write(i)`.
+    pub writes: Vec<NodeId>,
+    /// Whether each read is at the very point that is written, so that a result may take its memory.
+    pub pointwise: Vec<bool>,
+}
+
+/// Lowers a graph whose clusters are formed.
+#[must_use]
+pub fn lower(graph: &Graph, profile: &Profile) -> Lowered {
+    let layouts = layouts(graph);
+    let clusters = clusters(graph);
+    let parts = parts_in_place(graph, &layouts);
+    let mut hosts = HostTable::default();
+    let mut stages = Vec::with_capacity(clusters.len());
+    for cluster in clusters {
+        let work = match cluster.anchor {
+            Anchor::Move(id) => spec::moves(graph, id, &layouts, &parts, &mut hosts, profile),
+            _ => vec![spec::kernel(graph, &cluster, &layouts, &mut hosts, profile)],
+        };
+        let label = label(graph, &cluster);
+        stages.push(Stage { cluster, work, label });
+    }
+    Lowered { stages, hosts, layouts, parts }
+}
+
+/// The operands of packs that can be written in place by the kernels that compute them.
+fn parts_in_place(graph: &Graph, layouts: &BTreeMap<NodeId, Layout>) -> BTreeMap<NodeId, (NodeId, usize)> {
+    let mut parts: BTreeMap<NodeId, (NodeId, usize)> = BTreeMap::new();
+    let mut refused: BTreeSet<NodeId> = BTreeSet::new();
+    for id in graph.order() {
+        let Some(Lowering::Pack { offsets }) = graph.operator(id).map(|op| op.lower()) else { continue };
+        for (operand, offset) in graph.operands(id).into_iter().zip(offsets) {
+            let layout = &layouts[&operand];
+            let base = layout.base;
+            let computed = matches!(&graph.node(base).kind, Kind::Operator(op)
+                if !matches!(op.lower(), Lowering::Iota { .. } | Lowering::Pack { .. } | Lowering::Concat { .. }));
+            let whole = layout.is_contiguous()
+                && layout.offset == 0
+                && graph.ty(base).size() == graph.ty(operand).size();
+            if !computed || !whole || graph.is_output(base) || parts.contains_key(&base) {
+                refused.insert(base);
+            }
+            parts.entry(base).or_insert((id, offset));
+        }
+    }
+    parts.retain(|base, _| !refused.contains(base));
+    parts
+}
+
+fn label(graph: &Graph, cluster: &Cluster) -> String {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for &id in &cluster.members {
+        let label = graph.operator(id).expect("a member is computed").label();
+        let name = label.split('{').next().unwrap_or_default().to_owned();
+        match counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name, 1)),
+        }
+    }
+    let text: Vec<String> = counts
+        .into_iter()
+        .map(|(name, count)| if count == 1 { name } else { format!("{name} x{count}") })
+        .collect();
+    text.join(" + ")
+}

@@ -1,0 +1,76 @@
+//! Algebra: views that change nothing vanish, views of views become one, identity maps become their operand, and
+//! a map reads what was broadcast, not the broadcast. Coordinates are made along one axis and broadcast.
+
+use nnc_wgsl::Profile;
+
+use crate::ir::{Graph, NodeId, broadcast_shape};
+use crate::ops::{Broadcast, Iota, Lowering, Reshape};
+
+pub(super) fn run(graph: &mut Graph, _: &Profile) {
+    for id in graph.order() {
+        while let Some(better) = simpler(graph, id) {
+            if better == id {
+                continue;
+            }
+            graph.replace(id, better);
+            break;
+        }
+    }
+}
+
+/// A value equal to `id` that is made of less; `id` itself after its operands were changed in place.
+fn simpler(graph: &mut Graph, id: NodeId) -> Option<NodeId> {
+    let lowering = graph.operator(id)?.lower();
+    let operands = graph.operands(id);
+    let same_type = operands.first().is_some_and(|&v| graph.ty(v) == graph.ty(id));
+    let shape = graph.ty(id).shape.clone();
+    graph.set_origin(graph.node(id).origin.clone());
+    match lowering {
+        Lowering::Reshape => {
+            if same_type {
+                return Some(operands[0]);
+            }
+            let inner = graph.operator(operands[0])?.lower();
+            let source = *graph.operands(operands[0]).first()?;
+            (inner == Lowering::Reshape).then(|| graph.reshape(source, &shape))
+        }
+        Lowering::Permute(order) => (0..order.len())
+            .all(|a| order[a] == a || shape[a] == 1 && shape[order[a]] == 1)
+            .then(|| operands[0]),
+        Lowering::Broadcast | Lowering::Slice { .. } | Lowering::Pad { .. } if same_type => Some(operands[0]),
+        Lowering::Iota { axis } if shape.len() > 1 => {
+            let line = graph.must(Iota::new(&[shape[axis]], 0), &[]);
+            let mut aligned = vec![1; shape.len()];
+            aligned[axis] = shape[axis];
+            let line = graph.reshape(line, &aligned);
+            Some(graph.must(Broadcast::new(&shape), &[line]))
+        }
+        Lowering::Concat { .. } if operands.len() == 1 => Some(operands[0]),
+        Lowering::Map(expr) => {
+            if same_type && expr.is_identity() && operands.len() == 1 {
+                return Some(operands[0]);
+            }
+            for (slot, &operand) in operands.iter().enumerate() {
+                let Some(Lowering::Broadcast) = graph.operator(operand).map(|op| op.lower()) else {
+                    continue;
+                };
+                let source = graph.operands(operand)[0];
+                let shapes: Vec<&[usize]> = operands
+                    .iter()
+                    .enumerate()
+                    .map(|(k, &v)| graph.ty(if k == slot { source } else { v }).shape.as_slice())
+                    .collect();
+                if broadcast_shape(&shapes).as_ref() == Some(&shape) {
+                    let mut narrowed = operands.clone();
+                    narrowed[slot] = source;
+                    return Some(graph.must(crate::ops::Map::new(expr), &narrowed));
+                }
+            }
+            None
+        }
+        Lowering::Reduce { axes, .. } if axes.iter().all(|&a| graph.ty(operands[0]).shape[a] == 1) => {
+            Some(graph.must(Reshape::new(&shape), &[operands[0]]))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,127 @@
+//! Materialize: copies where a view will not do.
+//!
+//! Convolutions and poolings walk contiguous memory, matrix products walk rows and columns with one stride each,
+//! and what leaves the program lies in memory of its own. Where the layout of an operand does not fit, a copy
+//! (a `map` of the identity) is put before it. A reshape that no strides express copies its operand.
+
+use std::collections::BTreeSet;
+
+use nnc_wgsl::{Element, Expr, Profile};
+
+use crate::ir::{Graph, NodeId};
+use crate::lower::{Layout, contract_groups, is_in_memory, is_view, layouts};
+use crate::ops::{Contract, Lowering, Map, Permute};
+
+pub(super) fn run(graph: &mut Graph, _: &Profile) {
+    copy_under_reshapes(graph);
+    for id in graph.order() {
+        let Some(lowering) = graph.operator(id).map(|op| op.lower()) else { continue };
+        graph.set_origin(graph.node(id).origin.clone());
+        match lowering {
+            Lowering::Conv { .. } | Lowering::Window { .. } => {
+                let layouts = layouts(graph);
+                for (slot, operand) in graph.operands(id).into_iter().enumerate() {
+                    let layout = &layouts[&operand];
+                    if !layout.is_contiguous() || !in_memory(graph, layout) {
+                        let copy = copied(graph, operand);
+                        graph.set_operand(id, slot, copy);
+                    }
+                }
+            }
+            Lowering::Pad { .. } => {
+                let operand = graph.operands(id)[0];
+                if !is_in_memory(graph, layouts(graph)[&operand].base) {
+                    let copy = copied(graph, operand);
+                    graph.set_operand(id, 0, copy);
+                }
+            }
+            Lowering::Contract { left, right, result } => fit_contract(graph, id, &left, &right, &result),
+            _ => {}
+        }
+    }
+    copy_outputs(graph);
+}
+
+/// A copy of the value: the identity map, which reads any layout and widens bytes.
+fn copied(graph: &mut Graph, value: NodeId) -> NodeId {
+    let scalar = graph.ty(value).element.scalar();
+    graph.must(Map::new(Expr::identity(scalar)), &[value])
+}
+
+/// Whether the elements lie in memory as `f32`, not computed where they are read.
+fn in_memory(graph: &Graph, layout: &Layout) -> bool {
+    is_in_memory(graph, layout.base) && graph.ty(layout.base).element == Element::F32
+}
+
+fn copy_under_reshapes(graph: &mut Graph) {
+    for id in graph.order() {
+        let Some(op) = graph.operator(id) else { continue };
+        if is_view(&op.lower()) && layouts(graph)[&id].base == id {
+            graph.set_origin(graph.node(id).origin.clone());
+            let copy = copied(graph, graph.operands(id)[0]);
+            graph.set_operand(id, 0, copy);
+        }
+    }
+}
+
+/// Gives a product operands whose axes collapse into batch, row and column, in that order where they do not.
+fn fit_contract(graph: &mut Graph, id: NodeId, left: &[char], right: &[char], result: &[char]) {
+    let layouts = layouts(graph);
+    let operands = graph.operands(id);
+    let groups = contract_groups(left, right, result);
+    let wanted = [[&groups.batch, &groups.m, &groups.k], [&groups.batch, &groups.k, &groups.n]];
+    let mut letters = [left.to_vec(), right.to_vec()];
+    let mut values = operands.clone();
+    for side in 0..2 {
+        let layout = &layouts[&operands[side]];
+        let collapses =
+            wanted[side].iter().all(|group| groups.collapse(&letters[side], layout, group).is_some());
+        if collapses && in_memory(graph, layout) {
+            continue;
+        }
+        let order: Vec<char> = wanted[side].iter().flat_map(|group| group.iter().copied()).collect();
+        let axes: Vec<usize> = order
+            .iter()
+            .map(|c| {
+                letters[side].iter().position(|l| l == c).expect("a group's letter stands in its operand")
+            })
+            .collect();
+        let permuted = graph.must(Permute::new(&axes), &[operands[side]]);
+        values[side] = copied(graph, permuted);
+        letters[side] = order;
+    }
+    if values != operands {
+        let text = |letters: &[char]| letters.iter().collect::<String>();
+        let op = Contract::new(&text(&letters[0]), &text(&letters[1]), &text(result));
+        let fitted = graph.must(op, &values);
+        graph.replace(id, fitted);
+    }
+}
+
+/// Every result and next value becomes the value of a kernel, and of one destination only.
+fn copy_outputs(graph: &mut Graph) {
+    let mut taken: BTreeSet<NodeId> = BTreeSet::new();
+    for k in 0..graph.results.len() {
+        let value = graph.results[k].1;
+        graph.results[k].1 = owned(graph, value, &mut taken);
+    }
+    for k in 0..graph.assignments.len() {
+        let value = graph.assignments[k].value;
+        graph.assignments[k].value = owned(graph, value, &mut taken);
+    }
+}
+
+fn owned(graph: &mut Graph, value: NodeId, taken: &mut BTreeSet<NodeId>) -> NodeId {
+    let computed = graph.operator(value).is_some_and(|op| {
+        let lowering = op.lower();
+        !is_view(&lowering) && !matches!(lowering, Lowering::Iota { .. })
+    });
+    let own = if computed && !taken.contains(&value) {
+        value
+    } else {
+        graph.set_origin(graph.node(value).origin.clone());
+        copied(graph, value)
+    };
+    taken.insert(own);
+    own
+}

@@ -1,0 +1,386 @@
+//! The memory plan of a program: where every value lies, decided before anything runs.
+//!
+//! Stored tensors have their places in regions ([`Storage`]). The next value of a stored tensor is written straight
+//! over the present one where no later kernel reads that; else it is copied at the end. Gradients of weights are
+//! written into their region. Results lie in the output buffer. Everything else is packed into arenas by lifetime,
+//! after elementwise kernels have taken over the memory of operands that they are the last to read.
+
+mod arena;
+mod print;
+mod storage;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nnc_runtime::artifact::{Area, Buffer, Port, Role};
+use nnc_wgsl::{Profile, Slot};
+
+use crate::ir::{Graph, Kind, NodeId, Source};
+use crate::lower::{Lowered, Stage};
+use crate::ops::Lowering;
+use crate::passes::Anchor;
+
+pub use arena::{Request, Spot, lower_bound, pack};
+pub use print::print;
+pub use storage::{ALIGNMENT, Storage};
+
+/// The largest arena, in bytes; larger needs are split over several.
+const ARENA: u64 = 1 << 30;
+
+/// Where everything of a program lies.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The memory of every value that has some.
+    pub areas: BTreeMap<NodeId, Area>,
+    /// The scratch memory of each stage's works: `scratch[stage][work][i]`.
+    pub scratch: Vec<Vec<Vec<Area>>>,
+    /// The sizes of the arenas, in bytes.
+    pub arenas: Vec<u64>,
+    /// The most bytes of arena alive at one time.
+    pub lower_bound: u64,
+    /// The first and last stage of each arena value.
+    pub alive: BTreeMap<NodeId, (usize, usize)>,
+    /// Values that took the memory of an operand: value, operand.
+    pub in_place: BTreeMap<NodeId, NodeId>,
+    /// Next values that are copied over stored tensors after the last kernel.
+    pub copies: Vec<(Area, Area)>,
+    /// The program's inputs.
+    pub inputs: Vec<Port>,
+    /// The program's outputs.
+    pub outputs: Vec<Port>,
+    /// The size of the input buffer, in bytes.
+    pub input_bytes: u64,
+    /// The size of the output buffer, in bytes.
+    pub output_bytes: u64,
+}
+
+/// Plans a program. `storage` is completed with the region of the gradients.
+#[must_use]
+pub fn plan(graph: &Graph, lowered: &Lowered, storage: &mut Storage, role: Role, profile: &Profile) -> Plan {
+    let mut planner = Planner {
+        graph,
+        lowered,
+        plan: Plan {
+            areas: BTreeMap::new(),
+            scratch: Vec::new(),
+            arenas: Vec::new(),
+            lower_bound: 0,
+            alive: BTreeMap::new(),
+            in_place: BTreeMap::new(),
+            copies: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            input_bytes: 0,
+            output_bytes: 0,
+        },
+    };
+    planner.place_sources(storage);
+    planner.place_results(role);
+    planner.place_packs(storage);
+    let late = planner.place_next_values();
+    planner.place_the_rest(profile);
+    planner.copy_late(&late);
+    planner.plan
+}
+
+struct Planner<'a> {
+    graph: &'a Graph,
+    lowered: &'a Lowered,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn bytes(&self, id: NodeId) -> u64 {
+        (self.graph.ty(id).bytes() as u64).next_multiple_of(16).max(16)
+    }
+
+    fn place_sources(&mut self, storage: &Storage) {
+        for id in self.graph.order() {
+            let Kind::Source(source) = &self.graph.node(id).kind else { continue };
+            let bytes = self.bytes(id);
+            let area = match source {
+                Source::Input { name, batched } => {
+                    let offset = self.plan.input_bytes;
+                    self.plan.input_bytes += bytes.next_multiple_of(ALIGNMENT);
+                    let ty = self.graph.ty(id);
+                    self.plan.inputs.push(Port {
+                        name: name.clone(),
+                        element: ty.element,
+                        shape: ty.shape.clone(),
+                        batched: *batched,
+                        offset,
+                    });
+                    Area { buffer: Buffer::Input, offset, bytes }
+                }
+                Source::Stored(stored) => {
+                    let path = &self.graph.stored[stored.0].path;
+                    let tensor = storage.tensor(path).expect("every stored tensor has a place");
+                    Area { buffer: Buffer::Region(tensor.region), offset: tensor.offset, bytes }
+                }
+                Source::Region(name) => {
+                    let region = storage.region(name).expect("every region that is read exists");
+                    Area { buffer: Buffer::Region(region), offset: 0, bytes }
+                }
+                Source::Host { .. } | Source::Constant(_) | Source::Random { .. } => continue,
+            };
+            self.plan.areas.insert(id, area);
+        }
+    }
+
+    fn place_results(&mut self, role: Role) {
+        for (name, id) in &self.graph.results {
+            let (offset, bytes) = (self.plan.output_bytes, self.bytes(*id));
+            self.plan.output_bytes += bytes.next_multiple_of(ALIGNMENT);
+            self.plan.areas.insert(*id, Area { buffer: Buffer::Output, offset, bytes });
+            let ty = self.graph.ty(*id);
+            let packed = self.graph.regions.iter().find(|r| role == Role::Gradient && r.name == *name);
+            match packed {
+                Some(region) => {
+                    for (stored, at) in &region.members {
+                        let tensor = &self.graph.stored[stored.0];
+                        self.plan.outputs.push(Port {
+                            name: tensor.path.clone(),
+                            element: tensor.ty.element,
+                            shape: tensor.ty.shape.clone(),
+                            batched: false,
+                            offset: offset + *at as u64 * 4,
+                        });
+                    }
+                }
+                None => self.plan.outputs.push(Port {
+                    name: name.clone(),
+                    element: ty.element,
+                    shape: ty.shape.clone(),
+                    batched: self.graph.batched.contains(name),
+                    offset,
+                }),
+            }
+        }
+    }
+
+    /// A pack that is no result lies in a region of its own, whose gaps stay zero.
+    fn place_packs(&mut self, storage: &mut Storage) {
+        let mut packs = 0;
+        for id in self.graph.order() {
+            let pack = matches!(self.graph.operator(id).map(|op| op.lower()), Some(Lowering::Pack { .. }));
+            if !pack {
+                continue;
+            }
+            if !self.plan.areas.contains_key(&id) {
+                packs += 1;
+                let name = if packs == 1 { "gradients".to_owned() } else { format!("gradients.{packs}") };
+                let bytes = self.bytes(id);
+                let region = storage.region(&name).unwrap_or_else(|| storage.add_region(&name, bytes));
+                self.plan.areas.insert(id, Area { buffer: Buffer::Region(region), offset: 0, bytes });
+            }
+            let whole = self.plan.areas[&id];
+            for (part, (pack, offset)) in &self.lowered.parts {
+                if *pack == id {
+                    let offset = whole.offset + *offset as u64 * 4;
+                    self.plan
+                        .areas
+                        .insert(*part, Area { buffer: whole.buffer, offset, bytes: self.bytes(*part) });
+                }
+            }
+        }
+    }
+
+    /// Puts next values over present ones where that is right; the others are returned.
+    fn place_next_values(&mut self) -> Vec<(NodeId, NodeId)> {
+        let mut late = Vec::new();
+        for assignment in &self.graph.assignments {
+            let target = self.plan.areas[&assignment.target];
+            if self.may_overwrite(assignment.target, assignment.value) {
+                self.plan
+                    .areas
+                    .insert(assignment.value, Area { bytes: self.bytes(assignment.value), ..target });
+            } else {
+                late.push((assignment.target, assignment.value));
+            }
+        }
+        late
+    }
+
+    fn may_overwrite(&self, target: NodeId, value: NodeId) -> bool {
+        let stages = &self.lowered.stages;
+        let Some(writer) = stages.iter().position(|s| s.cluster.members.contains(&value)) else {
+            return false;
+        };
+        if matches!(
+            stages[writer].cluster.anchor,
+            Anchor::Contract(_) | Anchor::Conv(_) | Anchor::Window(_) | Anchor::Move(_)
+        ) {
+            return false;
+        }
+        let area = self.plan.areas[&target];
+        let touches = |id: &NodeId| self.plan.areas.get(id).is_some_and(|other| overlap(*other, area));
+        let later = stages[writer + 1..].iter().flat_map(reads).any(|id| touches(&id));
+        let own_point = stages[writer].work.iter().all(|work| {
+            work.reads.iter().zip(&work.pointwise).all(|(read, pointwise)| match read {
+                Some(id) if touches(id) => *pointwise && *id == target,
+                _ => true,
+            })
+        });
+        let row_target = !stages[writer].cluster.reduced().is_empty()
+            && self.graph.ty(value).shape == stages[writer].cluster.space;
+        !later && own_point && !row_target && !self.read_elsewhere(value, writer)
+    }
+
+    /// Whether a stage other than the writer reads the value: it would see a stored tensor change under it.
+    fn read_elsewhere(&self, value: NodeId, writer: usize) -> bool {
+        self.lowered
+            .stages
+            .iter()
+            .enumerate()
+            .any(|(k, stage)| k != writer && reads(stage).any(|id| id == value))
+    }
+
+    fn place_the_rest(&mut self, profile: &Profile) {
+        let alive = self.lifetimes();
+        let shared = self.share_in_place(&alive);
+        let mut requests: Vec<Request> = Vec::new();
+        let mut roots: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for (&id, &lifetime) in &alive {
+            let root = root_of(&shared, id);
+            match roots.get(&root) {
+                Some(&k) => {
+                    let whole = &mut requests[k].alive;
+                    *whole = (whole.0.min(lifetime.0), whole.1.max(lifetime.1));
+                }
+                None => {
+                    roots.insert(root, requests.len());
+                    requests.push(Request { bytes: self.bytes(root), alive: lifetime });
+                }
+            }
+        }
+        let mut scratch: Vec<Vec<Vec<usize>>> = Vec::new();
+        for (number, stage) in self.lowered.stages.iter().enumerate() {
+            let mut of_stage = Vec::new();
+            for work in &stage.work {
+                let of_work = work
+                    .schedule
+                    .scratch
+                    .iter()
+                    .map(|words| {
+                        let bytes = (*words as u64 * 4).next_multiple_of(16).max(16);
+                        requests.push(Request { bytes, alive: (number, number) });
+                        requests.len() - 1
+                    })
+                    .collect();
+                of_stage.push(of_work);
+            }
+            scratch.push(of_stage);
+        }
+        let (spots, arenas) = pack(&requests, ARENA.min(profile.binding_bytes.max(128 << 20)));
+        let area = |k: usize| Area {
+            buffer: Buffer::Arena(spots[k].arena),
+            offset: spots[k].offset,
+            bytes: requests[k].bytes,
+        };
+        for &id in alive.keys() {
+            let whole = area(roots[&root_of(&shared, id)]);
+            self.plan.areas.insert(id, Area { bytes: self.bytes(id), ..whole });
+        }
+        self.plan.scratch = scratch
+            .iter()
+            .map(|stage| stage.iter().map(|work| work.iter().map(|&k| area(k)).collect()).collect())
+            .collect();
+        self.plan.lower_bound = lower_bound(&requests);
+        self.plan.arenas = arenas;
+        self.plan.alive = alive;
+        self.plan.in_place = shared;
+    }
+
+    /// The first and last stage of every value that has no place yet.
+    fn lifetimes(&self) -> BTreeMap<NodeId, (usize, usize)> {
+        let mut alive: BTreeMap<NodeId, (usize, usize)> = BTreeMap::new();
+        for (number, stage) in self.lowered.stages.iter().enumerate() {
+            for id in stage.work.iter().flat_map(|work| work.writes.iter().copied()) {
+                if !self.plan.areas.contains_key(&id) {
+                    alive.entry(id).or_insert((number, number));
+                }
+            }
+            for id in reads(stage) {
+                if let Some(lifetime) = alive.get_mut(&id) {
+                    lifetime.1 = number;
+                }
+            }
+        }
+        let end = self.lowered.stages.len();
+        for assignment in &self.graph.assignments {
+            if let Some(lifetime) = alive.get_mut(&assignment.value) {
+                lifetime.1 = end;
+            }
+        }
+        alive
+    }
+
+    /// Results of elementwise kernels that take the memory of an operand nothing reads afterwards.
+    fn share_in_place(&self, alive: &BTreeMap<NodeId, (usize, usize)>) -> BTreeMap<NodeId, NodeId> {
+        let mut shared: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+        for (number, stage) in self.lowered.stages.iter().enumerate() {
+            if stage.cluster.anchor != Anchor::Map {
+                continue;
+            }
+            for work in &stage.work {
+                let mut given: BTreeSet<NodeId> = BTreeSet::new();
+                for &value in work.writes.iter().filter(|v| alive.contains_key(v)) {
+                    let taken = work.reads.iter().zip(&work.pointwise).find_map(|(read, pointwise)| {
+                        let id = (*read)?;
+                        let only = work.reads.iter().filter(|other| **other == Some(id)).count() == 1;
+                        let fits = *pointwise
+                            && only
+                            && !given.contains(&id)
+                            && alive.get(&id).is_some_and(|lifetime| lifetime.1 == number)
+                            && self.graph.ty(id).bytes() == self.graph.ty(value).bytes();
+                        fits.then_some(id)
+                    });
+                    if let Some(id) = taken {
+                        given.insert(id);
+                        shared.insert(value, id);
+                    }
+                }
+            }
+        }
+        shared
+    }
+
+    fn copy_late(&mut self, late: &[(NodeId, NodeId)]) {
+        for (target, value) in late {
+            let (from, to) = (self.plan.areas[value], self.plan.areas[target]);
+            let bytes = (self.graph.ty(*value).bytes() as u64).next_multiple_of(4);
+            self.plan.copies.push((Area { bytes, ..from }, Area { bytes, ..to }));
+        }
+    }
+}
+
+fn root_of(shared: &BTreeMap<NodeId, NodeId>, mut id: NodeId) -> NodeId {
+    while let Some(&operand) = shared.get(&id) {
+        id = operand;
+    }
+    id
+}
+
+fn reads(stage: &Stage) -> impl Iterator<Item = NodeId> + '_ {
+    stage.work.iter().flat_map(|work| work.reads.iter().flatten().copied())
+}
+
+fn overlap(a: Area, b: Area) -> bool {
+    a.buffer == b.buffer && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes
+}
+
+impl Plan {
+    /// The memory a slot of a work stands for; `None` for the host block.
+    ///
+    /// # Panics
+    /// If the slot stands for a value without memory: our bug.
+    #[must_use]
+    pub fn area(&self, lowered: &Lowered, stage: usize, work: usize, slot: Slot) -> Option<Area> {
+        let of = &lowered.stages[stage].work[work];
+        match slot {
+            Slot::Read(k) => Some(self.areas[&of.reads[k].expect("a bound read is in memory")]),
+            Slot::Write(k) => Some(self.areas[&of.writes[k]]),
+            Slot::Scratch(k) => Some(self.scratch[stage][work][k]),
+            Slot::Host => None,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A memory plan as text, for `nnc dump plan` and snapshots.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use nnc_runtime::artifact::{Area, Buffer};
+
+use super::{Plan, Storage};
+use crate::ir::{Graph, NodeId};
+use crate::lower::Lowered;
+
+/// The plan: buffers with their sizes, then each kernel with what it reads and writes.
+#[must_use]
+pub fn print(graph: &Graph, lowered: &Lowered, plan: &Plan, storage: &Storage) -> String {
+    let mut text = String::new();
+    let mut line = |args: std::fmt::Arguments<'_>| writeln!(text, "{args}").expect("a string takes text");
+    for region in &storage.regions {
+        line(format_args!("region {:<14} {:>12} bytes", region.name, region.bytes));
+    }
+    line(format_args!("input  {:>27} bytes", plan.input_bytes));
+    line(format_args!("output {:>27} bytes", plan.output_bytes));
+    for (k, bytes) in plan.arenas.iter().enumerate() {
+        line(format_args!("arena {k} {bytes:>26} bytes"));
+    }
+    line(format_args!("alive at once at most {:>12} bytes", plan.lower_bound));
+    let number: BTreeMap<NodeId, usize> = graph.order().iter().enumerate().map(|(n, &id)| (id, n)).collect();
+    for (k, stage) in lowered.stages.iter().enumerate() {
+        let launches: usize = stage.work.iter().map(|w| w.schedule.launches.len()).sum();
+        line(format_args!("\nk{k} {} ({launches} dispatches)", stage.label));
+        for work in &stage.work {
+            for id in work.reads.iter().flatten() {
+                line(format_args!(
+                    "  reads  %{:<4} {:<24} {}",
+                    number[id],
+                    graph.ty(*id).to_string(),
+                    place(storage, plan.areas[id])
+                ));
+            }
+            for id in &work.writes {
+                let taken = match plan.in_place.get(id) {
+                    Some(operand) => format!("   in place of %{}", number[operand]),
+                    None => String::new(),
+                };
+                let area = place(storage, plan.areas[id]);
+                line(format_args!(
+                    "  writes %{:<4} {:<24} {area}{taken}",
+                    number[id],
+                    graph.ty(*id).to_string()
+                ));
+            }
+        }
+    }
+    for (from, to) in &plan.copies {
+        line(format_args!("\ncopy {} to {}", place(storage, *from), place(storage, *to)));
+    }
+    text
+}
+
+fn place(storage: &Storage, area: Area) -> String {
+    let buffer = match area.buffer {
+        Buffer::Region(k) => storage.regions[k].name.clone(),
+        Buffer::Input => "input".to_owned(),
+        Buffer::Output => "output".to_owned(),
+        Buffer::Arena(k) => format!("arena {k}"),
+    };
+    format!("{buffer} {}..{}", area.offset, area.offset + area.bytes)
+}

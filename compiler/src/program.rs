@@ -1,0 +1,74 @@
+//! One program: from a graph to dispatches.
+
+use nnc_runtime::artifact::{Artifact, Program, Role};
+use nnc_wgsl::Profile;
+
+use crate::assemble::{KernelTable, assemble};
+use crate::ir::Graph;
+use crate::lower::{Lowered, lower};
+use crate::passes::{self, Pass};
+use crate::plan::{Plan, Storage, plan};
+use crate::source::Sources;
+
+/// A program and everything it was made through.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// What it is for.
+    pub role: Role,
+    /// The optimized graph, with clusters.
+    pub graph: Graph,
+    /// Its kernels.
+    pub lowered: Lowered,
+    /// Its memory.
+    pub plan: Plan,
+}
+
+/// What the programs of one artifact share while they are built.
+#[derive(Debug)]
+pub struct Workshop<'a> {
+    /// The kind of device.
+    pub profile: &'a Profile,
+    /// The texts that origins point into.
+    pub sources: &'a Sources,
+    /// Memory that outlives a step.
+    pub storage: Storage,
+    /// The kernels met so far.
+    pub kernels: KernelTable,
+}
+
+impl Workshop<'_> {
+    /// Optimizes, lowers, plans and assembles a graph; `observe` sees it after each pass.
+    pub fn build(
+        &mut self,
+        mut graph: Graph,
+        role: Role,
+        batch: usize,
+        observe: impl FnMut(&Pass, &Graph),
+    ) -> (Built, Program) {
+        passes::optimize(&mut graph, self.profile, observe);
+        let lowered = lower(&graph, self.profile);
+        let plan = plan(&graph, &lowered, &mut self.storage, role, self.profile);
+        let program = assemble(&graph, &lowered, &plan, role, batch, self.sources, &mut self.kernels);
+        (Built { role, graph, lowered, plan }, program)
+    }
+}
+
+/// The artifact of one graph by itself, for tests of the steps after elaboration.
+#[must_use]
+pub fn artifact_of(graph: Graph, role: Role, profile: &Profile) -> (Built, Artifact) {
+    let sources = Sources::new();
+    let storage = Storage::new(&graph.stored, &graph.regions);
+    let mut workshop = Workshop { profile, sources: &sources, storage, kernels: KernelTable::default() };
+    let (built, program) = workshop.build(graph, role, 1, |_, _| {});
+    let artifact = Artifact {
+        compiler: env!("CARGO_PKG_VERSION").to_owned(),
+        model: "graph".to_owned(),
+        profile: profile.clone(),
+        kernels: workshop.kernels.into_kernels(),
+        regions: workshop.storage.regions,
+        tensors: workshop.storage.tensors,
+        programs: vec![program],
+        training: None,
+    };
+    (built, artifact)
+}

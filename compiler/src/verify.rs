@@ -1,0 +1,223 @@
+//! Every kernel of a program against its meaning: on a device, kernel by kernel.
+//!
+//! The program runs one kernel at a time. What a kernel is about to read is read back first, the meaning of the
+//! kernel's values is computed from that in f64, and compared with what the device wrote. An error therefore
+//! belongs to the kernel that made it and to no other.
+
+use std::collections::BTreeMap;
+
+use nnc_runtime::artifact::{Area, Artifact, Location, Role};
+use nnc_runtime::{Batch, Clock, Device, DeviceError, Session};
+use nnc_wgsl::Element;
+
+use crate::ir::{Environment, Graph, Kind, NodeId, Source, Tensor, evaluate_node};
+use crate::lower::{Lowered, is_in_memory};
+use crate::plan::Plan;
+
+/// How far a kernel may be from its meaning, relative to the largest magnitude of the value (or 1e-3, where all
+/// of it is smaller): f32 sums of a few thousand terms of one magnitude stay a tenth below.
+pub const TOLERANCE: f64 = 1e-4;
+
+/// A program together with what it was made from.
+#[derive(Clone, Debug)]
+pub struct Verifiable<'a> {
+    /// The graph, with clusters.
+    pub graph: &'a Graph,
+    /// Its kernels.
+    pub lowered: &'a Lowered,
+    /// Its memory.
+    pub plan: &'a Plan,
+}
+
+/// One value that a kernel wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The kernel, by its number in `nnc dump plan`.
+    pub stage: usize,
+    /// The kernel, for people.
+    pub label: String,
+    /// The operator whose value this is.
+    pub operator: String,
+    /// Where it stands in the text.
+    pub origin: Option<Location>,
+    /// The largest difference, relative to the largest magnitude of the value.
+    pub error: f64,
+}
+
+impl Finding {
+    /// Whether the device computed the meaning.
+    #[must_use]
+    pub fn is_right(&self) -> bool {
+        self.error <= TOLERANCE
+    }
+}
+
+/// Runs the program of this role kernel by kernel and measures every value it writes.
+///
+/// # Errors
+/// If the device is lost or lacks the program.
+pub fn verify(
+    session: &mut Session,
+    artifact: &Artifact,
+    role: Role,
+    program: &Verifiable<'_>,
+    batch: &Batch,
+    clock: &Clock,
+) -> Result<Vec<Finding>, DeviceError> {
+    session.prepare(role, batch, clock)?;
+    let dispatches = artifact.program(role).map_or(&[][..], |p| &p.dispatches);
+    let environment = environment(clock);
+    let mut findings = Vec::new();
+    let mut next = 0;
+    for (number, stage) in program.lowered.stages.iter().enumerate() {
+        let mut known: BTreeMap<NodeId, Tensor> = BTreeMap::new();
+        for &id in stage.work.iter().flat_map(|work| work.reads.iter().flatten()) {
+            let value = read(session, role, program, id)?;
+            known.insert(id, value);
+        }
+        let origin = dispatches.get(next).and_then(|d| d.origin.clone());
+        for work in &stage.work {
+            for _ in &work.schedule.launches {
+                session.dispatch(role, next)?;
+                next += 1;
+            }
+        }
+        for work in &stage.work {
+            for &id in &work.writes {
+                let is_move = matches!(stage.cluster.anchor, crate::passes::Anchor::Move(_));
+                if is_move {
+                    add_parts(session, role, program, id, &mut known)?;
+                }
+                let meaning = meaning(program.graph, id, &mut known.clone(), &environment);
+                let found = read(session, role, program, id)?;
+                findings.push(Finding {
+                    stage: number,
+                    label: stage.label.clone(),
+                    operator: program.graph.operator(id).map(|op| op.label()).unwrap_or_default(),
+                    origin: origin.clone(),
+                    error: distance(&found, &meaning),
+                });
+            }
+        }
+    }
+    session.copies(role)?;
+    Ok(findings)
+}
+
+/// The operands of a move that were written in place, read back.
+fn add_parts(
+    session: &Session,
+    role: Role,
+    program: &Verifiable<'_>,
+    id: NodeId,
+    known: &mut BTreeMap<NodeId, Tensor>,
+) -> Result<(), DeviceError> {
+    for operand in program.graph.operands(id) {
+        let base = program.lowered.layouts[&operand].base;
+        if program.lowered.parts.contains_key(&base) {
+            let value = read(session, role, program, base)?;
+            known.insert(base, value);
+        }
+    }
+    Ok(())
+}
+
+fn environment(clock: &Clock) -> Environment {
+    use nnc_runtime::artifact::HostSymbol;
+    #[allow(clippy::cast_precision_loss)]
+    let symbols = [
+        (HostSymbol::Step, clock.step as f64),
+        (HostSymbol::Epoch, clock.epoch as f64),
+        (HostSymbol::Examples, clock.examples as f64),
+        (HostSymbol::StepsPerEpoch, clock.steps_per_epoch as f64),
+        (HostSymbol::TotalSteps, clock.total_steps as f64),
+    ];
+    #[allow(clippy::cast_possible_truncation)]
+    let seed = clock.seed as u32;
+    Environment { symbols: symbols.into(), seed, ..Environment::default() }
+}
+
+/// The meaning of a value from those that are known.
+fn meaning(
+    graph: &Graph,
+    id: NodeId,
+    known: &mut BTreeMap<NodeId, Tensor>,
+    environment: &Environment,
+) -> Tensor {
+    if let Some(value) = known.get(&id) {
+        return value.clone();
+    }
+    let operands = graph.operands(id);
+    for &operand in &operands {
+        let value = meaning(graph, operand, known, environment);
+        known.insert(operand, value);
+    }
+    let operands: Vec<&Tensor> = operands.iter().map(|v| &known[v]).collect();
+    if let Kind::Source(source @ (Source::Input { .. } | Source::Stored(_) | Source::Region(_))) =
+        &graph.node(id).kind
+    {
+        panic!("a kernel that needs {source:?} reads it");
+    }
+    evaluate_node(graph, id, &operands, environment)
+}
+
+fn read(session: &Session, role: Role, program: &Verifiable<'_>, id: NodeId) -> Result<Tensor, DeviceError> {
+    debug_assert!(is_in_memory(program.graph, id), "only values in memory are read back");
+    let ty = program.graph.ty(id);
+    let area = program.plan.areas[&id];
+    let bytes = (ty.bytes() as u64).next_multiple_of(4).max(4);
+    let bytes = session.read_area(role, &Area { bytes, ..area })?;
+    Ok(decode(&bytes, ty.element, &ty.shape))
+}
+
+/// A tensor from its bytes as the device holds them.
+#[must_use]
+pub fn decode(bytes: &[u8], element: Element, shape: &[usize]) -> Tensor {
+    let size: usize = shape.iter().product();
+    let words = bytes.as_chunks::<4>().0.iter();
+    let data = match element {
+        Element::F32 => words.take(size).map(|w| f64::from(f32::from_le_bytes(*w))).collect(),
+        Element::I32 => words.take(size).map(|w| f64::from(i32::from_le_bytes(*w))).collect(),
+        Element::Bool => words.take(size).map(|w| f64::from(u8::from(u32::from_le_bytes(*w) != 0))).collect(),
+        Element::U8 => bytes.iter().take(size).map(|&b| f64::from(b)).collect(),
+    };
+    Tensor::new(shape, data)
+}
+
+/// A tensor as the device holds it, without padding to whole words.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub fn encode(tensor: &Tensor, element: Element) -> Vec<u8> {
+    let numbers = tensor.data().iter();
+    match element {
+        Element::F32 => numbers.flat_map(|&v| (v as f32).to_le_bytes()).collect(),
+        Element::I32 => numbers.flat_map(|&v| (v as i32).to_le_bytes()).collect(),
+        Element::Bool => numbers.flat_map(|&v| u32::from(v != 0.0).to_le_bytes()).collect(),
+        Element::U8 => numbers.map(|&v| v as u8).collect(),
+    }
+}
+
+/// The largest difference, relative to the largest magnitude of the meaning (or 1e-3); infinite where only one of
+/// the two is finite.
+fn distance(found: &Tensor, meaning: &Tensor) -> f64 {
+    let scale = meaning.data().iter().fold(1e-3_f64, |m, v| if v.is_finite() { m.max(v.abs()) } else { m });
+    let pairs = found.data().iter().zip(meaning.data());
+    pairs.fold(0.0, |worst: f64, (f, m)| {
+        let error = match (f.is_finite(), m.is_finite()) {
+            (true, true) => (f - m).abs() / scale,
+            (false, false) if f.is_nan() == m.is_nan() => 0.0,
+            _ => f64::INFINITY,
+        };
+        worst.max(error)
+    })
+}
+
+/// Opens a device session for an artifact with every tensor at its first value.
+///
+/// # Errors
+/// If the device cannot hold the artifact.
+pub fn open(artifact: &Artifact, device: &Device, seed: u64) -> Result<Session, nnc_runtime::gpu::OpenError> {
+    let mut session = Session::open(artifact, device)?;
+    session.initialize(seed)?;
+    Ok(session)
+}

@@ -1,0 +1,183 @@
+//! Laws that take a device: the kernels of a program compute its graph's meaning, within the plan's memory.
+
+use nnc::ir::Graph;
+use nnc::program::{Built, artifact_of};
+use nnc::verify::{Verifiable, encode, open, verify};
+use nnc_runtime::artifact::{Area, Artifact, Bound, Buffer, Role};
+use nnc_runtime::{Batch, Clock, Device};
+use nnc_tests::graphs::{Sample, differentiated, random};
+use nnc_wgsl::{PROFILES, Profile};
+
+/// The device, or `None` (said aloud) where there is none and none is required.
+fn device() -> Option<Device> {
+    match Device::open(None) {
+        Ok(device) => Some(device),
+        Err(error) if std::env::var("NNC_REQUIRE_GPU").as_deref() == Ok("1") => panic!("{error}"),
+        Err(_) => {
+            println!("skipped: no adapter");
+            None
+        }
+    }
+}
+
+fn samples(profile: &str) -> Vec<Sample> {
+    let count = if profile == "lavapipe" { 120 } else { 30 };
+    let drawn = (0..count).map(|seed| random(seed, 4 + usize::try_from(seed % 14).expect("small")));
+    nnc::ops::examples().iter().map(differentiated).chain(drawn).collect()
+}
+
+fn check(device: &Device, sample: &Sample, profile: &Profile) {
+    let (built, artifact) = artifact_of(sample.graph.clone(), Role::Infer, profile);
+    let mut session = open(&artifact, device, 0).unwrap_or_else(|e| panic!("{}: {e}", sample.name));
+    let program = artifact.program(Role::Infer).expect("the program was built");
+    let mut batch = Batch::new(program);
+    for port in &program.inputs {
+        let bytes = encode(&sample.inputs[&port.name], port.element);
+        batch.set(&port.name, &bytes).expect("the input fits");
+    }
+    let verifiable = Verifiable { graph: &built.graph, lowered: &built.lowered, plan: &built.plan };
+    let findings = verify(&mut session, &artifact, Role::Infer, &verifiable, &batch, &Clock::single(0, 1));
+    for finding in findings.unwrap_or_else(|e| panic!("{}: {e}", sample.name)) {
+        assert!(
+            finding.is_right(),
+            "{} on {}: kernel {} ({}) is off by {:e} at {}\n{}",
+            sample.name,
+            profile.name,
+            finding.stage,
+            finding.label,
+            finding.error,
+            finding.operator,
+            nnc::ir::print(&built.graph)
+        );
+    }
+    whole_run_agrees(&mut session, sample, &built.graph, &batch);
+}
+
+/// The results of one uninterrupted submission against the f64 meaning of the graph before any pass.
+fn whole_run_agrees(session: &mut nnc_runtime::Session, sample: &Sample, _: &Graph, batch: &Batch) {
+    let outputs = session.run(Role::Infer, batch, &Clock::single(0, 1)).expect("the program runs");
+    let expected = sample.results(&sample.graph);
+    for (name, value) in expected {
+        let found = outputs.tensor(&name).unwrap_or_else(|| panic!("{}: no output `{name}`", sample.name)).values();
+        let scale = value.data().iter().fold(1e-2_f64, |m, v| m.max(v.abs()));
+        for (f, e) in found.iter().zip(value.data()) {
+            let near = (f - e).abs() <= 2e-3 * scale;
+            assert!(near, "{}: `{name}` is {f}, its meaning {e}", sample.name);
+        }
+    }
+}
+
+#[test]
+fn kernels_compute_the_meaning() {
+    let Some(device) = device() else { return };
+    for name in PROFILES {
+        let profile = Profile::named(name).expect("the profile exists");
+        for sample in samples(name) {
+            check(&device, &sample, &profile);
+        }
+    }
+}
+
+/// The areas of the arenas that a dispatch touches.
+fn touched(artifact: &Artifact, dispatch: usize) -> Vec<Area> {
+    let bindings = artifact.programs[0].dispatches[dispatch].bindings.iter();
+    let areas = bindings.filter_map(|b| match b {
+        Bound::Area(area) => Some(*area),
+        Bound::Host => None,
+    });
+    areas.filter(|area| matches!(area.buffer, Buffer::Arena(_) | Buffer::Output)).collect()
+}
+
+fn overlap(a: Area, b: Area) -> bool {
+    a.buffer == b.buffer && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes
+}
+
+/// For each value of the plan the first and last stage that touches it, found from the stages alone.
+fn lifetimes(built: &Built) -> Vec<(nnc::ir::NodeId, Area, usize, usize)> {
+    let mut found: Vec<(nnc::ir::NodeId, Area, usize, usize)> = Vec::new();
+    for (number, stage) in built.lowered.stages.iter().enumerate() {
+        let reads = stage.work.iter().flat_map(|w| w.reads.iter().flatten());
+        for id in reads.chain(stage.work.iter().flat_map(|w| w.writes.iter())) {
+            let area = built.plan.areas[id];
+            match found.iter_mut().find(|(known, ..)| known == id) {
+                Some(entry) => entry.3 = number,
+                None => found.push((*id, area, number, number)),
+            }
+        }
+    }
+    for (id, area, _, last) in &mut found {
+        let leaves = area.buffer == Buffer::Output || built.graph.is_output(*id);
+        if leaves {
+            *last = built.lowered.stages.len();
+        }
+    }
+    found
+}
+
+#[test]
+fn values_alive_together_do_not_overlap() {
+    for name in PROFILES {
+        let profile = Profile::named(name).expect("the profile exists");
+        for sample in samples(name) {
+            let (built, artifact) = artifact_of(sample.graph.clone(), Role::Infer, &profile);
+            let values = lifetimes(&built);
+            let sources = |id: nnc::ir::NodeId| built.graph.operator(id).is_none();
+            for (i, a) in values.iter().enumerate() {
+                for b in &values[..i] {
+                    let part = |x: nnc::ir::NodeId, y: nnc::ir::NodeId| {
+                        built.lowered.parts.get(&x).is_some_and(|(pack, _)| *pack == y)
+                    };
+                    if sources(a.0) || sources(b.0) || part(a.0, b.0) || part(b.0, a.0) {
+                        continue;
+                    }
+                    // A value may begin in the stage in which the operand whose memory it takes ends.
+                    let taken = built.plan.in_place.get(&a.0) == Some(&b.0) || built.plan.in_place.get(&b.0) == Some(&a.0);
+                    let together = if taken { a.2 < b.3 && b.2 < a.3 } else { a.2 <= b.3 && b.2 <= a.3 };
+                    assert!(
+                        !(together && overlap(a.1, b.1)),
+                        "{} on {name}: {:?} and {:?} are alive together and overlap",
+                        sample.name,
+                        a,
+                        b
+                    );
+                }
+            }
+            for dispatch in 0..artifact.programs[0].dispatches.len() {
+                for area in touched(&artifact, dispatch) {
+                    let size = match area.buffer {
+                        Buffer::Arena(k) => artifact.programs[0].arenas[k],
+                        _ => artifact.programs[0].output_bytes,
+                    };
+                    assert!(area.offset + area.bytes <= size, "{}: {area:?} of {size} bytes", sample.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn compiling_twice_gives_the_same_bytes() {
+    let profile = Profile::named("nvidia-hopper").expect("the profile exists");
+    for seed in 0..20 {
+        let once = artifact_of(random(seed, 12).graph, Role::Infer, &profile).1;
+        let again = artifact_of(random(seed, 12).graph, Role::Infer, &profile).1;
+        assert_eq!(nnc_runtime::format::write(&once), nnc_runtime::format::write(&again), "seed {seed}");
+    }
+}
+
+#[test]
+fn every_kernel_is_accepted_and_translates() {
+    use nnc_wgsl::{Target, translate, validate};
+    for name in PROFILES {
+        let profile = Profile::named(name).expect("the profile exists");
+        for sample in samples(name) {
+            let (_, artifact) = artifact_of(sample.graph.clone(), Role::Infer, &profile);
+            for kernel in &artifact.kernels {
+                validate(kernel).unwrap_or_else(|e| panic!("{}: {e}\n{}", sample.name, kernel.wgsl));
+                for target in [Target::Msl, Target::Spirv, Target::Hlsl] {
+                    translate(kernel, target).unwrap_or_else(|e| panic!("{}: {target:?}: {e}", sample.name));
+                }
+            }
+        }
+    }
+}
