@@ -240,6 +240,13 @@ impl<'a> Elaborator<'a> {
         {
             return Ok(value);
         }
+        if let (ast::Binary::Add, Value::Text(text)) = (operator, &left.0) {
+            match &right.0 {
+                Value::Text(more) => return Ok(Value::Text(format!("{text}{more}"))),
+                Value::Int(dim) => return Ok(Value::Text(format!("{text}{dim}"))),
+                _ => {}
+            }
+        }
         if let Some(value) = of_symbols(operator, &left.0, &right.0) {
             return Ok(value);
         }

@@ -142,13 +142,20 @@ impl<'a> Elaborator<'a> {
         };
         let renamed = statement.attributes.iter().find(|attribute| attribute.name.text == "name");
         let renamed = renamed.and_then(|attribute| attribute.arguments.first());
-        let stored = match renamed.map(|argument| &argument.value.kind) {
-            Some(ExprKind::Text(text)) => text,
-            _ => &name.text,
+        let stored = match renamed {
+            Some(argument) => match self.expression(frame, &argument.value)? {
+                Value::Text(text) => text,
+                other => {
+                    let found = other.describe();
+                    let message = "`@name` takes a string";
+                    return self.fail("E0204", argument.span, message, format!("this is {found}"));
+                }
+            },
+            None => name.text.clone(),
         };
-        let tensor = self.stored(stored, kind, &dims, &spec, statement.span)?;
+        let tensor = self.stored(&stored, kind, &dims, &spec, statement.span)?;
         if kind == StoredKind::State {
-            let path = self.stored_path(stored);
+            let path = self.stored_path(&stored);
             frame.states.insert(name.text.clone(), path);
         }
         Ok(tensor)

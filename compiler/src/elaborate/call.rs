@@ -101,7 +101,8 @@ impl<'a> Elaborator<'a> {
         let mut frame = Frame::new(module);
         frame.owner = Some((definition.kind, called.clone()));
         frame.init.clone_from(&caller.init);
-        let owns_scope = definition.kind == DefinitionKind::Block;
+        let inline = definition.attributes.iter().any(|attribute| attribute.name.text == "inline");
+        let owns_scope = definition.kind == DefinitionKind::Block && !inline;
         let outer = if owns_scope { Some(self.weights.open(label.unwrap_or(called))) } else { None };
         self.sites.push(Site { span, name: called.clone() });
         let result = self.run_definition(&mut frame, definition, bound, name);

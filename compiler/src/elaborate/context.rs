@@ -43,6 +43,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) predeclared: BTreeMap<String, Value<'a>>,
     /// Constants that are known, by module and name; `None` while one is being computed.
     pub(super) constants: BTreeMap<(usize, String), Option<Value<'a>>>,
+    /// What `prepare` and `augment` leave to the reader.
+    pub(super) host_steps: Vec<String>,
     /// The model's outputs and where they are declared.
     pub(super) declared: Vec<(NodeId, Span)>,
     /// The layer table.
@@ -76,6 +78,7 @@ impl<'a> Elaborator<'a> {
             weights: Weights::default(),
             predeclared,
             constants: BTreeMap::new(),
+            host_steps: Vec::new(),
             declared: Vec::new(),
             rows: Vec::new(),
             update: None,

@@ -1,5 +1,7 @@
 //! The fields of one example, where they come from, and what is done to them.
 
+use std::collections::BTreeMap;
+
 use nnc_runtime::artifact::{Argument, Data, Field, Location, Part};
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -7,7 +9,7 @@ use crate::elaborate::Expansion;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::{BATCH, Dim};
 use crate::elaborate::frame::Frame;
-use crate::elaborate::value::{InitSpec, Tensor, Value};
+use crate::elaborate::value::{Callable, InitSpec, Tensor, Value};
 use crate::ir::Source;
 use crate::source::Span;
 use crate::syntax::ast::{self, ExprKind, Name, SettingKind, Type};
@@ -18,55 +20,118 @@ const PARTS: [&str; 3] = ["train", "test", "valid"];
 impl<'a> Elaborator<'a> {
     /// A frame with the fields of a batch of `data`, prepared, and augmented while training.
     pub(super) fn fields(&mut self, data: &'a ast::Data, module: usize) -> Outcome<Frame<'a>> {
+        self.unknown_settings(data)?;
+        let stored = self.stored_dims(data, module)?;
+        let mut frame = self.declared_fields(data, module, &stored)?;
+        self.run_group(&mut frame, data, "prepare")?;
+        self.as_declared(&frame, data, module)?;
+        if self.expansion == Expansion::Training {
+            self.run_group(&mut frame, data, "augment")?;
+            self.as_declared(&frame, data, module)?;
+        }
+        Ok(frame)
+    }
+
+    /// A frame with the fields as inputs, under the dims given for them or else those declared.
+    fn declared_fields(
+        &mut self,
+        data: &'a ast::Data,
+        module: usize,
+        stored: &BTreeMap<String, Vec<Dim>>,
+    ) -> Outcome<Frame<'a>> {
         let mut frame = Frame::new(module);
         let mut failed = false;
         for setting in &data.settings.entries {
-            if let SettingKind::Field { name, ty } = &setting.kind {
-                match self.field(&mut frame, name, ty) {
-                    Ok(tensor) => frame.bind(&name.text, Value::Tensor(tensor)),
-                    Err(Reported) => {
-                        failed = true;
-                        frame.bind(&name.text, Value::Error);
-                    }
-                }
-            }
-        }
-        for setting in &data.settings.entries {
-            match &setting.kind {
-                SettingKind::Group { name, settings, .. } => {
-                    let wanted = match name.text.as_str() {
-                        "prepare" => true,
-                        "augment" => self.expansion == Expansion::Training,
-                        _ => {
-                            self.unknown_part(name);
-                            failed = true;
-                            false
-                        }
-                    };
-                    if !wanted {
-                        continue;
-                    }
-                    for entry in &settings.entries {
-                        if let SettingKind::Value { names, value } = &entry.kind
-                            && self.prepare(&mut frame, names, value).is_err()
-                        {
-                            failed = true;
-                            for name in names {
-                                frame.bind(&name.text, Value::Error);
-                            }
-                        }
-                    }
-                }
-                SettingKind::Value { names, .. } => {
-                    for name in names.iter().filter(|name| !PARTS.contains(&name.text.as_str())) {
-                        self.unknown_part(name);
-                        failed = true;
-                    }
-                }
-                SettingKind::Field { .. } => {}
+            let SettingKind::Field { name, ty } = &setting.kind else { continue };
+            match self.field(&mut frame, name, ty, stored.get(&name.text)) {
+                Ok(tensor) => frame.bind(&name.text, Value::Tensor(tensor)),
+                Err(Reported) => failed = true,
             }
         }
         if failed { Err(Reported) } else { Ok(frame) }
+    }
+
+    /// The dims that the source yields for each field whose shape `prepare` changes. `prepare` must come out at
+    /// the declared dims; what it adds to them, the source yields less.
+    fn stored_dims(&mut self, data: &'a ast::Data, module: usize) -> Outcome<BTreeMap<String, Vec<Dim>>> {
+        let graph = std::mem::take(&mut self.graph);
+        let said = self.diagnostics.len();
+        let none = BTreeMap::new();
+        let frame = self.declared_fields(data, module, &none).and_then(|mut frame| {
+            let declared = frame.clone();
+            self.run_group(&mut frame, data, "prepare").map(|()| (declared, frame))
+        });
+        self.graph = graph;
+        let (declared, prepared) = match frame {
+            Ok(frames) => frames,
+            Err(reported) => return Err(reported),
+        };
+        self.diagnostics.truncate(said);
+        let mut out = BTreeMap::new();
+        for (name, value) in &declared.names {
+            let (Value::Tensor(before), Some(Value::Tensor(after))) = (value, prepared.names.get(name)) else {
+                continue;
+            };
+            if before.dims == after.dims || before.rank() != after.rank() {
+                continue;
+            }
+            let less = before.dims.iter().zip(&after.dims).map(|(before, after)| {
+                before.add(before)?.subtract(after).filter(|dim| dim.extent() > 0)
+            });
+            if let Some(dims) = less.collect::<Option<Vec<Dim>>>() {
+                out.insert(name.clone(), dims);
+            }
+        }
+        Ok(out)
+    }
+
+    fn run_group(&mut self, frame: &mut Frame<'a>, data: &'a ast::Data, group: &str) -> Outcome<()> {
+        let mut failed = false;
+        for setting in &data.settings.entries {
+            let SettingKind::Group { name, settings, .. } = &setting.kind else { continue };
+            if name.text != group {
+                continue;
+            }
+            for entry in &settings.entries {
+                if let SettingKind::Value { names, value } = &entry.kind {
+                    failed |= self.prepare(frame, names, value).is_err();
+                }
+            }
+        }
+        if failed { Err(Reported) } else { Ok(()) }
+    }
+
+    /// What was done to a field leaves it as it is declared.
+    fn as_declared(&mut self, frame: &Frame<'a>, data: &'a ast::Data, module: usize) -> Outcome<()> {
+        let mut scratch = Frame::new(module);
+        for setting in &data.settings.entries {
+            let SettingKind::Field { name, ty } = &setting.kind else { continue };
+            let Some(Value::Tensor(tensor)) = frame.names.get(&name.text) else { continue };
+            let dims = self.declared_dims(&mut scratch, ty)?;
+            if tensor.dims.get(1..) != Some(dims.as_slice()) {
+                let message = format!("the field `{}` does not come out as it is declared", name.text);
+                return self.fail("E0403", ty.span, message, format!("a batch of it is {}", tensor.show()));
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown_settings(&mut self, data: &'a ast::Data) -> Outcome<()> {
+        let mut failed = false;
+        for setting in &data.settings.entries {
+            let names: Vec<&Name> = match &setting.kind {
+                SettingKind::Group { name, .. } if !GROUPS.contains(&name.text.as_str()) => vec![name],
+                SettingKind::Value { names, .. } => {
+                    names.iter().filter(|name| !PARTS.contains(&name.text.as_str())).collect()
+                }
+                SettingKind::Group { .. } | SettingKind::Field { .. } => Vec::new(),
+            };
+            for name in names {
+                self.unknown_part(name);
+                failed = true;
+            }
+        }
+        if failed { Err(Reported) } else { Ok(()) }
     }
 
     fn unknown_part(&mut self, name: &Name) {
@@ -80,7 +145,13 @@ impl<'a> Elaborator<'a> {
         );
     }
 
-    fn field(&mut self, frame: &mut Frame<'a>, name: &Name, ty: &'a Type) -> Outcome<Tensor> {
+    fn field(
+        &mut self,
+        frame: &mut Frame<'a>,
+        name: &Name,
+        ty: &'a Type,
+        stored: Option<&Vec<Dim>>,
+    ) -> Outcome<Tensor> {
         let element = self.element(ty)?;
         let batch = match self.predeclared.get(BATCH) {
             Some(Value::Int(dim)) => dim.clone(),
@@ -93,6 +164,9 @@ impl<'a> Elaborator<'a> {
             return self.fail("E0403", ty.span, message, "the batch dim is added");
         }
         let range = self.field_range(frame, ty)?;
+        if let Some(stored) = stored {
+            dims.clone_from(stored);
+        }
         self.mark(name.span);
         let source = Source::Input { name: name.text.clone(), batched: true };
         let node = self.graph.source(source, Self::graph_type(element, &dims));
@@ -119,7 +193,8 @@ impl<'a> Elaborator<'a> {
     }
 
     fn prepare(&mut self, frame: &mut Frame<'a>, names: &'a [Name], value: &'a ast::Expr) -> Outcome<()> {
-        let found = match self.expression(frame, value)? {
+        let Some(value_found) = self.on_device(frame, value)? else { return Ok(()) };
+        let found = match value_found {
             Value::Outputs(values) => values,
             one => vec![one],
         };
@@ -141,16 +216,60 @@ impl<'a> Elaborator<'a> {
         Ok(())
     }
 
+    /// The part of a binding that runs on the device: `None` where it is the reader's work, because it calls a
+    /// function marked `@host` or names something that only the reader knows.
+    fn on_device(&mut self, frame: &mut Frame<'a>, value: &'a ast::Expr) -> Outcome<Option<Value<'a>>> {
+        let ExprKind::Pipeline(pipeline) = &value.kind else {
+            let mut words = Vec::new();
+            names_in(value, &mut words);
+            for (word, span) in words {
+                let known = self.lookup(frame, word, span)?;
+                if known.is_none_or(|known| is_host(&known)) {
+                    self.host_steps.push(self.bundle.sources().slice(value.span).to_owned());
+                    return Ok(None);
+                }
+            }
+            return self.expression(frame, value).map(Some);
+        };
+        if let ExprKind::Name(source) = &pipeline.source.kind
+            && self.lookup(frame, source, pipeline.source.span)?.is_none()
+        {
+            self.host_steps.push(self.bundle.sources().slice(value.span).to_owned());
+            return Ok(None);
+        }
+        let mut first = 0;
+        for (place, stage) in pipeline.stages.iter().enumerate() {
+            let ast::StageKind::Call { path, .. } = &stage.kind else { continue };
+            let Some(name) = path.last() else { continue };
+            let called = self.lookup(frame, &name.text, name.span)?;
+            if !called.is_some_and(|called| is_host(&called)) {
+                continue;
+            }
+            if place != first {
+                let message = format!("`{}` is the reader's work and must come first", name.text);
+                return self.fail("E0403", name.span, message, "after what the device does");
+            }
+            self.host_steps.push(self.bundle.sources().slice(stage.span).to_owned());
+            first = place + 1;
+        }
+        let source = self.expression(frame, &pipeline.source)?;
+        self.stages(frame, &pipeline.stages[first..], source, pipeline.source.span).map(Some)
+    }
+
     /// The data set as the runtime reads it.
     pub(super) fn data_set(&mut self, data: &'a ast::Data, module: usize) -> Outcome<Data> {
+        let stored = self.stored_dims(data, module)?;
         let mut frame = Frame::new(module);
         let mut fields = Vec::new();
         let mut parts = Vec::new();
+        self.host_steps.sort();
+        self.host_steps.dedup();
         for setting in &data.settings.entries {
             match &setting.kind {
                 SettingKind::Field { name, ty } => {
                     let element = self.element(ty)?;
-                    let dims = self.declared_dims(&mut frame, ty)?;
+                    let declared = self.declared_dims(&mut frame, ty)?;
+                    let dims = stored.get(&name.text).map_or(declared, |dims| dims[1..].to_vec());
                     let range = self.field_range(&mut frame, ty)?;
                     fields.push(Field {
                         name: name.text.clone(),
@@ -199,6 +318,10 @@ impl<'a> Elaborator<'a> {
                     return self.fail("E0204", argument.span, message, "this is no string");
                 }
             }
+        }
+        if !self.host_steps.is_empty() {
+            let steps = self.host_steps.iter().cloned().map(Argument::Text).collect();
+            options.push(("prepare".to_owned(), Argument::List(steps)));
         }
         let origin = Some(self.location(value.span));
         Ok(Part { name: name.to_owned(), reader: reader.clone(), paths, options, origin })
@@ -284,5 +407,34 @@ impl<'a> Elaborator<'a> {
             }
         };
         Ok(self.tensor(node, dims))
+    }
+}
+
+/// Whether `value` is a function that only the reader can compute.
+fn is_host(value: &Value<'_>) -> bool {
+    match value {
+        Value::Callable(Callable::Definition(definition, _)) => {
+            definition.attributes.iter().any(|attribute| attribute.name.text == "host")
+        }
+        _ => false,
+    }
+}
+
+/// The names in a formula of calls and operators.
+fn names_in<'e>(expr: &'e ast::Expr, out: &mut Vec<(&'e str, Span)>) {
+    match &expr.kind {
+        ExprKind::Name(name) => out.push((name, expr.span)),
+        ExprKind::Call { callee, arguments } => {
+            names_in(callee, out);
+            for argument in arguments {
+                names_in(&argument.value, out);
+            }
+        }
+        ExprKind::Binary { left, right, .. } => {
+            names_in(left, out);
+            names_in(right, out);
+        }
+        ExprKind::Unary(_, operand) => names_in(operand, out),
+        _ => {}
     }
 }

@@ -201,7 +201,7 @@ impl<'a> Elaborator<'a> {
             self.predeclared.insert(name.to_owned(), Value::Host(HostValue::symbol(symbol)));
         }
         let settings = self.train_settings(subject.train.map(|(_, train)| train));
-        if let Some((span, _)) = settings.updates.first() {
+        if let (Some((span, _)), true) = (settings.updates.first(), self.expansion != Expansion::Inference) {
             let message = "alternating updates are not supported yet";
             return self.fail("E0508", *span, message, "one loss and one optimizer for all weights");
         }

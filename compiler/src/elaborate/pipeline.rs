@@ -70,7 +70,8 @@ impl<'a> Elaborator<'a> {
         self.stage(frame, stage, value, span, Some(own))
     }
 
-    fn stages(
+    /// The stages one after the other, from `value` on.
+    pub(super) fn stages(
         &mut self,
         frame: &mut Frame<'a>,
         stages: &'a [Stage],
@@ -99,10 +100,14 @@ impl<'a> Elaborator<'a> {
                 self.call_stage(frame, stage, path, arguments, branches.as_deref(), label, input, span)?
             }
             StageKind::Repeat { variable, count, chain } => {
-                let outer = self.weights.open(label.unwrap_or("repeat"));
-                let result = self.repeat(frame, variable.as_ref(), count, chain, input, span);
-                self.weights.close(outer);
-                result?
+                if self.bundle.is_library(stage.span) {
+                    self.repeat(frame, variable.as_ref(), count, chain, input, span)?
+                } else {
+                    let outer = self.weights.open(label.unwrap_or("repeat"));
+                    let result = self.repeat(frame, variable.as_ref(), count, chain, input, span);
+                    self.weights.close(outer);
+                    result?
+                }
             }
             StageKind::If { condition, then, otherwise } => {
                 if self.condition(frame, condition)? {
@@ -240,6 +245,10 @@ impl<'a> Elaborator<'a> {
             };
             if let Some(name) = variable {
                 frame.bind(&name.text, current);
+            }
+            if self.bundle.is_library(chain.span) {
+                value = self.chain(frame, chain, value.first(), place)?;
+                continue;
             }
             let outer = self.weights.open(&turn.to_string());
             self.turns.push(note);

@@ -108,6 +108,8 @@ impl DefinitionKind {
 /// `fn name(parameters) -> outputs where conditions { ... }` and its like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Definition {
+    /// Its attributes, those of the item.
+    pub attributes: Vec<Attribute>,
     /// Which kind.
     pub kind: DefinitionKind,
     /// Its name.

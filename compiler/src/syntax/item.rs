@@ -73,7 +73,7 @@ fn item(input: Tokens<'_>) -> Parsed<'_, Option<Item>> {
         return start.wants("an item");
     };
     let rest = start.skip(1);
-    let (rest, kind) = match *found {
+    let (rest, mut kind) = match *found {
         "use" => import(rest)?,
         "const" => constant(rest)?,
         "fn" => definition(DefinitionKind::Fn, rest)?,
@@ -87,6 +87,9 @@ fn item(input: Tokens<'_>) -> Parsed<'_, Option<Item>> {
         }
         _ => train(rest)?,
     };
+    if let ItemKind::Definition(definition) = &mut kind {
+        definition.attributes.clone_from(&attributes);
+    }
     Ok((rest, Some(Item { docs, attributes, kind, span: rest.span_since(start) })))
 }
 
@@ -138,7 +141,9 @@ fn definition(kind: DefinitionKind, input: Tokens<'_>) -> Parsed<'_, ItemKind> {
             return Err(nom::Err::Failure(Failure { place: rest.place(), wanted }));
         }
     };
-    Ok((rest, ItemKind::Definition(Definition { kind, name, parameters, outputs, conditions, body })))
+    let attributes = Vec::new();
+    let definition = Definition { attributes, kind, name, parameters, outputs, conditions, body };
+    Ok((rest, ItemKind::Definition(definition)))
 }
 
 fn conditions(input: Tokens<'_>) -> Parsed<'_, Vec<Expr>> {

@@ -15,6 +15,7 @@ pub(super) const TABLE: &[Intrinsic] = &[
     Intrinsic { name: "along", parameters: &["vector", "axis", "like"], run: along },
     Intrinsic { name: "concat", parameters: &["*x", "axis?"], run: concat },
     Intrinsic { name: "split", parameters: &["x", "parts", "axis?"], run: split },
+    Intrinsic { name: "window", parameters: &["x", "axis", "from", "size"], run: window },
     Intrinsic { name: "new_axis", parameters: &["x"], run: new_axis },
     Intrinsic { name: "vector", parameters: &["list"], run: vector },
     Intrinsic { name: "reverse", parameters: &["x", "axis"], run: reverse },
@@ -161,6 +162,27 @@ fn split<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         out.push(Value::Tensor(e.node(&call, slice, &[&x], dims.clone())?));
     }
     Ok(Value::Outputs(out))
+}
+
+/// `size` elements along an axis.
+fn window<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let x = e.tensor_argument(&call, "x")?;
+    let axis = e.whole_argument(&call, "axis", 0)?;
+    let axis = e.axis(&call, axis, x.rank(), call.span)?;
+    let from = call.given("from");
+    let from = e.count(&from.value, from.span)?;
+    let size = call.given("size");
+    let size = e.whole(&size.value, size.span)?;
+    if from + size.size() > x.dims[axis].size() {
+        let message = format!("{size} elements from {from} on are outside dim {axis}");
+        return e.fail("E0311", call.span, message, format!("found {}", x.show()));
+    }
+    let mut start = vec![0; x.rank()];
+    start[axis] = from;
+    let mut dims = x.dims.clone();
+    dims[axis] = size;
+    let extent: Vec<usize> = dims.iter().map(Dim::size).collect();
+    e.node(&call, Slice::new(&start, &extent, &vec![1; x.rank()]), &[&x], dims).map(Value::Tensor)
 }
 
 /// A new last axis of extent 1.
