@@ -20,8 +20,7 @@ pub struct Artifact {
     /// Every distinct kernel.
     pub kernels: Vec<Kernel>,
     /// Memory that outlives a step: weights, states, optimizer moments. Zero where no tensor says otherwise:
-    /// memory that no tensor names is cleared when a session is initialized and is part of no checkpoint. The
-    /// word that stops updates after a non-finite loss lies there, so a resumed run begins with it clear.
+    /// memory that no tensor names is cleared when a session is initialized and is part of no checkpoint.
     pub regions: Vec<Region>,
     /// The named tensors in the regions.
     pub tensors: Vec<Stored>,
@@ -76,7 +75,8 @@ pub enum StoredKind {
     State,
     /// Kept by the optimizer or the step; part of checkpoints only.
     Optimizer,
-    /// Never changes; part of neither.
+    /// Part of neither, and back at its first value when a session is initialized: constants, and the word
+    /// that stops updates after a non-finite loss, so that a resumed run begins with it clear.
     Constant,
 }
 

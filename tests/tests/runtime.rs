@@ -362,7 +362,7 @@ fn stop_and_save_are_looked_at_after_each_epoch() {
     let (summary, events) = run(&mut session, &training, folder.path(), false, None).unwrap();
     assert_eq!((summary.ended, summary.progress.epoch), (Ended::Stopped, 2));
     assert!(events.iter().any(|e| matches!(e, Event::Saved { .. })));
-    let best = weights::read(&folder.path().join("best/weights.safetensors")).unwrap();
+    let best = weights::read(&folder.path().join("best/best.safetensors")).unwrap();
     assert_eq!(best.len(), 2);
     let (again, _) = run(&mut session, &training, folder.path(), true, None).unwrap();
     assert_eq!((again.ended, again.progress.step), (Ended::Stopped, summary.progress.step));

@@ -29,9 +29,14 @@ pub fn adapters() -> Vec<AdapterSummary> {
     ranked().iter().map(summary).collect()
 }
 
-/// The adapter that `wanted` names: `gpu` or nothing for the best one, else a part of its name in any case.
+/// The adapter that `wanted` names: `gpu` or nothing for the best one, `cpu` for a software one, else a part of
+/// its name in any case.
 pub(super) fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter, DeviceError> {
     let adapters = ranked();
+    if wanted.is_some_and(|w| w.eq_ignore_ascii_case("cpu")) {
+        let software = adapters.into_iter().find(|a| is_software(&a.get_info()));
+        return software.ok_or(DeviceError::NoSoftware);
+    }
     let Some(wanted) = wanted.filter(|w| !w.eq_ignore_ascii_case("gpu")) else {
         return adapters.into_iter().next().ok_or(DeviceError::NoAdapter);
     };

@@ -18,7 +18,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens the best adapter (`None` or `gpu`), or the best one whose name contains `wanted` in any case.
+    /// Opens the best adapter (`None` or `gpu`), a software one (`cpu`), or the best one whose name contains
+    /// `wanted` in any case.
     ///
     /// # Errors
     /// If there is no adapter, none of that name, or the driver refuses it.

@@ -9,6 +9,9 @@ pub enum DeviceError {
     /// The machine has no adapter that can compute.
     #[error("no GPU adapter was found; {}", install_remedy())]
     NoAdapter,
+    /// The machine has no software adapter.
+    #[error("there is no software adapter for `cpu`; on Linux `mesa-vulkan-drivers` is one")]
+    NoSoftware,
     /// No adapter has the wanted name.
     #[error("no adapter is named `{wanted}`; there are: {}", available.join(", "))]
     NoSuchAdapter {

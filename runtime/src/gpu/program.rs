@@ -106,17 +106,17 @@ impl Loaded {
         Ok(Loaded { program: program.clone(), memory, host, dispatches, rings, allocated })
     }
 
-    /// Submits a whole step through place `ring`, which must be free.
+    /// Submits a whole step through place `ring`, which must be free; without `input` that of the step before.
     pub(super) fn submit(
         &self,
         device: &Device,
         ring: usize,
         host: &[u32; HOST_SLOTS],
-        input: &[u8],
+        input: Option<&[u8]>,
     ) -> Result<wgpu::SubmissionIndex, DeviceError> {
         let ring = &self.rings[ring];
         let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.encode_upload(&mut encoder, ring, host, input)?;
+        self.encode_upload(&mut encoder, ring, host, input.unwrap_or_default())?;
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             self.encode_dispatches(&mut pass, 0..self.dispatches.len(), |_, _| {});

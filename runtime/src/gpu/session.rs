@@ -115,11 +115,13 @@ impl Session {
         })
     }
 
-    /// Gives every stored tensor its first value for this seed; memory that belongs to none is cleared.
+    /// Gives every stored tensor its first value for this seed; memory that belongs to none is cleared, and the
+    /// results of steps in flight are dropped.
     ///
     /// # Errors
     /// If the device is lost.
     pub fn initialize(&mut self, seed: u64) -> Result<(), DeviceError> {
+        while self.collect()?.is_some() {}
         for (region, buffer) in self.regions.iter().enumerate() {
             let tensors = || self.tensors.iter().filter(|t| t.region == region);
             if tensors().all(|t| t.init == Init::Constant(0.0)) {
@@ -220,20 +222,16 @@ impl Session {
     /// If [`DEPTH`](Session::DEPTH) steps are in flight already, the batch is another program's, or the device
     /// is lost.
     pub fn submit(&mut self, role: Role, batch: &Batch, clock: &Clock) -> Result<Ticket, DeviceError> {
-        if self.in_flight.len() >= DEPTH {
-            return Err(DeviceError::Busy { in_flight: self.in_flight.len() });
-        }
-        let program = self.place(role)?;
-        let loaded = &self.programs[program];
-        check_batch(&loaded.program, batch)?;
-        let taken = |ring| self.in_flight.iter().any(|f| f.program == program && f.ring == ring);
-        let ring = usize::from(taken(0));
-        let host = host_block(&loaded.program.scalars, clock);
-        let submission = loaded.submit(&self.device, ring, &host, batch.bytes())?;
-        let ticket = Ticket(self.submitted);
-        self.submitted += 1;
-        self.in_flight.push_back(InFlight { ticket, program, ring, submission });
-        Ok(ticket)
+        check_batch(self.program(role)?, batch)?;
+        self.enqueue(role, Some(batch.bytes()), clock)
+    }
+
+    /// Submits a step with the input that is on the device from the step of this role before.
+    ///
+    /// # Errors
+    /// As [`Session::submit`].
+    pub fn submit_again(&mut self, role: Role, clock: &Clock) -> Result<Ticket, DeviceError> {
+        self.enqueue(role, None, clock)
     }
 
     /// Waits for the oldest step in flight; `None` if there is none.
@@ -275,6 +273,22 @@ impl Session {
 
     pub(super) fn loaded(&self, role: Role) -> Result<&Loaded, DeviceError> {
         Ok(&self.programs[self.place(role)?])
+    }
+
+    fn enqueue(&mut self, role: Role, input: Option<&[u8]>, clock: &Clock) -> Result<Ticket, DeviceError> {
+        if self.in_flight.len() >= DEPTH {
+            return Err(DeviceError::Busy { in_flight: self.in_flight.len() });
+        }
+        let program = self.place(role)?;
+        let loaded = &self.programs[program];
+        let taken = |ring| self.in_flight.iter().any(|f| f.program == program && f.ring == ring);
+        let ring = usize::from(taken(0));
+        let host = host_block(&loaded.program.scalars, clock);
+        let submission = loaded.submit(&self.device, ring, &host, input)?;
+        let ticket = Ticket(self.submitted);
+        self.submitted += 1;
+        self.in_flight.push_back(InFlight { ticket, program, ring, submission });
+        Ok(ticket)
     }
 
     fn place(&self, role: Role) -> Result<usize, DeviceError> {

@@ -19,6 +19,7 @@ pub fn evaluate(
     part: &str,
     base: &Path,
 ) -> Result<Vec<Measured>, TrainError> {
+    while session.collect()?.is_some() {}
     let dataset = Arc::new(data::open(&training.data, part, base)?);
     let feed = Feed::evaluation(dataset, session.program(Role::Evaluate)?)?;
     measure(session, part, &feed, &names(training), &Clock::single(training.seed, 0))

@@ -83,7 +83,7 @@ pub(super) fn save_as_asked(
                 return Ok(None);
             }
             progress.best = Some(value);
-            (base.join(to), "weights.safetensors".to_owned())
+            (base.join(to), "best.safetensors".to_owned())
         }
         Save::Every { epochs, to } => {
             if !progress.epoch.is_multiple_of((*epochs).max(1)) {

@@ -1,0 +1,176 @@
+//! `nnc bench FILE`: the time of a step with its data already on the device.
+//!
+//! A GPU that was idle, or that compiled kernels, runs slowly at first: steps are run for a while before any is
+//! timed. Two steps are in flight, as in training; the time of a step is that between two results.
+
+use std::time::{Duration, Instant};
+
+use nnc_runtime::artifact::{Artifact, Bound, Program, Role};
+use nnc_runtime::gpu::place;
+use nnc_runtime::{Clock, Session};
+use serde_json::json;
+
+use crate::build;
+use crate::device::DeviceArguments;
+use crate::failure::Failure;
+use crate::model::ModelArguments;
+use crate::output;
+use crate::sample;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(flatten)]
+    device: DeviceArguments,
+    /// Examples a step.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Steps to time.
+    #[arg(long, default_value_t = 50)]
+    steps: usize,
+    /// The precision; this version computes in f32.
+    #[arg(long, value_parser = ["f32"], default_value = "f32")]
+    precision: String,
+    /// Times inference instead of training.
+    #[arg(long)]
+    infer: bool,
+    /// Adds a table of all dispatches.
+    #[arg(long)]
+    kernels: bool,
+    /// One JSON object on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long the device is kept busy before anything is timed.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let device = arguments.device.open()?;
+    let role = if arguments.infer { Role::Infer } else { Role::Train };
+    let begin = Instant::now();
+    let artifact = arguments.model.compile(device.profile(), &[role], arguments.batch)?.artifact;
+    let compile_ms = milliseconds(begin.elapsed());
+    let mut session = Session::open(&artifact, &device)?;
+    session.initialize(artifact.training.as_ref().map_or(0, |t| t.seed))?;
+    let batch =
+        sample::batch(&artifact, role).ok_or_else(|| Failure::new("the model has no such program"))?;
+    let clock = Clock::single(1, batch.examples as u64);
+    session.run(role, &batch, &clock)?;
+    let first_step_ms = milliseconds(begin.elapsed());
+    let mut times = time_steps(&mut session, role, &clock, arguments.steps.max(1))?;
+    times.sort_by(f64::total_cmp);
+    let median = times[times.len() / 2];
+    let program = session.program(role)?;
+    if arguments.json {
+        let line = json!({
+            "model": artifact.model, "device": device.name(), "role": build::role_name(role),
+            "batch": program.batch, "precision": arguments.precision, "steps": times.len(),
+            "median_ms": median, "min_ms": times[0], "max_ms": times[times.len() - 1],
+            "dispatches": program.dispatches.len(), "kernels": artifact.kernels.len(),
+            "planned_bytes": build::peak(&artifact, program), "allocated_bytes": session.allocated_bytes(),
+            "compile_ms": compile_ms, "first_step_ms": first_step_ms,
+        });
+        output::line(&line.to_string());
+    } else {
+        output::line(&format!(
+            "{} {}, batch {}: {median:.3} ms a step (min {:.3}, max {:.3}, {} steps), {:.0} examples/s",
+            artifact.model,
+            build::role_name(role),
+            program.batch,
+            times[0],
+            times[times.len() - 1],
+            times.len(),
+            program.batch as f64 / median * 1e3,
+        ));
+        output::line(&format!(
+            "{} dispatches, {} kernels, {} planned; compiled in {compile_ms:.0} ms, first step after {first_step_ms:.0} ms",
+            program.dispatches.len(),
+            artifact.kernels.len(),
+            output::size(build::peak(&artifact, program)),
+        ));
+    }
+    if arguments.kernels { table(&mut session, &artifact, role, arguments.json) } else { Ok(()) }
+}
+
+/// The times between results, in milliseconds.
+fn time_steps(session: &mut Session, role: Role, clock: &Clock, steps: usize) -> Result<Vec<f64>, Failure> {
+    let mut step = clock.step;
+    let mut submit = |session: &mut Session| {
+        step += 1;
+        session.submit_again(role, &Clock { step, ..*clock })
+    };
+    let warm_until = Instant::now() + WARM_UP;
+    submit(session)?;
+    let mut warm = 0;
+    while Instant::now() < warm_until || warm < 2 {
+        submit(session)?;
+        session.collect()?;
+        warm += 1;
+    }
+    let mut times = Vec::with_capacity(steps);
+    let mut last = Instant::now();
+    for _ in 0..steps {
+        submit(session)?;
+        session.collect()?;
+        times.push(milliseconds(last.elapsed()));
+        last = Instant::now();
+    }
+    while session.collect()?.is_some() {}
+    Ok(times)
+}
+
+/// One row for each dispatch: time, share, bytes of its operands a second, and where it comes from.
+fn table(session: &mut Session, artifact: &Artifact, role: Role, json: bool) -> Result<(), Failure> {
+    let Some(times) = session.time_dispatches(role, 20)? else {
+        output::note("this adapter cannot time single dispatches");
+        return Ok(());
+    };
+    let program = session.program(role)?;
+    let total: f64 = times.iter().sum();
+    let mut rows = vec![["ms", "%", "GB/s", "kernel", "computes", "at"].map(str::to_owned).to_vec()];
+    for (dispatch, nanoseconds) in program.dispatches.iter().zip(&times) {
+        let kernel = &artifact.kernels[dispatch.kernel].name;
+        let rate = operand_bytes(program, dispatch) as f64 / nanoseconds;
+        let at = place(dispatch.origin.as_ref());
+        if json {
+            let line = json!({
+                "kernel": kernel, "computes": dispatch.label, "at": at, "ms": nanoseconds / 1e6, "gb_per_s": rate,
+            });
+            output::line(&line.to_string());
+        }
+        rows.push(vec![
+            format!("{:.4}", nanoseconds / 1e6),
+            format!("{:.1}", nanoseconds / total * 100.0),
+            format!("{rate:.1}"),
+            kernel.clone(),
+            dispatch.label.clone(),
+            at,
+        ]);
+    }
+    if !json {
+        output::write(&output::table(&rows, &[0, 1, 2]));
+        output::line(&format!("{:.3} ms in all dispatches", total / 1e6));
+    }
+    Ok(())
+}
+
+/// The bytes of all areas that a dispatch is bound to, each once.
+fn operand_bytes(_program: &Program, dispatch: &nnc_runtime::artifact::Dispatch) -> u64 {
+    let mut areas: Vec<_> = dispatch
+        .bindings
+        .iter()
+        .filter_map(|b| match b {
+            Bound::Area(area) => Some((area.buffer, area.offset, area.bytes)),
+            Bound::Host => None,
+        })
+        .collect();
+    areas.sort_unstable();
+    areas.dedup();
+    areas.iter().map(|(_, _, bytes)| bytes).sum()
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

@@ -1,0 +1,109 @@
+//! `nnc build FILE`: one artifact file with all programs of a model.
+
+use std::path::PathBuf;
+
+use nnc_runtime::artifact::{Artifact, Init, Role, StoredKind};
+use nnc_runtime::{durable, format, weights};
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::model::{self, ModelArguments};
+use crate::output;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// The artifact's file; FILE with the ending `.nna` if left out.
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// The kind of device.
+    #[arg(long, value_name = "PROFILE", default_value = "webgpu-default")]
+    target: String,
+    /// Weights to put into the artifact.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Examples a step.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// One JSON object on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let profile = model::profile(&arguments.target)?;
+    let bundle = arguments.model.load()?;
+    let request = arguments.model.request(&profile, &model::all_roles(&bundle), arguments.batch);
+    let mut artifact = model::finish(nnc::compile(&bundle, &request), bundle.sources())?.artifact;
+    if let Some(path) = &arguments.weights {
+        put_weights(&mut artifact, path)?;
+    }
+    let out = arguments.output.clone().unwrap_or_else(|| arguments.model.file.with_extension("nna"));
+    let bytes = format::write(&artifact);
+    durable::write(&out, &bytes)?;
+    let region = |kind| -> u64 { kind_bytes(&artifact, kind) };
+    if arguments.json {
+        let programs: serde_json::Map<String, serde_json::Value> =
+            artifact.programs.iter().map(|p| (role_name(p.role), program_json(p))).collect();
+        let line = json!({
+            "file": out.to_string_lossy(), "bytes": bytes.len(), "kernels": artifact.kernels.len(),
+            "weight_bytes": region(StoredKind::Weight), "programs": programs,
+        });
+        output::line(&line.to_string());
+        return Ok(());
+    }
+    output::line(&format!("{}: {}", out.display(), output::size(bytes.len() as u64)));
+    output::line(&format!(
+        "{} kernels, weights {}, states {}, optimizer {}",
+        artifact.kernels.len(),
+        output::size(region(StoredKind::Weight)),
+        output::size(region(StoredKind::State)),
+        output::size(region(StoredKind::Optimizer)),
+    ));
+    let mut rows = vec![["program", "batch", "dispatches", "arenas", "peak"].map(str::to_owned).to_vec()];
+    for program in &artifact.programs {
+        rows.push(vec![
+            role_name(program.role),
+            program.batch.to_string(),
+            program.dispatches.len().to_string(),
+            output::size(program.arenas.iter().sum()),
+            output::size(peak(&artifact, program)),
+        ]);
+    }
+    output::write(&output::table(&rows, &[1, 2, 3, 4]));
+    Ok(())
+}
+
+/// `train`, `evaluate`, `infer` or `gradient`.
+pub(crate) fn role_name(role: Role) -> String {
+    format!("{role:?}").to_lowercase()
+}
+
+/// All device memory that a program works in, in bytes.
+pub(crate) fn peak(artifact: &Artifact, program: &nnc_runtime::artifact::Program) -> u64 {
+    let regions: u64 = artifact.regions.iter().map(|r| r.bytes).sum();
+    regions + program.arenas.iter().sum::<u64>() + program.input_bytes + program.output_bytes
+}
+
+fn program_json(program: &nnc_runtime::artifact::Program) -> serde_json::Value {
+    json!({
+        "batch": program.batch, "dispatches": program.dispatches.len(),
+        "arena_bytes": program.arenas.iter().sum::<u64>(),
+        "input_bytes": program.input_bytes, "output_bytes": program.output_bytes,
+    })
+}
+
+fn kind_bytes(artifact: &Artifact, kind: StoredKind) -> u64 {
+    let tensors = artifact.tensors.iter().filter(|t| t.kind == kind);
+    tensors.map(|t| t.element.bytes(t.shape.iter().product()) as u64).sum()
+}
+
+fn put_weights(artifact: &mut Artifact, path: &std::path::Path) -> Result<(), Failure> {
+    for tensor in weights::load(path, &artifact.tensors)? {
+        if let Some(stored) = artifact.tensors.iter_mut().find(|t| t.path == tensor.path) {
+            stored.init = Init::Values(tensor.values());
+        }
+    }
+    Ok(())
+}

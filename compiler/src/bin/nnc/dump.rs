@@ -1,0 +1,196 @@
+//! `nnc dump STAGE FILE`: what a model becomes on its way.
+
+use std::collections::BTreeSet;
+
+use nnc::compile::{Step, compile_observed};
+use nnc::elaborate::Bundle;
+use nnc::{Compiled, ir, plan, syntax};
+use nnc_runtime::artifact::Role;
+use nnc_runtime::gpu::place;
+use nnc_wgsl::{Target, Translation, translate};
+
+use crate::failure::Failure;
+use crate::model::{self, ModelArguments};
+use crate::output;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What to print.
+    stage: Stage,
+    #[command(flatten)]
+    model: ModelArguments,
+    /// Which program; the training step if the file has one.
+    #[arg(long)]
+    role: Option<RoleName>,
+    /// The kind of device.
+    #[arg(long, value_name = "PROFILE", default_value = "webgpu-default")]
+    target: String,
+    /// Examples a step.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// With `optimized`: the graph after this pass instead of the last one.
+    #[arg(long, value_name = "PASS")]
+    after: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Stage {
+    /// The words of the text.
+    Tokens,
+    /// The syntax tree.
+    Ast,
+    /// The typed graph.
+    Graph,
+    /// The graph with gradients and the update.
+    Gradient,
+    /// The graph after the passes.
+    Optimized,
+    /// The dispatches.
+    Kernels,
+    /// The text of all kernels.
+    Wgsl,
+    /// All kernels in the Metal shading language.
+    Msl,
+    /// All kernels as SPIR-V words.
+    Spirv,
+    /// All kernels in HLSL.
+    Hlsl,
+    /// The memory plan.
+    Plan,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum RoleName {
+    Train,
+    Evaluate,
+    Infer,
+    Gradient,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let text = match arguments.stage {
+        Stage::Tokens => return tokens(arguments),
+        Stage::Ast => {
+            let bundle = arguments.model.load()?;
+            syntax::dump_file(bundle.main(), bundle.sources().source(bundle.main_file()))
+        }
+        Stage::Graph | Stage::Gradient | Stage::Optimized => graph(arguments)?,
+        Stage::Kernels => kernels(&compiled(arguments)?),
+        Stage::Wgsl => sources(&compiled(arguments)?, |kernel| Ok(kernel.wgsl.clone()))?,
+        Stage::Msl => translated(&compiled(arguments)?, Target::Msl)?,
+        Stage::Spirv => translated(&compiled(arguments)?, Target::Spirv)?,
+        Stage::Hlsl => translated(&compiled(arguments)?, Target::Hlsl)?,
+        Stage::Plan => {
+            let compiled = compiled(arguments)?;
+            let printed = compiled
+                .programs
+                .iter()
+                .map(|b| plan::print(&b.graph, &b.lowered, &b.plan, &compiled.storage));
+            printed.collect()
+        }
+    };
+    output::write(&text);
+    Ok(())
+}
+
+fn tokens(arguments: &Arguments) -> Result<(), Failure> {
+    let file = &arguments.model.file;
+    let text = std::fs::read_to_string(file).map_err(|e| Failure::file(file, &e))?;
+    let mut sources = nnc::source::Sources::new();
+    let id = sources.add(file.to_string_lossy(), text);
+    let lexed = syntax::lex(sources.source(id));
+    output::write(&syntax::dump_tokens(&lexed.value, sources.source(id)));
+    model::report(&lexed.diagnostics, &sources)
+}
+
+fn role(arguments: &Arguments, bundle: &Bundle) -> Role {
+    match arguments.role {
+        Some(RoleName::Train) => Role::Train,
+        Some(RoleName::Evaluate) => Role::Evaluate,
+        Some(RoleName::Infer) => Role::Infer,
+        Some(RoleName::Gradient) => Role::Gradient,
+        None if model::has_training(bundle) => Role::Train,
+        None => Role::Infer,
+    }
+}
+
+fn compiled(arguments: &Arguments) -> Result<Compiled, Failure> {
+    let bundle = arguments.model.load()?;
+    let profile = model::profile(&arguments.target)?;
+    let request = arguments.model.request(&profile, &[role(arguments, &bundle)], arguments.batch);
+    model::finish(nnc::compile(&bundle, &request), bundle.sources())
+}
+
+fn graph(arguments: &Arguments) -> Result<String, Failure> {
+    let bundle = arguments.model.load()?;
+    let profile = model::profile(&arguments.target)?;
+    let request = arguments.model.request(&profile, &[role(arguments, &bundle)], arguments.batch);
+    let mut found = None;
+    let mut passes = BTreeSet::new();
+    let checked = compile_observed(&bundle, &request, |_, step, graph| {
+        let wanted = match step {
+            Step::Elaborated => arguments.stage == Stage::Graph,
+            Step::Differentiated => arguments.stage == Stage::Gradient,
+            Step::Optimized(pass) => {
+                passes.insert(pass.name);
+                let last = arguments.after.as_ref().is_none_or(|name| name == pass.name);
+                arguments.stage == Stage::Optimized && last
+            }
+        };
+        if wanted {
+            found = Some(ir::print(graph));
+        }
+    });
+    model::report(&checked.diagnostics, bundle.sources())?;
+    found.ok_or_else(|| match &arguments.after {
+        Some(pass) => {
+            let names: Vec<&str> = passes.into_iter().collect();
+            Failure::new(format!("there is no pass `{pass}`; there are: {}", names.join(", ")))
+        }
+        None => Failure::new("this program has no such stage; name another with `--role`"),
+    })
+}
+
+fn kernels(compiled: &Compiled) -> String {
+    let mut text = String::new();
+    for program in &compiled.artifact.programs {
+        let header = ["#", "kernel", "workgroups", "computes", "at"].map(str::to_owned).to_vec();
+        let rows = program.dispatches.iter().enumerate().map(|(place_in_program, dispatch)| {
+            let [x, y, z] = dispatch.workgroups;
+            vec![
+                place_in_program.to_string(),
+                compiled.artifact.kernels[dispatch.kernel].name.clone(),
+                format!("{x}x{y}x{z}"),
+                dispatch.label.clone(),
+                place(dispatch.origin.as_ref()),
+            ]
+        });
+        text += &output::table(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[0]);
+    }
+    text
+}
+
+fn sources(
+    compiled: &Compiled,
+    print: impl Fn(&nnc_wgsl::Kernel) -> Result<String, Failure>,
+) -> Result<String, Failure> {
+    let mut text = String::new();
+    for (place, kernel) in compiled.artifact.kernels.iter().enumerate() {
+        text += &format!("// kernel {place}: {}\n{}\n", kernel.name, print(kernel)?.trim_end());
+    }
+    Ok(text)
+}
+
+fn translated(compiled: &Compiled, target: Target) -> Result<String, Failure> {
+    sources(compiled, |kernel| {
+        Ok(match translate(kernel, target)? {
+            Translation::Text(text) => text,
+            Translation::Words(words) => {
+                let lines = words
+                    .chunks(8)
+                    .map(|line| line.iter().map(|word| format!("{word:08x}")).collect::<Vec<_>>().join(" "));
+                lines.collect::<Vec<_>>().join("\n")
+            }
+        })
+    })
+}

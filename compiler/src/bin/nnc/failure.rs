@@ -1,0 +1,34 @@
+//! How a command fails.
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The model has errors or a check failed; everything has been said. Exit code 1.
+    Wrong,
+    /// Anything else, in one line. Exit code 2.
+    Stopped(String),
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Stopped(error.to_string())
+    }
+}
+
+impl Failure {
+    /// A failure with this line.
+    pub(crate) fn new(message: impl Into<String>) -> Failure {
+        Failure::Stopped(message.into())
+    }
+
+    /// A file that could not be read or written, and why.
+    pub(crate) fn file(path: &std::path::Path, error: &std::io::Error) -> Failure {
+        let cause = match error.kind() {
+            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+            std::io::ErrorKind::InvalidData => "it is not text".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::new(format!("`{}`: {cause}", path.display()))
+    }
+}

@@ -1,0 +1,91 @@
+//! The `nnc` command: the only place that prints, reads arguments and touches files.
+//!
+//! Data goes to stdout, everything else to stderr. Exit code 0: done. 1: the model has errors, or a check failed.
+//! 2: anything else, with one line on stderr.
+
+mod bench;
+mod build;
+mod check;
+mod device;
+mod devices;
+mod dump;
+mod eval;
+mod failure;
+mod grad;
+mod inputs;
+mod model;
+mod output;
+mod progress;
+mod run;
+mod sample;
+mod show;
+mod train;
+mod verify;
+mod weights;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Compiles a text file that describes a neural network to compute shaders, trains it and runs it.
+#[derive(Debug, Parser)]
+#[command(name = "nnc", version, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Says everything that is wrong with models, without a device.
+    Check(check::Arguments),
+    /// Compiles a model to one artifact file.
+    Build(build::Arguments),
+    /// Trains a model as its `train` block says.
+    Train(train::Arguments),
+    /// Measures loss and metrics on a part of the data.
+    Eval(eval::Arguments),
+    /// Computes a model's outputs.
+    Run(run::Arguments),
+    /// Computes the loss and the gradient of every weight for one batch.
+    Grad(grad::Arguments),
+    /// Measures the time of a step.
+    Bench(bench::Arguments),
+    /// Compares every kernel with its meaning on this device.
+    Verify(verify::Arguments),
+    /// Prints what a model becomes on its way.
+    Dump(dump::Arguments),
+    /// Prints the layer table, or a definition of the standard library.
+    Show(show::Arguments),
+    /// Lists the weights of a model.
+    Weights(weights::Arguments),
+    /// Lists the adapters of this machine.
+    Devices(devices::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Build(arguments) => build::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Grad(arguments) => grad::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Dump(arguments) => dump::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
+        Command::Weights(arguments) => weights::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Wrong) => ExitCode::from(1),
+        Err(Failure::Stopped(message)) => {
+            output::note(&format!("error: {message}"));
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A model's file: read with all it uses, compiled, and what is wrong with it printed.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use nnc::diagnostic::{Checked, Colour, Diagnostic, render};
+use nnc::elaborate::{self, Bundle, Expansion};
+use nnc::source::{Loader, Sources};
+use nnc::syntax::ast::ItemKind;
+use nnc::{Compiled, Request};
+use nnc_runtime::artifact::Role;
+use nnc_wgsl::Profile;
+
+use crate::failure::Failure;
+use crate::output;
+
+/// A model's file and what replaces its settings.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ModelArguments {
+    /// The model's file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// What replaces settings of a model's file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Settings {
+    /// Replaces a setting or a `const`: `--set batch=128 --set optimizer.lr=1e-4`.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    set: Vec<(String, String)>,
+    /// Gives a free dimension an extent: `--dim T=128`.
+    #[arg(long, value_name = "NAME=EXTENT", value_parser = dimension)]
+    dim: Vec<(String, usize)>,
+    /// The model, where the file has several.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+}
+
+impl ModelArguments {
+    /// The folder that relative paths of the model start at.
+    pub(crate) fn base(&self) -> PathBuf {
+        self.file.parent().map_or_else(PathBuf::new, Path::to_owned)
+    }
+
+    /// The file's name without its ending.
+    pub(crate) fn stem(&self) -> String {
+        self.file.file_stem().map_or_else(|| "model".to_owned(), |s| s.to_string_lossy().into_owned())
+    }
+
+    /// Reads and parses the file with all it uses.
+    pub(crate) fn load(&self) -> Result<Arc<Bundle>, Failure> {
+        let bundle = load(&self.file, &self.settings)?;
+        report(&bundle.diagnostics, bundle.value.sources())?;
+        Ok(Arc::new(bundle.value))
+    }
+
+    /// Compiles these programs of the model.
+    pub(crate) fn compile(
+        &self,
+        profile: &Profile,
+        roles: &[Role],
+        batch: Option<usize>,
+    ) -> Result<Compiled, Failure> {
+        let bundle = self.load()?;
+        let checked = nnc::compile(&bundle, &self.request(profile, roles, batch));
+        finish(checked, bundle.sources())
+    }
+
+    /// The request to compile these programs.
+    pub(crate) fn request(&self, profile: &Profile, roles: &[Role], batch: Option<usize>) -> Request {
+        self.settings.request(profile, roles, batch)
+    }
+}
+
+impl Settings {
+    /// The request to compile these programs.
+    pub(crate) fn request(&self, profile: &Profile, roles: &[Role], batch: Option<usize>) -> Request {
+        let request = Request::new(profile.clone(), roles);
+        Request { model: self.model.clone(), batch, dims: self.dim.clone(), ..request }
+    }
+
+    /// The request to expand the model alone.
+    pub(crate) fn expansion(&self, expansion: Expansion) -> elaborate::Request {
+        let request = elaborate::Request::new(expansion);
+        elaborate::Request { model: self.model.clone(), dims: self.dim.clone(), ..request }
+    }
+}
+
+/// Reads and parses a file with all it uses.
+pub(crate) fn load(file: &Path, settings: &Settings) -> Result<Checked<Bundle>, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|e| Failure::file(file, &e))?;
+    Ok(elaborate::load(&file.to_string_lossy(), &text, &settings.set, &Files))
+}
+
+/// The value, after its diagnostics were printed.
+pub(crate) fn finish<T>(checked: Checked<Option<T>>, sources: &Sources) -> Result<T, Failure> {
+    report(&checked.diagnostics, sources)?;
+    checked.value.ok_or(Failure::Wrong)
+}
+
+/// Prints diagnostics to stderr; fails if one is an error.
+pub(crate) fn report(diagnostics: &[Diagnostic], sources: &Sources) -> Result<(), Failure> {
+    for diagnostic in diagnostics {
+        output::note(&render(diagnostic, sources, Colour::Ansi));
+    }
+    if diagnostics.iter().any(Diagnostic::is_error) { Err(Failure::Wrong) } else { Ok(()) }
+}
+
+/// Whether the model's file says how it is trained.
+pub(crate) fn has_training(bundle: &Bundle) -> bool {
+    bundle.main().items.iter().any(|item| matches!(item.kind, ItemKind::Train(_)))
+}
+
+/// All programs that the model can have.
+pub(crate) fn all_roles(bundle: &Bundle) -> Vec<Role> {
+    if has_training(bundle) {
+        vec![Role::Train, Role::Gradient, Role::Evaluate, Role::Infer]
+    } else {
+        vec![Role::Infer]
+    }
+}
+
+/// The profile of this name.
+pub(crate) fn profile(name: &str) -> Result<Profile, Failure> {
+    Profile::named(name).ok_or_else(|| {
+        Failure::new(format!("there is no profile `{name}`; there are: {}", nnc_wgsl::PROFILES.join(", ")))
+    })
+}
+
+struct Files;
+
+impl Loader for Files {
+    fn load(&self, path: &str, from: &str) -> Result<(String, String), String> {
+        let folder = Path::new(from).parent().unwrap_or(Path::new(""));
+        let path = plain(&folder.join(path));
+        let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => format!("there is no file `{}`", path.display()),
+            _ => format!("`{}`: {e}", path.display()),
+        })?;
+        Ok((path.to_string_lossy().into_owned(), text))
+    }
+}
+
+/// The path without `.` and without `..` after a folder, so that one file has one name.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(plain.components().next_back(), Some(Component::Normal(_))) => {
+                plain.pop();
+            }
+            _ => plain.push(part),
+        }
+    }
+    plain
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn dimension(text: &str) -> Result<(String, usize), String> {
+    let (name, extent) = assignment(text)?;
+    let extent = extent.parse().map_err(|_| format!("`{extent}` is no extent"))?;
+    Ok((name, extent))
+}

@@ -1,0 +1,104 @@
+//! `nnc run FILE|ARTIFACT`: the model's outputs from its inputs.
+
+use std::path::{Path, PathBuf};
+
+use nnc_runtime::artifact::{Artifact, Role};
+use nnc_runtime::{Clock, Device, Session, Tensor, format, weights};
+
+use crate::device::DeviceArguments;
+use crate::failure::Failure;
+use crate::inputs;
+use crate::model::ModelArguments;
+use crate::output;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The model's file, or an artifact.
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(flatten)]
+    device: DeviceArguments,
+    /// The weights; an artifact may hold them itself.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// A safetensors file with the model's inputs by name.
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// The safetensors file to write, with the model's outputs by name.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// Examples computed at once.
+    #[arg(long)]
+    batch: Option<usize>,
+}
+
+/// The most examples computed at once where the command line does not say.
+const BATCH: usize = 64;
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let device = arguments.device.open()?;
+    let artifact = artifact(arguments, &device)?;
+    let mut session = Session::open_roles(&artifact, &device, &[Role::Infer])?;
+    session.initialize(artifact.training.as_ref().map_or(0, |t| t.seed))?;
+    if let Some(path) = &arguments.weights {
+        session.write_tensors(&weights::load(path, session.tensors())?)?;
+    }
+    let mut outputs: Vec<Tensor> = Vec::new();
+    for batch in inputs::batches(&arguments.input, session.program(Role::Infer)?)? {
+        let clock = Clock::single(0, batch.examples as u64);
+        let results = session.run(Role::Infer, &batch, &clock)?;
+        append(&mut outputs, results.tensors(), session.program(Role::Infer)?, batch.examples);
+    }
+    weights::write(&arguments.output, &outputs)?;
+    let names: Vec<String> = outputs.iter().map(|t| format!("{} {:?}", t.path, t.shape)).collect();
+    output::note(&format!("`{}`: {}", arguments.output.display(), names.join(", ")));
+    Ok(())
+}
+
+fn artifact(arguments: &Arguments, device: &Device) -> Result<Artifact, Failure> {
+    let file = &arguments.model.file;
+    if is_artifact(file)? {
+        let bytes = std::fs::read(file).map_err(|e| Failure::file(file, &e))?;
+        return format::read(&bytes).map_err(|e| Failure::new(format!("`{}`: {e}", file.display())));
+    }
+    if arguments.weights.is_none() {
+        return Err(Failure::new("`--weights` is missing: a model's file holds none"));
+    }
+    let batch = match arguments.batch {
+        Some(batch) => batch,
+        None => inputs::examples(&arguments.input)?.min(BATCH),
+    };
+    Ok(arguments.model.compile(device.profile(), &[Role::Infer], Some(batch))?.artifact)
+}
+
+fn is_artifact(file: &Path) -> Result<bool, Failure> {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let opened = std::fs::File::open(file).map_err(|e| Failure::file(file, &e))?;
+    opened.take(4).read_to_end(&mut start).map_err(|e| Failure::file(file, &e))?;
+    Ok(start == format::MAGIC)
+}
+
+/// Adds the first `examples` examples of each batched output to what there is; others are replaced.
+fn append(
+    outputs: &mut Vec<Tensor>,
+    results: Vec<Tensor>,
+    program: &nnc_runtime::artifact::Program,
+    examples: usize,
+) {
+    for (place, (mut result, port)) in results.into_iter().zip(&program.outputs).enumerate() {
+        if port.batched {
+            let size = result.bytes.len() / program.batch;
+            result.bytes.truncate(size * examples);
+            result.shape[0] = examples;
+        }
+        match outputs.get_mut(place) {
+            Some(output) if port.batched => {
+                output.shape[0] += examples;
+                output.bytes.extend(result.bytes);
+            }
+            Some(output) => *output = result,
+            None => outputs.push(result),
+        }
+    }
+}
