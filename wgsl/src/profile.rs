@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Profile {
     /// Its name, as `--target` takes it.
     pub name: String,
-    /// Invocations that run in lockstep.
+    /// Invocations that run in lockstep. Without `cheap_barriers` kernels broadcast between exactly so many,
+    /// so it is the adapter's real size there, or 1 where it has no subgroup operations.
     pub subgroup: u32,
     /// Memory shared by a workgroup, in bytes.
     pub workgroup_memory: u32,

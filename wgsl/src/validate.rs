@@ -170,10 +170,12 @@ fn check(kernel: &Kernel) -> Result<(naga::Module, ModuleInfo), ValidateError> {
         kernel: kernel.name.clone(),
         message: error.emit_to_string(&kernel.wgsl),
     })?;
-    let info =
-        Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).map_err(|error| {
-            ValidateError::Rule { kernel: kernel.name.clone(), message: error.emit_to_string(&kernel.wgsl) }
-        })?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP).validate(&module).map_err(
+        |error| ValidateError::Rule {
+            kernel: kernel.name.clone(),
+            message: error.emit_to_string(&kernel.wgsl),
+        },
+    )?;
     Ok((module, info))
 }
 

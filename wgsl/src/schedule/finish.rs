@@ -106,18 +106,6 @@ impl Finish {
     }
 }
 
-impl Finish {
-    /// Declares `fn store_at(c0: u32, c1: u32, c2: u32, c3: u32, value: f32)` for one element of a space of
-    /// four axes.
-    pub(crate) fn declare_store_at(&self, source: &mut Source) {
-        let coords: Vec<String> = (0..4).map(|axis| format!("c{axis}")).collect();
-        let mut text = String::from("fn store_at(c0: u32, c1: u32, c2: u32, c3: u32, value: f32) {\n");
-        self.apply(&coords, "value", &mut text);
-        text.push_str("}\n");
-        source.declare(&text);
-    }
-}
-
 /// The second launch: the sum of `count` partial results at `place`, `stride` words apart, then the epilogue
 /// over `space`.
 pub(crate) fn finish_partials(

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::lanes::{Block, Stream};
 use super::tile::{Part, Product, Side, Tile};
 use crate::element::{Element, Scalar};
 use crate::kernel::Slot;
@@ -223,4 +224,24 @@ pub(crate) fn stash_outer(side: &mut Side, name: &str, i: u32, part: &Part) {
         "tile_{name}[{name}_k{i} * {}u + {name}_outer{i}] = {name}_reg{i};",
         part.pitch()
     );
+}
+
+/// The text that streams `matrix` lane by lane: its rows where it is the left operand, else its columns.
+pub(crate) fn dense_stream(source: &mut Source, matrix: &Dense, left: bool, block: &Block) -> Stream {
+    let name = if left { "a" } else { "b" };
+    let bound = format!("{name}_matrix");
+    let DenseNames { extent, offset, batch, outer, k } = matrix.declare(source, &bound, false);
+    let mut setup = format!("let {name}_start = {offset} + b * {batch};\n");
+    let mut fetch = String::new();
+    let loads = if left { block.row_loads() } else { block.quads * 4 };
+    for load in 0..loads {
+        let outer_at = if left { block.row(load) } else { block.column(load) };
+        let _ =
+            writeln!(setup, "let {name}_at{load} = {name}_start + min({outer_at}, {extent} - 1u) * {outer};");
+    }
+    for load in 0..loads {
+        let text = matrix.at(&bound, &format!("({name}_at{load} + k{k})"));
+        let _ = writeln!(fetch, "let {name}{load} = {text};");
+    }
+    Stream { setup, fetch, advance: String::new() }
 }

@@ -1,13 +1,13 @@
 //! Matrix products. On a GPU a workgroup computes a tile through workgroup memory ([`tile`]); on a software
-//! driver each invocation computes a block straight from storage ([`registers`]). Where there are few tiles
+//! driver a subgroup computes a block straight from storage ([`lanes`]). Where there are few tiles
 //! and the sum is long, the sum is split over workgroups and a second launch adds the parts in order.
 
 mod dense;
-mod registers;
+pub(crate) mod lanes;
 pub(crate) mod tile;
 
-pub(crate) use self::dense::{Dense, dense_side, stash_depth, stash_outer};
-use self::registers::{Block, registers};
+pub(crate) use self::dense::{Dense, dense_side, dense_stream, stash_depth, stash_outer};
+use self::lanes::{Block, lanes};
 use self::tile::{Product, Tile};
 use super::ContractSpec;
 use super::finish::{Finish, epilogue_space, finish_partials};
@@ -41,13 +41,16 @@ pub fn contract(spec: &ContractSpec, profile: &Profile) -> Schedule {
             let b = dense_side(&mut source, "b", &right, &tile.right(), &product);
             tile.launch(source, "contract", &product, &a, &b)
         } else {
-            registers(source, &left, &right, &product, &Block::choose(m, n))
+            let block = Block::choose(batch, m, n, k, profile.subgroup);
+            let a = dense_stream(&mut source, &left, true, &block);
+            let b = dense_stream(&mut source, &right, false, &block);
+            lanes(source, "contract", &a, &b, &product, &block)
         }
     };
     let splits = if profile.cheap_barriers {
         Tile::splits(batch, m, n, k, profile)
     } else {
-        Block::choose(m, n).splits(batch, m, n, k)
+        Block::choose(batch, m, n, k, profile.subgroup).splits(batch, m, n, k)
     };
     if splits.count == 1 {
         return Schedule { launches: vec![build(1, k)], scratch: Vec::new() };

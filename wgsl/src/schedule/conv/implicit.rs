@@ -2,6 +2,7 @@
 //! the gradient of the weights, the elements of the window) columns.
 
 use super::patches::{image_patches, output_pixels, transposed_weights, window_patches};
+use super::streams::streams;
 use super::{Build, Geometry, Parts, merged};
 use crate::access::Place;
 use crate::element::Element;
@@ -9,6 +10,7 @@ use crate::kernel::Slot;
 use crate::print::Width;
 use crate::profile::Profile;
 use crate::schedule::ConvKind;
+use crate::schedule::contract::lanes::{Block, lanes};
 use crate::schedule::contract::tile::{Product, Side, Tile};
 use crate::schedule::contract::{Dense, dense_side};
 use crate::schedule::finish::Finish;
@@ -20,7 +22,9 @@ pub(super) fn implicit(geometry: &Geometry<'_>, space: &Space, profile: &Profile
     let spec = geometry.spec;
     let (m, n, k) = extents(geometry);
     let z = spec.groups;
-    let splits = Tile::splits(z, m, n, k, profile);
+    let block = Block::choose(z, m, n, k, profile.subgroup);
+    let splits =
+        if profile.cheap_barriers { Tile::splits(z, m, n, k, profile) } else { block.splits(z, m, n, k) };
     let product = Product { z, m, n, k, chunk: splits.chunk, splits: splits.count };
     let merged = if splits.count > 1 { None } else { merged(spec.kind, space) };
     let columns = match spec.kind {
@@ -46,14 +50,19 @@ pub(super) fn implicit(geometry: &Geometry<'_>, space: &Space, profile: &Profile
         let finish = Finish::partials(&mut source, product.partial_strides(), width(n));
         finish.declare_store(&mut source, &names.m, &names.n, |_| ["z", "i", "j"].map(String::from).to_vec());
     }
-    let tile = Tile::choose(&product, profile);
-    let (a, b) = sides(&mut source, geometry, &tile, &product);
     let name = match spec.kind {
         ConvKind::Forward => "conv",
         ConvKind::InputGradient => "conv input gradient",
         ConvKind::WeightGradient => "conv weight gradient",
     };
-    let launch = tile.launch(source, name, &product, &a, &b);
+    let launch = if profile.cheap_barriers {
+        let tile = Tile::choose(&product, profile);
+        let (a, b) = sides(&mut source, geometry, &tile, &product);
+        tile.launch(source, name, &product, &a, &b)
+    } else {
+        let (a, b) = streams(&mut source, geometry, &block);
+        lanes(source, name, &a, &b, &product, &block)
+    };
     let parts = merged.is_none().then(|| Parts {
         count: splits.count,
         stride: z * m * n,

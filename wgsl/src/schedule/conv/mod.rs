@@ -1,12 +1,10 @@
-//! Convolutions over two axes, and their gradients. On a GPU each is a product of matrices one of which is
-//! never stored: its elements are looked up in the image ([`patches`]), on the tile core of
-//! [`super::contract`]. On a software driver it is computed directly ([`image`], [`weight`]), with values
-//! reused along a row.
+//! Convolutions over two axes, and their gradients. Each is a product of matrices one of which is never
+//! stored: its elements are looked up in the image, in parts of tiles on a GPU ([`patches`]) and lane by lane
+//! on a software driver ([`streams`]), on the cores of [`super::contract`].
 
-mod image;
 mod implicit;
 mod patches;
-mod weight;
+mod streams;
 
 use super::finish::{epilogue_space, finish_partials};
 use super::space::Space;
@@ -20,13 +18,7 @@ use crate::profile::Profile;
 pub fn conv(spec: &ConvSpec, profile: &Profile) -> Schedule {
     let geometry = Geometry { spec };
     let space = epilogue_space(&spec.epilogue, &geometry.result(), 2);
-    let (first, partials) = if profile.cheap_barriers {
-        implicit::implicit(&geometry, &space, profile)
-    } else if spec.kind == ConvKind::WeightGradient {
-        weight::weight(&geometry, &space)
-    } else {
-        (image::image(&geometry, &space), None)
-    };
+    let (first, partials) = implicit::implicit(&geometry, &space, profile);
     let Some(Parts { count, stride, place }) = partials else {
         return Schedule { launches: vec![first], scratch: Vec::new() };
     };
