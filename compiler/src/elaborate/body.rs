@@ -14,9 +14,7 @@ use crate::elaborate::value::{Callable, InitSpec, Layer, Tensor, Value};
 use crate::ir::Source;
 use crate::ops::Broadcast;
 use crate::source::Span;
-use crate::syntax::ast::{
-    Body, DefinitionKind, Expr, ExprKind, Name, Statement, StatementKind, Target, Type,
-};
+use crate::syntax::ast::{Body, DefinitionKind, Expr, Name, Statement, StatementKind, Target, Type};
 
 impl<'a> Elaborator<'a> {
     /// Runs `body`; its value is its last line's.

@@ -12,6 +12,9 @@ use crate::ops::StopGradient;
 use crate::source::Span;
 use crate::syntax::ast::{Attribute, Definition, DefinitionKind, ExprKind, Name, StatementKind};
 
+/// Functions through which no gradient flows.
+const STOPS: [&str; 8] = ["argmax", "argmin", "sign", "floor", "ceil", "round", "stop_grad", "to_int"];
+
 /// Calls may lie this deep in one another.
 const DEEPEST_CALL: usize = 48;
 
@@ -47,6 +50,9 @@ impl<'a> Elaborator<'a> {
             }
             Value::Callable(Callable::Intrinsic(intrinsic)) => {
                 let call = self.intrinsic_call(intrinsic, name, span, given)?;
+                if STOPS.contains(&intrinsic.name) && !self.bundle.is_library(name) {
+                    self.stops.push((name, intrinsic.name.to_owned()));
+                }
                 (intrinsic.run)(self, call)
             }
             Value::Callable(Callable::Layer(layer)) => {
@@ -98,6 +104,7 @@ impl<'a> Elaborator<'a> {
             definition.parameters.iter().map(|parameter| parameter.default.is_none()).collect();
         let bound = self.bind_arguments(called, &names, &needed, name, span, given)?;
 
+        self.suspicious(definition, name, span, &bound);
         let mut frame = Frame::new(module);
         frame.owner = Some((definition.kind, called.clone()));
         frame.init.clone_from(&caller.init);

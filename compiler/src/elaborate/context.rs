@@ -43,6 +43,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) predeclared: BTreeMap<String, Value<'a>>,
     /// Constants that are known, by module and name; `None` while one is being computed.
     pub(super) constants: BTreeMap<(usize, String), Option<Value<'a>>>,
+    /// Where a gradient ends, and what ends it.
+    pub(super) stops: Vec<(Span, String)>,
     /// What `prepare` and `augment` leave to the reader.
     pub(super) host_steps: Vec<String>,
     /// The model's outputs and where they are declared.
@@ -78,6 +80,7 @@ impl<'a> Elaborator<'a> {
             weights: Weights::default(),
             predeclared,
             constants: BTreeMap::new(),
+            stops: Vec::new(),
             host_steps: Vec::new(),
             declared: Vec::new(),
             rows: Vec::new(),

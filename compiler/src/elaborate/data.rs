@@ -69,15 +69,17 @@ impl<'a> Elaborator<'a> {
         self.diagnostics.truncate(said);
         let mut out = BTreeMap::new();
         for (name, value) in &declared.names {
-            let (Value::Tensor(before), Some(Value::Tensor(after))) = (value, prepared.names.get(name)) else {
+            let (Value::Tensor(before), Some(Value::Tensor(after))) = (value, prepared.names.get(name))
+            else {
                 continue;
             };
             if before.dims == after.dims || before.rank() != after.rank() {
                 continue;
             }
-            let less = before.dims.iter().zip(&after.dims).map(|(before, after)| {
-                before.add(before)?.subtract(after).filter(|dim| dim.extent() > 0)
-            });
+            let less =
+                before.dims.iter().zip(&after.dims).map(|(before, after)| {
+                    before.add(before)?.subtract(after).filter(|dim| dim.extent() > 0)
+                });
             if let Some(dims) = less.collect::<Option<Vec<Dim>>>() {
                 out.insert(name.clone(), dims);
             }

@@ -9,6 +9,7 @@ mod arithmetic;
 mod body;
 mod bundle;
 mod call;
+mod check;
 mod context;
 mod data;
 pub mod dim;
@@ -17,6 +18,7 @@ mod frame;
 mod host;
 mod host_expression;
 mod intrinsic;
+mod lint;
 mod model;
 mod names;
 mod optimizer;
@@ -31,6 +33,7 @@ mod value;
 use std::sync::Arc;
 
 pub use bundle::{Bundle, load};
+pub use check::{check, missing_gradients};
 pub use optimizer::{OptimizerHandle, Update, UpdateState};
 
 use crate::diagnostic::Checked;
@@ -94,6 +97,8 @@ pub struct Elaborated {
     pub rows: Vec<Row>,
     /// Where the loss is written.
     pub loss_span: Option<Span>,
+    /// Where a gradient ends in the model's own text, and what ends it.
+    pub stops: Vec<(Span, String)>,
 }
 
 /// What `train` says about a step besides loss and optimizer.

@@ -66,6 +66,7 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
         batch: finished.batch,
         rows: e.rows,
         loss_span: finished.loss_span,
+        stops: e.stops,
     };
     Checked { value: Some(elaborated), diagnostics: e.diagnostics }
 }

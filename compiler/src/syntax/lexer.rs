@@ -18,7 +18,12 @@ pub fn lex(source: &Source) -> Checked<Vec<Token>> {
     words.run();
     let Words { out, mut diagnostics, .. } = words;
     let mut tokens = settle_lines(out, source);
-    pair_brackets(&mut tokens, &mut diagnostics);
+    let unended = diagnostics.iter().any(|diagnostic| diagnostic.code == "E0102");
+    let mut unpaired = Vec::new();
+    pair_brackets(&mut tokens, &mut unpaired);
+    if !unended {
+        diagnostics.extend(unpaired);
+    }
     Checked { value: tokens, diagnostics }
 }
 

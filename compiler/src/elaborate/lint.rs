@@ -1,0 +1,208 @@
+//! Uses that have a meaning, though probably not the intended one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diagnostic::Diagnostic;
+use crate::elaborate::call::Given;
+use crate::elaborate::context::Elaborator;
+use crate::elaborate::value::Value;
+use crate::source::Span;
+use crate::syntax::ast::{
+    Argument, Body, Chain, Definition, Expr, ExprKind, File, Index, ItemKind, Name, Stage, StageKind,
+    Statement, StatementKind,
+};
+
+/// What makes an image of an image.
+const IMAGE_LAYERS: [&str; 6] = ["conv", "conv_transpose", "max_pool", "avg_pool", "batch_norm", "relu"];
+
+impl<'a> Elaborator<'a> {
+    /// Warns of a loss on top of a softmax that it contains, and of `linear` along the width of an image.
+    pub(super) fn suspicious(
+        &mut self,
+        definition: &Definition,
+        name: Span,
+        span: Span,
+        bound: &BTreeMap<usize, Given<'a>>,
+    ) {
+        let called = definition.name.text.as_str();
+        if !self.bundle.is_library(definition.name.span) || self.bundle.is_library(span) {
+            return;
+        }
+        let Some(Given { value: Value::Tensor(input), .. }) = bound.get(&0) else { return };
+        let Some((made, maker)) = &input.made else { return };
+        match (called, maker.as_str()) {
+            ("cross_entropy", "softmax" | "log_softmax") => {
+                let message = format!("`{called}` takes logits and softmax stands before it");
+                let diagnostic = Diagnostic::warning("W0501", message, name)
+                    .fact("contains a softmax itself")
+                    .label(*made, "the other softmax")
+                    .help(format!("give `{called}` what goes into `{maker}`"));
+                self.report(diagnostic);
+            }
+            ("bce_logits", "sigmoid") => {
+                let message = "`bce_logits` takes logits and sigmoid stands before it";
+                let diagnostic = Diagnostic::warning("W0501", message, name)
+                    .fact("contains a sigmoid itself")
+                    .label(*made, "the other sigmoid")
+                    .help("use `binary_cross_entropy` for probabilities");
+                self.report(diagnostic);
+            }
+            ("linear", maker) if input.rank() == 4 && IMAGE_LAYERS.contains(&maker) => {
+                let message = "`linear` of an image works along its width";
+                let diagnostic = Diagnostic::warning("W0301", message, name)
+                    .fact(format!("found {}", input.show()))
+                    .label(*made, "an image is made here")
+                    .help("write `flatten` or `global_avg_pool` before it");
+                self.report(diagnostic);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Bindings of `file` that nothing reads.
+pub(super) fn unused_bindings(file: &File) -> Vec<Diagnostic> {
+    let mut out = Vec::new();
+    for item in &file.items {
+        if let ItemKind::Definition(definition) = &item.kind {
+            let mut names = Names::default();
+            names.body(&definition.body);
+            let states: BTreeSet<&str> = names.states.iter().copied().collect();
+            let updates = definition.kind == crate::syntax::ast::DefinitionKind::Optimizer;
+            for name in names.bound {
+                let text = name.text.as_str();
+                let weight = updates && text == "w";
+                if text != "_" && !weight && !names.read.contains(text) && !states.contains(text) {
+                    out.push(
+                        Diagnostic::warning("W0201", format!("`{text}` is never used"), name.span)
+                            .fact("bound here")
+                            .help("drop the line, or bind it to `_`"),
+                    );
+                }
+            }
+        }
+    }
+    out
+}
+
+/// The names that a body binds and reads.
+#[derive(Default)]
+struct Names<'a> {
+    bound: Vec<&'a Name>,
+    states: Vec<&'a str>,
+    read: BTreeSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn body(&mut self, body: &'a Body) {
+        for Statement { kind, .. } in &body.statements {
+            match kind {
+                StatementKind::Layer { name, chain } => {
+                    self.bound.push(name);
+                    self.chain(chain);
+                }
+                StatementKind::Weight { name, ty, init } => {
+                    self.bound.push(name);
+                    for dim in ty.dims.iter().flatten() {
+                        if let crate::syntax::ast::Dim::One(expr) = dim {
+                            self.expr(expr);
+                        }
+                    }
+                    init.iter().for_each(|init| self.expr(init));
+                }
+                StatementKind::State { name, init, .. } => {
+                    self.states.push(&name.text);
+                    init.iter().for_each(|init| self.expr(init));
+                }
+                StatementKind::Grad { value, .. } => self.expr(value),
+                StatementKind::Bind { targets, values } => {
+                    self.bound.extend(targets.iter().map(|target| &target.name));
+                    values.iter().for_each(|value| self.expr(value));
+                }
+                StatementKind::Value(values) => values.iter().for_each(|value| self.expr(value)),
+            }
+        }
+    }
+
+    fn chain(&mut self, chain: &'a Chain) {
+        chain.stages.iter().for_each(|stage| self.stage(stage));
+    }
+
+    fn stage(&mut self, stage: &'a Stage) {
+        match &stage.kind {
+            StageKind::Call { path, arguments, branches } => {
+                self.read.extend(path.iter().map(|name| name.text.as_str()));
+                self.arguments(arguments.as_deref().unwrap_or(&[]));
+                branches.iter().flatten().for_each(|chain| self.chain(chain));
+            }
+            StageKind::Repeat { count, chain, .. } => {
+                self.expr(count);
+                self.chain(chain);
+            }
+            StageKind::If { condition, then, otherwise } => {
+                self.expr(condition);
+                self.chain(then);
+                otherwise.iter().for_each(|chain| self.chain(chain));
+            }
+        }
+    }
+
+    fn arguments(&mut self, arguments: &'a [Argument]) {
+        arguments.iter().for_each(|argument| self.expr(&argument.value));
+    }
+
+    fn expr(&mut self, expr: &'a Expr) {
+        match &expr.kind {
+            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Text(_) | ExprKind::Bool(_) => {}
+            ExprKind::Name(name) => {
+                self.read.insert(name);
+            }
+            ExprKind::Tuple(values) | ExprKind::List(values) => {
+                values.iter().for_each(|value| self.expr(value))
+            }
+            ExprKind::Unary(_, operand) | ExprKind::Field(operand, _) => self.expr(operand),
+            ExprKind::Binary { left, right, .. } => {
+                self.expr(left);
+                self.expr(right);
+            }
+            ExprKind::Range(from, to) => {
+                self.expr(from);
+                self.expr(to);
+            }
+            ExprKind::Call { callee, arguments } => {
+                self.expr(callee);
+                self.arguments(arguments);
+            }
+            ExprKind::Index(operand, indices) => {
+                self.expr(operand);
+                for index in indices {
+                    match index {
+                        Index::Rest(_) => {}
+                        Index::At(at) => self.expr(at),
+                        Index::Slice(slice) => {
+                            let bounds = [&slice.from, &slice.to, &slice.step];
+                            bounds.into_iter().flatten().for_each(|bound| self.expr(bound));
+                        }
+                    }
+                }
+            }
+            ExprKind::If { condition, then, otherwise } => {
+                self.expr(condition);
+                self.body(then);
+                otherwise.iter().for_each(|body| self.body(body));
+            }
+            ExprKind::Pipeline(pipeline) => {
+                self.expr(&pipeline.source);
+                pipeline.stages.iter().for_each(|stage| self.stage(stage));
+            }
+            ExprKind::Scan(scan) => {
+                self.expr(&scan.over);
+                scan.carried.iter().for_each(|(name, value)| {
+                    self.read.insert(&name.text);
+                    self.expr(value);
+                });
+                self.body(&scan.body);
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The networks of `tests/examples` expand as they should.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use nnc::diagnostic::{Colour, render_all};
+use nnc::elaborate::{Bundle, Elaborated, Expansion, Request, elaborate, load};
+use nnc::source::Loader;
+
+/// Files of `tests/examples`.
+struct Examples;
+
+impl Loader for Examples {
+    fn load(&self, path: &str, _from: &str) -> Result<(String, String), String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        let text = fs::read_to_string(folder.join(path)).map_err(|error| error.to_string())?;
+        Ok((path.to_owned(), text))
+    }
+}
+
+fn bundle(name: &str) -> Arc<Bundle> {
+    let (path, text) = Examples.load(name, "").expect("the example is there");
+    let loaded = load(&path, &text, &[], &Examples);
+    let printed = render_all(&loaded.diagnostics, loaded.value.sources(), Colour::Never);
+    assert_eq!(printed, "", "{name}");
+    Arc::new(loaded.value)
+}
+
+fn expanded(name: &str, request: &Request) -> Elaborated {
+    let bundle = bundle(name);
+    let checked = elaborate(&bundle, request);
+    let printed = render_all(&checked.diagnostics, bundle.sources(), Colour::Never);
+    assert!(!checked.has_errors(), "{name} {:?}:\n{printed}", request.expansion);
+    checked.value.expect("a model without errors has a graph")
+}
+
+fn parameters(elaborated: &Elaborated) -> usize {
+    let weights = elaborated.graph.stored.iter();
+    weights
+        .filter(|stored| stored.kind == nnc_runtime::artifact::StoredKind::Weight)
+        .map(|stored| stored.ty.size())
+        .sum()
+}
+
+#[test]
+fn the_digits_network_expands_in_three_ways() {
+    let training = expanded("mnist.nn", &Request::new(Expansion::Training));
+    assert_eq!(parameters(&training), 3_274_634);
+    let paths: Vec<&str> = training.graph.stored.iter().map(|stored| stored.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "conv.weight",
+            "conv.bias",
+            "conv_2.weight",
+            "conv_2.bias",
+            "linear.weight",
+            "linear.bias",
+            "linear_2.weight",
+            "linear_2.bias",
+        ]
+    );
+    let names = |one: &Elaborated| one.graph.results.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&training), ["loss", "accuracy"]);
+    assert_eq!(training.batch, 64);
+    let mut request = Request::new(Expansion::Evaluation);
+    request.stored.clone_from(&training.graph.stored);
+    let evaluation = expanded("mnist.nn", &request);
+    assert_eq!(evaluation.graph.stored, training.graph.stored);
+    request.expansion = Expansion::Inference;
+    let inference = expanded("mnist.nn", &request);
+    assert_eq!(names(&inference), ["logits"]);
+    assert_eq!(inference.batch, 1);
+}
+
+/// The number of trained weights of each example, counted by hand from its text or stated by its authors.
+const EXAMPLES: [(&str, usize); 10] = [
+    ("activity.nn", 155_206),
+    ("bilstm_siamese.nn", 518_656),
+    ("char_gru.nn", 2_623_584),
+    ("custom.nn", 545_290),
+    ("inception_v3.nn", 27_161_264),
+    ("mnist.nn", 3_274_634),
+    ("resnet18.nn", 11_689_512),
+    ("transformer.nn", 23_142_402),
+    ("unet.nn", 7_700_226),
+    ("vae.nn", 267_425),
+];
+
+/// Those of them that are trained.
+const TRAINED: [&str; 8] = [
+    "activity.nn",
+    "char_gru.nn",
+    "custom.nn",
+    "inception_v3.nn",
+    "mnist.nn",
+    "resnet18.nn",
+    "transformer.nn",
+    "vae.nn",
+];
+
+/// Small batches and short sequences, so that graphs stay small.
+fn small(expansion: Expansion) -> Request {
+    let dims = vec![("T".to_owned(), 6), ("S".to_owned(), 5)];
+    Request { batch: Some(2), dims, ..Request::new(expansion) }
+}
+
+#[test]
+fn weight_counts_are_those_of_the_papers() {
+    for (name, count) in EXAMPLES {
+        let expansion = if !TRAINED.contains(&name) { Expansion::Inference } else { Expansion::Training };
+        assert_eq!(parameters(&expanded(name, &small(expansion))), count, "{name}");
+    }
+    assert_eq!(parameters(&expanded("tiny_yolo.nn", &small(Expansion::Inference))), 15_861_773);
+}
+
+#[test]
+fn expansions_share_weights_by_path() {
+    for (name, _) in EXAMPLES {
+        if !TRAINED.contains(&name) {
+            continue;
+        }
+        let training = expanded(name, &small(Expansion::Training));
+        for expansion in [Expansion::Evaluation, Expansion::Inference] {
+            let alone: Vec<String> = paths(&expanded(name, &small(expansion)));
+            let known = paths(&training);
+            assert!(alone.iter().all(|path| known.contains(path)), "{name} {expansion:?}: {alone:?}");
+        }
+    }
+}
+
+#[test]
+fn every_weight_of_a_trained_example_gets_a_gradient() {
+    for (name, _) in EXAMPLES {
+        if !TRAINED.contains(&name) {
+            continue;
+        }
+        let mut one = expanded(name, &small(Expansion::Training));
+        let loss = one.loss.expect("a trained model has a loss");
+        let gradients = nnc::gradient::differentiate(&mut one.graph, loss, &one.trained)
+            .unwrap_or_else(|missing| panic!("{name}: {}", missing.reason));
+        assert_eq!(nnc::elaborate::missing_gradients(&one, &gradients), None, "{name}");
+    }
+}
+
+fn paths(one: &Elaborated) -> Vec<String> {
+    one.graph.stored.iter().map(|stored| stored.path.clone()).collect()
+}
+
+#[test]
+fn weights_are_named_as_in_pytorch_below_their_scopes() {
+    let resnet = paths(&expanded("resnet18.nn", &small(Expansion::Inference)));
+    for path in [
+        "conv_bn.conv.weight",
+        "conv_bn.batch_norm.running_mean",
+        "layer1.0.basic.conv_bn.conv.weight",
+        "layer1.1.basic.conv_bn_2.batch_norm.bias",
+        "basic.conv_bn_3.conv.weight",
+        "linear.bias",
+    ] {
+        assert!(resnet.iter().any(|known| known == path), "{path} is not among {resnet:?}");
+    }
+    let gru = paths(&expanded("char_gru.nn", &small(Expansion::Inference)));
+    for path in ["embed.weight", "gru.weight_ih_l0", "gru.bias_hh_l1", "linear.weight"] {
+        assert!(gru.iter().any(|known| known == path), "{path} is not among {gru:?}");
+    }
+    let siamese = paths(&expanded("bilstm_siamese.nn", &small(Expansion::Inference)));
+    assert!(siamese.iter().any(|path| path == "enc.lstm.weight_hh_l0_reverse"), "{siamese:?}");
+    assert!(siamese.iter().all(|path| path.starts_with("enc.")), "{siamese:?}");
+}
