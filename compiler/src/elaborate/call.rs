@@ -107,7 +107,10 @@ impl<'a> Elaborator<'a> {
         self.suspicious(definition, name, span, &bound);
         let mut frame = Frame::new(module);
         frame.owner = Some((definition.kind, called.clone()));
-        frame.init.clone_from(&caller.init);
+        frame.init = match self.default_init(&mut frame, &definition.attributes)? {
+            Some(init) => Some(init),
+            None => caller.init.clone(),
+        };
         let inline = definition.attributes.iter().any(|attribute| attribute.name.text == "inline");
         let owns_scope = definition.kind == DefinitionKind::Block && !inline;
         let outer = if owns_scope { Some(self.weights.open(label.unwrap_or(called))) } else { None };

@@ -50,6 +50,7 @@ pub fn check(bundle: &Arc<Bundle>, dims: &[(String, usize)]) -> Vec<Diagnostic> 
     if trained.iter().any(|name| !known(name)) {
         merge(&mut out, elaborate(bundle, &Request::new(Expansion::Training)).diagnostics);
     }
+    merge(&mut out, lint::unknown_attributes(bundle.main()));
     if !out.iter().any(Diagnostic::is_error) {
         merge(&mut out, lint::unused_bindings(bundle.main()));
     }
@@ -66,7 +67,6 @@ pub fn missing_gradients(elaborated: &Elaborated, gradients: &[Option<NodeId>]) 
         .zip(gradients)
         .filter(|(_, gradient)| gradient.is_none())
         .map(|(weight, _)| place_of(elaborated, *weight))
-        .filter(|(path, _)| !elaborated.settings.freeze.iter().any(|frozen| lies_below(path, frozen)))
         .collect();
     let (first, span) = missing.first()?;
     if missing.len() == elaborated.trained.len() {
@@ -94,10 +94,6 @@ pub fn missing_gradients(elaborated: &Elaborated, gradients: &[Option<NodeId>]) 
     } else {
         diagnostic.note(format!("the others: {}{rest}", others.join(", ")))
     })
-}
-
-fn lies_below(path: &str, scope: &str) -> bool {
-    path == scope || path.strip_prefix(scope).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// The path of a weight and the stage that owns it.

@@ -62,10 +62,7 @@ impl<'a> Elaborator<'a> {
             self.run_group(&mut frame, data, "prepare").map(|()| (declared, frame))
         });
         self.graph = graph;
-        let (declared, prepared) = match frame {
-            Ok(frames) => frames,
-            Err(reported) => return Err(reported),
-        };
+        let (declared, prepared) = frame?;
         self.diagnostics.truncate(said);
         let mut out = BTreeMap::new();
         for (name, value) in &declared.names {

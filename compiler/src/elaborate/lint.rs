@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::call::Given;
 use crate::elaborate::context::Elaborator;
 use crate::elaborate::value::Value;
 use crate::source::Span;
 use crate::syntax::ast::{
-    Argument, Body, Chain, Definition, Expr, ExprKind, File, Index, ItemKind, Name, Stage, StageKind,
-    Statement, StatementKind,
+    Argument, Attribute, Body, Chain, Definition, Expr, ExprKind, File, Index, ItemKind, Name, Stage,
+    StageKind, Statement, StatementKind,
 };
 
 /// What makes an image of an image.
@@ -58,6 +58,31 @@ impl<'a> Elaborator<'a> {
             _ => {}
         }
     }
+}
+
+/// Attributes that mean something.
+const ATTRIBUTES: [&str; 7] = ["init", "training", "name", "shape", "inline", "host", "precision"];
+
+/// Attributes of `file` that mean nothing.
+pub(super) fn unknown_attributes(file: &File) -> Vec<Diagnostic> {
+    let mut all: Vec<&Attribute> = Vec::new();
+    for item in &file.items {
+        all.extend(&item.attributes);
+        if let ItemKind::Definition(definition) = &item.kind {
+            all.extend(definition.parameters.iter().flat_map(|parameter| &parameter.attributes));
+            all.extend(definition.outputs.iter().flat_map(|output| &output.attributes));
+            all.extend(definition.body.statements.iter().flat_map(|statement| &statement.attributes));
+        }
+    }
+    all.into_iter()
+        .filter(|attribute| !ATTRIBUTES.contains(&attribute.name.text.as_str()))
+        .map(|attribute| {
+            let name = &attribute.name;
+            Diagnostic::error("E0201", format!("unknown attribute `@{}`", name.text), name.span)
+                .fact("not found")
+                .help_maybe(did_you_mean(&name.text, ATTRIBUTES))
+        })
+        .collect()
 }
 
 /// Bindings of `file` that nothing reads.

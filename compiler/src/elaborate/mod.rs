@@ -81,7 +81,7 @@ pub struct Elaborated {
     pub graph: Graph,
     /// The loss; a single number. Absent for inference and for models that are not trained.
     pub loss: Option<NodeId>,
-    /// The trained weights that the program reads, in the order of their creation.
+    /// The weights that the program reads and trains, in the order of their creation; frozen ones are not here.
     pub trained: Vec<NodeId>,
     /// The optimizer; absent where `loss` is.
     pub optimizer: Option<OptimizerHandle>,

@@ -56,7 +56,13 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
         _ => None,
     };
     let elaborated = Elaborated {
-        trained: e.weights.trained.iter().map(|(_, node)| *node).collect(),
+        trained: e
+            .weights
+            .trained
+            .iter()
+            .filter(|(path, _)| !finished.settings.freeze.iter().any(|frozen| lies_below(path, frozen)))
+            .map(|(_, node)| *node)
+            .collect(),
         graph: e.graph,
         loss: finished.loss,
         optimizer,
@@ -71,6 +77,11 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
     Checked { value: Some(elaborated), diagnostics: e.diagnostics }
 }
 
+/// Whether the weight at `path` is `scope` or lies in it.
+pub(super) fn lies_below(path: &str, scope: &str) -> bool {
+    path == scope || path.strip_prefix(scope).is_some_and(|rest| rest.starts_with('.'))
+}
+
 /// Finds the model and its `train` and `data`.
 fn subject<'a>(e: &mut Elaborator<'a>, request: &Request) -> Outcome<Subject<'a>> {
     let main = e.bundle.main_module();
@@ -82,9 +93,8 @@ fn subject<'a>(e: &mut Elaborator<'a>, request: &Request) -> Outcome<Subject<'a>
         ItemKind::Train(train) => Some((place, train)),
         _ => None,
     });
-    let train = trains
-        .filter(|(_, train)| request.model.as_ref().is_none_or(|name| train.model.text == *name))
-        .last();
+    let train =
+        trains.rev().find(|(_, train)| request.model.as_ref().is_none_or(|name| train.model.text == *name));
     let wanted = match (&request.model, train) {
         (Some(name), _) => Some((name.clone(), start)),
         (None, Some((_, train))) => Some((train.model.text.clone(), train.model.span)),
@@ -317,7 +327,7 @@ impl<'a> Elaborator<'a> {
     }
 
     /// `@init(he)` before a model or a block.
-    fn default_init(
+    pub(super) fn default_init(
         &mut self,
         frame: &mut Frame<'a>,
         attributes: &'a [Attribute],

@@ -8,7 +8,7 @@ use crate::elaborate::frame::Frame;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, Value};
 use crate::source::Span;
-use crate::syntax::ast::{Argument, Chain, Expr, Name, Pipeline, Stage, StageKind};
+use crate::syntax::ast::{Argument, Chain, Expr, ItemKind, Name, Pipeline, Stage, StageKind};
 
 impl<'a> Elaborator<'a> {
     /// `source -> stage -> stage`
@@ -79,10 +79,30 @@ impl<'a> Elaborator<'a> {
         mut span: Span,
     ) -> Outcome<Value<'a>> {
         for stage in stages {
+            self.dropped_outputs(&value, span);
             value = self.stage(frame, stage, value.first(), span, None)?;
             span = stage.span;
         }
         Ok(value)
+    }
+
+    /// Warns where a pipeline goes on with the first of several outputs of a block of the model's own.
+    fn dropped_outputs(&mut self, value: &Value<'a>, span: Span) {
+        let Value::Outputs(values) = value else { return };
+        let Some(Value::Tensor(tensor)) = values.first() else { return };
+        let Some((_, maker)) = &tensor.made else { return };
+        let main = self.bundle.main().items.iter();
+        let own = main.into_iter().any(|item| match &item.kind {
+            ItemKind::Definition(definition) => definition.name.text == *maker,
+            _ => false,
+        });
+        if own && values.len() > 1 {
+            let message = format!("the pipeline drops {} outputs of `{maker}`", values.len() - 1);
+            let diagnostic = Diagnostic::warning("W0203", message, span)
+                .fact("it goes on with the first")
+                .help(format!("take them by name: `a, b = x -> {maker}`"));
+            self.report(diagnostic);
+        }
     }
 
     fn stage(

@@ -39,6 +39,8 @@ pub(super) struct TrainSettings<'a> {
     pub(super) inputs: Vec<(&'a Name, &'a Expr)>,
     /// `dims { name = value }`
     pub(super) dims: Vec<(&'a Name, &'a Expr)>,
+    /// `precision { name = value }`
+    pub(super) precision: Vec<(&'a Name, &'a Expr)>,
     /// `update layer { ... }`
     pub(super) updates: Vec<(Span, Option<&'a Name>)>,
 }
@@ -69,7 +71,7 @@ impl<'a> Elaborator<'a> {
                     "inputs" => out.inputs = self.pairs_of(&settings.entries),
                     "dims" => out.dims = self.pairs_of(&settings.entries),
                     "update" => out.updates.push((setting.span, subject.as_ref())),
-                    "precision" => {}
+                    "precision" => out.precision = self.pairs_of(&settings.entries),
                     _ => self.unknown_setting(name),
                 },
                 SettingKind::Field { name, .. } => {

@@ -2,7 +2,7 @@
 
 use nnc_runtime::artifact::{Save, Training};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::Settings;
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::settings::TrainSettings;
@@ -133,6 +133,19 @@ impl<'a> Elaborator<'a> {
                     let message = "`precision` is f32 or mixed";
                     return self.fail("E0204", expr.span, message, format!("this is {found}"));
                 }
+            }
+        }
+        for (name, expr) in &settings.precision {
+            let known = ["storage", "accumulate", "master", "loss_scale"];
+            if !known.contains(&name.text.as_str()) {
+                let diagnostic =
+                    Diagnostic::error("E0505", format!("unknown setting `{}`", name.text), name.span)
+                        .fact("not a setting of `precision`")
+                        .help_maybe(did_you_mean(&name.text, known));
+                return Err(self.report(diagnostic));
+            }
+            if name.text == "storage" && matches!(self.settled(expr)?, Value::Symbol("f16")) {
+                out.precision = Some("mixed".to_owned());
             }
         }
         if let Some(expr) = settings.values.get("freeze").copied() {
