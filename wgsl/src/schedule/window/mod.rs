@@ -1,5 +1,8 @@
 //! Pooling and its gradients: one invocation makes one element. A gradient looks at the windows that cover
-//! its element, so nothing is scattered and no index is stored.
+//! its element, so nothing is scattered and no index is stored; where windows do not overlap, one invocation
+//! makes a whole window ([`apart`]).
+
+mod apart;
 
 use std::fmt::Write as _;
 
@@ -39,6 +42,10 @@ pub fn window(spec: &WindowSpec, profile: &Profile) -> Schedule {
         source.param(name, value);
     }
     let finish = Finish::epilogue(&mut source, &space, &spec.epilogue.expr, Width::One);
+    if backward && apart::tiles(spec) {
+        let launch = apart::apart(source, spec, &finish, workgroup);
+        return Schedule { launches: vec![launch], scratch: Vec::new() };
+    }
     let mut body = String::new();
     let _ = writeln!(
         body,
