@@ -129,7 +129,8 @@ pub fn random(seed: u64, length: usize) -> Sample {
         let rank = 1 + draw.below(3);
         let shape: Vec<usize> = (0..rank).map(|_| draw.pick(&extents)).collect();
         let name = format!("x{k}");
-        let id = graph.source(Source::Input { name: name.clone(), batched: false }, TensorType::f32(shape.clone()));
+        let id = graph
+            .source(Source::Input { name: name.clone(), batched: false }, TensorType::f32(shape.clone()));
         let size: usize = shape.iter().product();
         #[allow(clippy::cast_precision_loss)]
         let data = (0..size).map(|i| ((i * 17 + k * 5 + 3) % 41) as f64 / 20.0 - 1.03).collect();
@@ -201,7 +202,8 @@ fn step(graph: &mut Graph, draw: &mut Draw, values: &[NodeId]) -> Option<NodeId>
         }
         7 => {
             let size: usize = shape.iter().product();
-            let to = if draw.below(2) == 0 || !size.is_multiple_of(2) { vec![size] } else { vec![2, size / 2] };
+            let to =
+                if draw.below(2) == 0 || !size.is_multiple_of(2) { vec![size] } else { vec![2, size / 2] };
             Some(graph.must(Reshape::new(&to), &[a]))
         }
         8 if rank > 0 => {
@@ -250,4 +252,3 @@ fn step(graph: &mut Graph, draw: &mut Draw, values: &[NodeId]) -> Option<NodeId>
         _ => None,
     }
 }
-

@@ -58,7 +58,8 @@ fn whole_run_agrees(session: &mut nnc_runtime::Session, sample: &Sample, _: &Gra
     let outputs = session.run(Role::Infer, batch, &Clock::single(0, 1)).expect("the program runs");
     let expected = sample.results(&sample.graph);
     for (name, value) in expected {
-        let found = outputs.tensor(&name).unwrap_or_else(|| panic!("{}: no output `{name}`", sample.name)).values();
+        let found =
+            outputs.tensor(&name).unwrap_or_else(|| panic!("{}: no output `{name}`", sample.name)).values();
         let scale = value.data().iter().fold(1e-2_f64, |m, v| m.max(v.abs()));
         for (f, e) in found.iter().zip(value.data()) {
             let near = (f - e).abs() <= 2e-3 * scale;
@@ -131,7 +132,8 @@ fn values_alive_together_do_not_overlap() {
                         continue;
                     }
                     // A value may begin in the stage in which the operand whose memory it takes ends.
-                    let taken = built.plan.in_place.get(&a.0) == Some(&b.0) || built.plan.in_place.get(&b.0) == Some(&a.0);
+                    let taken = built.plan.in_place.get(&a.0) == Some(&b.0)
+                        || built.plan.in_place.get(&b.0) == Some(&a.0);
                     let together = if taken { a.2 < b.3 && b.2 < a.3 } else { a.2 <= b.3 && b.2 <= a.3 };
                     assert!(
                         !(together && overlap(a.1, b.1)),

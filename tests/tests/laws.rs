@@ -30,15 +30,21 @@ fn the_gradient_agrees_with_central_differences() {
     let mut measured = 0;
     for example in examples() {
         let sample = differentiated(&example);
-        let gradients: BTreeMap<&str, NodeId> =
-            sample.graph.results.iter().filter(|(n, _)| n.starts_with('d')).map(|(n, v)| (n.as_str(), *v)).collect();
+        let gradients: BTreeMap<&str, NodeId> = sample
+            .graph
+            .results
+            .iter()
+            .filter(|(n, _)| n.starts_with('d'))
+            .map(|(n, v)| (n.as_str(), *v))
+            .collect();
         let label = &sample.name;
         if !sample.inputs.contains_key("w") || label.starts_with("window_gradient") {
             continue;
         }
         let values = evaluate(&sample.graph, &sample.environment());
         let names: Vec<String> = sample.inputs.keys().filter(|n| n.starts_with('x')).cloned().collect();
-        let floats = names.iter().enumerate().filter(|(k, _)| example.types[*k].element == nnc_wgsl::Element::F32);
+        let floats =
+            names.iter().enumerate().filter(|(k, _)| example.types[*k].element == nnc_wgsl::Element::F32);
         for (position, (_, name)) in floats.enumerate() {
             let derived = gradients.get(format!("d{position}").as_str()).map(|id| values[id].clone());
             let size = sample.inputs[name].data().len();
@@ -51,7 +57,10 @@ fn the_gradient_agrees_with_central_differences() {
                     derived.as_ref().map_or(0.0, |d| d.data()[element])
                 };
                 let error = (slope - found).abs() / slope.abs().max(1.0);
-                assert!(error < 1e-6, "{label}: d {name}[{element}] is {slope}, the derived gradient {found}");
+                assert!(
+                    error < 1e-6,
+                    "{label}: d {name}[{element}] is {slope}, the derived gradient {found}"
+                );
                 measured += 1;
             }
         }
@@ -85,7 +94,14 @@ fn every_pass_preserves_meaning() {
         passes::optimize(&mut graph, &profile("webgpu-default"), |pass, graph| {
             for (name, value) in sample.results(graph) {
                 let expected = &before[&name];
-                assert_eq!(value.shape(), expected.shape(), "{}: `{}` after {}", sample.name, name, pass.name);
+                assert_eq!(
+                    value.shape(),
+                    expected.shape(),
+                    "{}: `{}` after {}",
+                    sample.name,
+                    name,
+                    pass.name
+                );
                 for (v, e) in value.data().iter().zip(expected.data()) {
                     let near = (v - e).abs() <= 1e-9 * e.abs().max(1.0);
                     assert!(near, "{}: `{name}` is {v} after the pass {}, was {e}", sample.name, pass.name);

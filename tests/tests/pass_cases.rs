@@ -1,0 +1,241 @@
+//! Each pass on a graph it changes and on one it must leave alone.
+
+use nnc::ir::{Graph, NodeId, Source, TensorType};
+use nnc::ops::{Broadcast, Contract, Conv, ConvGeometry, Pad, Permute, Reduce, Reshape, StopGradient};
+use nnc::passes::{clusters, optimize, run_one};
+use nnc_wgsl::schedule::Reduction;
+use nnc_wgsl::{Binary, Expr, Profile, Scalar, Unary};
+
+fn profile(name: &str) -> Profile {
+    Profile::named(name).expect("the profile exists")
+}
+
+fn input(graph: &mut Graph, name: &str, shape: &[usize]) -> NodeId {
+    graph.source(Source::Input { name: name.to_owned(), batched: false }, TensorType::f32(shape))
+}
+
+fn unary(graph: &mut Graph, op: Unary, value: NodeId) -> NodeId {
+    graph.map(&[value], |b, x| b.unary(op, x[0]))
+}
+
+fn add(graph: &mut Graph, left: NodeId, right: NodeId) -> NodeId {
+    graph.map(&[left, right], |b, x| b.binary(Binary::Add, x[0], x[1]))
+}
+
+/// The graph after one pass and the removal of what it left unread.
+fn after(mut graph: Graph, pass: &str, results: &[NodeId]) -> Graph {
+    graph.results = results.iter().enumerate().map(|(k, v)| (format!("y{k}"), *v)).collect();
+    run_one(pass, &mut graph, &profile("webgpu-default"));
+    run_one("dead_code", &mut graph, &profile("webgpu-default"));
+    graph
+}
+
+/// How many kernels a whole pipeline makes of the graph.
+fn kernels(mut graph: Graph, results: &[NodeId], target: &str) -> usize {
+    graph.results = results.iter().enumerate().map(|(k, v)| (format!("y{k}"), *v)).collect();
+    optimize(&mut graph, &profile(target), |_, _| {});
+    clusters(&graph).len()
+}
+
+#[test]
+fn dead_code_removes_what_no_result_needs_and_nothing_else() {
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[4]);
+    let y = unary(&mut graph, Unary::Exp, x);
+    let _ = unary(&mut graph, Unary::Sin, y);
+    assert_eq!(after(graph, "dead_code", &[y]).len(), 2);
+}
+
+#[test]
+fn algebra_drops_views_that_change_nothing_and_keeps_those_that_do() {
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[2, 3]);
+    let same = graph.must(Reshape::new(&[2, 3]), &[x]);
+    let same = graph.must(Permute::new(&[0, 1]), &[same]);
+    let same = graph.must(StopGradient, &[same]);
+    let y = unary(&mut graph, Unary::Exp, same);
+    assert_eq!(after(graph, "algebra", &[y]).len(), 2);
+
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[2, 3]);
+    let turned = graph.must(Permute::new(&[1, 0]), &[x]);
+    let y = unary(&mut graph, Unary::Exp, turned);
+    assert_eq!(after(graph, "algebra", &[y]).len(), 3);
+}
+
+#[test]
+fn algebra_reads_around_a_broadcast_only_where_the_shape_stays() {
+    let mut graph = Graph::new();
+    let (x, b) = (input(&mut graph, "x", &[2, 3]), input(&mut graph, "b", &[3]));
+    let wide = graph.must(Broadcast::new(&[2, 3]), &[b]);
+    let y = add(&mut graph, x, wide);
+    assert_eq!(after(graph, "algebra", &[y]).len(), 3);
+
+    let mut graph = Graph::new();
+    let b = input(&mut graph, "b", &[3]);
+    let wide = graph.must(Broadcast::new(&[2, 3]), &[b]);
+    let y = unary(&mut graph, Unary::Exp, wide);
+    assert_eq!(after(graph, "algebra", &[y]).len(), 3);
+}
+
+#[test]
+fn constants_fold_and_move_into_formulas_unless_they_give_the_shape() {
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[3]);
+    let two = graph.constant(2.0, TensorType::f32([]));
+    let three = graph.constant(3.0, TensorType::f32([]));
+    let six = graph.map(&[two, three], |b, x| b.binary(Binary::Mul, x[0], x[1]));
+    let y = add(&mut graph, x, six);
+    assert_eq!(after(graph, "constants", &[y]).len(), 2);
+
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[3]);
+    let rows = graph.constant(2.0, TensorType::f32([4, 1]));
+    let y = add(&mut graph, x, rows);
+    assert_eq!(after(graph, "constants", &[y]).len(), 3);
+}
+
+#[test]
+fn equal_values_become_one_and_random_streams_stay_apart() {
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[3]);
+    let (a, b) = (unary(&mut graph, Unary::Exp, x), unary(&mut graph, Unary::Exp, x));
+    let y = add(&mut graph, a, b);
+    assert_eq!(after(graph, "common_subexpressions", &[y]).len(), 3);
+
+    let mut graph = Graph::new();
+    let (a, b) = (graph.random([3]), graph.random([3]));
+    let y = add(&mut graph, a, b);
+    assert_eq!(after(graph, "common_subexpressions", &[y]).len(), 3);
+}
+
+#[test]
+fn numbers_of_the_training_loop_are_computed_on_the_host_and_tensors_are_not() {
+    use nnc_runtime::artifact::HostSymbol;
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[3]);
+    let step = graph.host(Expr::identity(Scalar::F32), vec![HostSymbol::Step]);
+    let decay = unary(&mut graph, Unary::Neg, step);
+    let decay = unary(&mut graph, Unary::Exp, decay);
+    let y = graph.map(&[x, decay], |b, x| b.binary(Binary::Mul, x[0], x[1]));
+    assert_eq!(after(graph, "host_scalars", &[y]).len(), 3);
+}
+
+#[test]
+fn a_dropout_mask_is_computed_by_each_reader_and_stored_by_none() {
+    let mut graph = Graph::new();
+    let (x, w) = (input(&mut graph, "x", &[8, 16]), input(&mut graph, "w", &[16, 16]));
+    let noise = graph.random([8, 16]);
+    let mask = graph.map(&[noise], |b, x| {
+        let half = b.real(0.5);
+        b.binary(Binary::Lt, x[0], half)
+    });
+    let drop = |graph: &mut Graph, value| {
+        graph.map(&[mask, value], |b, x| {
+            let zero = b.real(0.0);
+            b.select(x[0], x[1], zero)
+        })
+    };
+    let first = graph.must(Contract::new("mk", "kn", "mn"), &[x, w]);
+    let first = drop(&mut graph, first);
+    let second = graph.must(Contract::new("mk", "kn", "mn"), &[first, w]);
+    let second = drop(&mut graph, second);
+    assert_eq!(kernels(graph, &[second], "nvidia-hopper"), 2, "each product masks its own result");
+}
+
+#[test]
+fn a_copy_is_made_where_a_view_will_not_do_and_nowhere_else() {
+    let conv = |turned: bool| {
+        let mut graph = Graph::new();
+        let (mut x, w) = (input(&mut graph, "x", &[2, 3, 4, 4]), input(&mut graph, "w", &[5, 3, 3, 3]));
+        if turned {
+            x = graph.must(Permute::new(&[0, 1, 3, 2]), &[x]);
+        }
+        let y = graph.must(Conv::new(ConvGeometry::plain(2)), &[x, w]);
+        kernels(graph, &[y], "nvidia-hopper")
+    };
+    assert_eq!((conv(false), conv(true)), (1, 2));
+}
+
+#[test]
+fn a_product_takes_a_transposed_operand_as_it_is() {
+    let mut graph = Graph::new();
+    let (x, w) = (input(&mut graph, "x", &[4, 6]), input(&mut graph, "w", &[5, 6]));
+    let turned = graph.must(Permute::new(&[1, 0]), &[w]);
+    let y = graph.must(Contract::new("mk", "kn", "mn"), &[x, turned]);
+    assert_eq!(kernels(graph, &[y], "nvidia-hopper"), 1);
+}
+
+#[test]
+fn bias_activation_and_residual_are_epilogues_of_a_convolution() {
+    let mut graph = Graph::new();
+    let (x, w) = (input(&mut graph, "x", &[2, 3, 8, 8]), input(&mut graph, "w", &[4, 3, 3, 3]));
+    let (bias, skip) = (input(&mut graph, "b", &[4, 1, 1]), input(&mut graph, "s", &[2, 4, 6, 6]));
+    let y = graph.must(Conv::new(ConvGeometry::plain(2)), &[x, w]);
+    let y = add(&mut graph, y, bias);
+    let y = add(&mut graph, y, skip);
+    let y = unary(&mut graph, Unary::Tanh, y);
+    assert_eq!(kernels(graph, &[y], "webgpu-default"), 1);
+}
+
+#[test]
+fn softmax_is_one_kernel_and_a_long_column_is_not_a_row() {
+    let softmax = |graph: &mut Graph, x: NodeId, axis: usize| {
+        let shape = graph.ty(x).shape.clone();
+        let mut ones = shape.clone();
+        ones[axis] = 1;
+        let most = graph.must(Reduce::new(Reduction::Max, &[axis]), &[x]);
+        let most = graph.reshape(most, &ones);
+        let shifted = graph.map(&[x, most], |b, x| {
+            let d = b.binary(Binary::Sub, x[0], x[1]);
+            b.unary(Unary::Exp, d)
+        });
+        let total = graph.must(Reduce::new(Reduction::Sum, &[axis]), &[shifted]);
+        let total = graph.reshape(total, &ones);
+        graph.map(&[shifted, total], |b, x| b.binary(Binary::Div, x[0], x[1]))
+    };
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[64, 100]);
+    let y = softmax(&mut graph, x, 1);
+    assert_eq!(kernels(graph, &[y], "webgpu-default"), 1);
+
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[64, 100]);
+    let y = softmax(&mut graph, x, 0);
+    assert!(kernels(graph, &[y], "webgpu-default") > 1);
+}
+
+#[test]
+fn values_that_depend_on_each_other_by_way_of_another_kernel_stay_apart() {
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[6, 6]);
+    let a = unary(&mut graph, Unary::Exp, x);
+    let product = graph.must(Contract::new("mk", "kn", "mn"), &[a, a]);
+    let turned = graph.must(Permute::new(&[1, 0]), &[product]);
+    let y = add(&mut graph, a, turned);
+    assert_eq!(kernels(graph, &[y], "nvidia-hopper"), 3);
+}
+
+#[test]
+fn a_kernel_binds_no_more_buffers_than_the_profile_has() {
+    let sum = |target: &str| {
+        let mut graph = Graph::new();
+        let inputs: Vec<NodeId> = (0..12).map(|k| input(&mut graph, &format!("x{k}"), &[32])).collect();
+        let mut total = inputs[0];
+        for &next in &inputs[1..] {
+            total = add(&mut graph, total, next);
+        }
+        kernels(graph, &[total], target)
+    };
+    assert_eq!(sum("nvidia-hopper"), 1);
+    assert!(sum("webgpu-default") > 1);
+}
+
+#[test]
+fn padding_is_read_in_place_of_being_stored() {
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[3, 5]);
+    let padded = graph.must(Pad::new(&[1, 1], &[1, 1], 0.0), &[x]);
+    let y = unary(&mut graph, Unary::Exp, padded);
+    assert_eq!(kernels(graph, &[y], "webgpu-default"), 1);
+}
