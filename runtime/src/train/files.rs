@@ -25,6 +25,9 @@ impl Files {
     pub(super) fn open(folder: &Path, epochs: usize) -> Result<Files, TrainError> {
         make_folder(folder)?;
         let files = Files { folder: folder.to_owned(), log: String::new() };
+        for path in [files.log_path(), files.weights_path(), Files::checkpoint_path(folder)] {
+            durable::remove_leftovers(&path);
+        }
         let kept = match epochs {
             0 => String::new(),
             _ => fs::read_to_string(files.log_path()).unwrap_or_default(),
@@ -54,9 +57,13 @@ impl Files {
         fingerprint: &Fingerprint,
         progress: &Progress,
     ) -> Result<(), TrainError> {
-        weights::write(&self.folder.join("weights.safetensors"), &only_saved(stored, tensors))?;
+        weights::write(&self.weights_path(), &only_saved(stored, tensors))?;
         let path = Files::checkpoint_path(&self.folder);
         Ok(checkpoint::write(&path, fingerprint, progress, tensors)?)
+    }
+
+    fn weights_path(&self) -> PathBuf {
+        self.folder.join("weights.safetensors")
     }
 
     fn log_path(&self) -> PathBuf {

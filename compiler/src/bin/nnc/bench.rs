@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use nnc_runtime::artifact::{Artifact, Bound, Program, Role};
+use nnc_runtime::artifact::{Artifact, Bound, Role};
 use nnc_runtime::gpu::place;
 use nnc_runtime::{Clock, Session};
 use serde_json::json;
@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
 
 /// How long the device is kept busy before anything is timed.
 const WARM_UP: Duration = Duration::from_millis(500);
+
+/// How long single dispatches are timed, about.
+const KERNELS: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?;
@@ -91,7 +94,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             output::size(build::peak(&artifact, program)),
         ));
     }
-    if arguments.kernels { table(&mut session, &artifact, role, arguments.json) } else { Ok(()) }
+    if !arguments.kernels {
+        return Ok(());
+    }
+    let rounds = ((KERNELS.as_secs_f64() * 1e3 / median) as usize).clamp(1, 50);
+    table(&mut session, &artifact, role, rounds, arguments.json)
 }
 
 /// The times between results, in milliseconds.
@@ -122,8 +129,14 @@ fn time_steps(session: &mut Session, role: Role, clock: &Clock, steps: usize) ->
 }
 
 /// One row for each dispatch: time, share, bytes of its operands a second, and where it comes from.
-fn table(session: &mut Session, artifact: &Artifact, role: Role, json: bool) -> Result<(), Failure> {
-    let Some(times) = session.time_dispatches(role, 20)? else {
+fn table(
+    session: &mut Session,
+    artifact: &Artifact,
+    role: Role,
+    rounds: usize,
+    json: bool,
+) -> Result<(), Failure> {
+    let Some(times) = session.time_dispatches(role, rounds)? else {
         output::note("this adapter cannot time single dispatches");
         return Ok(());
     };
@@ -132,7 +145,7 @@ fn table(session: &mut Session, artifact: &Artifact, role: Role, json: bool) -> 
     let mut rows = vec![["ms", "%", "GB/s", "kernel", "computes", "at"].map(str::to_owned).to_vec()];
     for (dispatch, nanoseconds) in program.dispatches.iter().zip(&times) {
         let kernel = &artifact.kernels[dispatch.kernel].name;
-        let rate = operand_bytes(program, dispatch) as f64 / nanoseconds;
+        let rate = operand_bytes(dispatch) as f64 / nanoseconds;
         let at = place(dispatch.origin.as_ref());
         if json {
             let line = json!({
@@ -157,7 +170,7 @@ fn table(session: &mut Session, artifact: &Artifact, role: Role, json: bool) -> 
 }
 
 /// The bytes of all areas that a dispatch is bound to, each once.
-fn operand_bytes(_program: &Program, dispatch: &nnc_runtime::artifact::Dispatch) -> u64 {
+fn operand_bytes(dispatch: &nnc_runtime::artifact::Dispatch) -> u64 {
     let mut areas: Vec<_> = dispatch
         .bindings
         .iter()
