@@ -9,12 +9,13 @@ mod table;
 use std::collections::BTreeSet;
 
 use nnc_runtime::gpu::{Device, raw};
+use nnc_wgsl::schedule::{ConvKind, WindowKind};
 use nnc_wgsl::{
     Element, HOST_SLOTS, PROFILES, Profile, Schedule, Slot, Target, random_uniform, translate, validate,
     workgroup_bytes,
 };
 
-use reference::{Inputs, Values};
+use reference::{Inputs, Spec, Values};
 use table::{Case, cases};
 
 /// What an element holds that no kernel may write.
@@ -42,26 +43,40 @@ fn every_kernel_is_valid_and_translates() {
                     continue;
                 }
                 validate(kernel).unwrap_or_else(|e| panic!("{}", told(&e)));
-                let bytes = workgroup_bytes(kernel).unwrap();
+                let bytes = workgroup_bytes(kernel).expect("a valid kernel declares its memory");
                 assert!(bytes <= profile.workgroup_memory, "{}: {bytes} bytes shared", case.name);
                 for target in [Target::Msl, Target::Spirv, Target::Hlsl] {
                     translate(kernel, target).unwrap_or_else(|e| panic!("{}", told(&e)));
                 }
             }
         }
-        println!("{}: {} kernels of {} specifications", profile.name, texts.len(), cases.len());
+        eprintln!("{}: {} kernels of {} specifications", profile.name, texts.len(), cases.len());
     }
 }
 
 #[test]
 fn extents_and_offsets_do_not_change_the_text() {
-    let text = |m: u32, n: u32, k: u32, profile: &Profile| {
-        let spec = table::product(1, m, n, k, false, true);
-        let schedule = nnc_wgsl::schedule::contract(&spec, profile);
-        schedule.launches.iter().map(|l| l.kernel.wgsl.clone()).collect::<Vec<_>>()
-    };
+    let pairs = [
+        (
+            Spec::Contract(table::product(1, 2048, 2048, 256, false, true)),
+            Spec::Contract(table::product(1, 4096, 2304, 512, false, true)),
+        ),
+        (
+            Spec::Conv(table::conv_spec(ConvKind::Forward, table::geometry(64, 64, [28, 28], 128, 3, 1))),
+            Spec::Conv(table::conv_spec(ConvKind::Forward, table::geometry(128, 128, [16, 20], 256, 3, 1))),
+        ),
+        (
+            Spec::Window(table::window_spec(WindowKind::Max, 64, [28, 28], [2; 2], [2; 2], [0; 2], [1; 2])),
+            Spec::Window(table::window_spec(WindowKind::Max, 9, [15, 13], [2; 2], [2; 2], [0; 2], [1; 2])),
+        ),
+    ];
     for profile in profiles() {
-        assert_eq!(text(2048, 2048, 256, &profile), text(4096, 2304, 512, &profile), "{}", profile.name);
+        for (one, other) in &pairs {
+            let texts = |spec: &Spec| -> Vec<String> {
+                spec.schedule(&profile).launches.into_iter().map(|launch| launch.kernel.wgsl).collect()
+            };
+            assert!(texts(one) == texts(other), "{one:?} and {other:?} on {}", profile.name);
+        }
     }
 }
 
@@ -71,7 +86,7 @@ fn every_kernel_computes_its_specification() {
         Ok(device) => device,
         Err(error) => {
             assert!(std::env::var_os("NNC_REQUIRE_GPU").is_none_or(|v| v != "1"), "{error}");
-            println!("skipped: no adapter");
+            eprintln!("skipped: no adapter");
             return;
         }
     };
@@ -80,7 +95,7 @@ fn every_kernel_computes_its_specification() {
     let mut seen: Vec<Vec<Schedule>> = cases().iter().map(|_| Vec::new()).collect();
     for profile in profiles() {
         if profile.invocations > limits.invocations.max(256) {
-            println!("{}: skipped, the adapter is smaller", profile.name);
+            eprintln!("{}: skipped, the adapter is smaller", profile.name);
             continue;
         }
         for (case, seen) in cases().iter().zip(&mut seen) {
@@ -99,10 +114,9 @@ fn every_kernel_computes_its_specification() {
 }
 
 fn check(device: &Device, case: &Case, schedule: &Schedule) -> Result<(), String> {
-    let fits = schedule
-        .launches
-        .iter()
-        .all(|launch| workgroup_bytes(&launch.kernel).unwrap() <= device.profile().workgroup_memory);
+    let fits = schedule.launches.iter().all(|launch| {
+        workgroup_bytes(&launch.kernel).expect("kernels are valid") <= device.profile().workgroup_memory
+    });
     if !fits {
         return Ok(());
     }
@@ -163,7 +177,8 @@ fn check(device: &Device, case: &Case, schedule: &Schedule) -> Result<(), String
 
 /// A number that a tensor holds: never twice the same by position, some equal, of both signs.
 fn sample(element: Element, slot: usize, place: usize) -> f64 {
-    let unit = random_uniform(99, 0, u32::try_from(slot).unwrap(), u32::try_from(place).unwrap());
+    let number = |n: usize| u32::try_from(n).expect("tables are small");
+    let unit = random_uniform(99, 0, number(slot), number(place));
     let unit = f64::from(unit);
     match element {
         Element::F32 => f64::from(((unit * 2.0 - 1.0) * 64.0).round() as f32 / 64.0),

@@ -8,7 +8,7 @@ use nnc_wgsl::{Element, Epilogue, HOST_SLOTS, Place, Profile, Read, Schedule, Wr
 
 /// A specification of any schedule.
 #[derive(Clone, Debug)]
-pub enum Spec {
+pub(crate) enum Spec {
     /// Elementwise.
     Map(MapSpec),
     /// Rows.
@@ -24,19 +24,19 @@ pub enum Spec {
 }
 
 /// A tensor in memory, by the values a formula sees.
-pub type Values = Vec<f64>;
+pub(crate) type Values = Vec<f64>;
 
 /// What surrounds the operands of a specification.
-pub struct Inputs<'a> {
+pub(crate) struct Inputs<'a> {
     /// The operands by slot; empty where a slot is no buffer.
-    pub reads: &'a [Values],
+    pub(crate) reads: &'a [Values],
     /// The host block.
-    pub host: &'a [u32; HOST_SLOTS],
+    pub(crate) host: &'a [u32; HOST_SLOTS],
 }
 
 impl Spec {
     /// The launches for a device of this profile.
-    pub fn schedule(&self, profile: &Profile) -> Schedule {
+    pub(crate) fn schedule(&self, profile: &Profile) -> Schedule {
         match self {
             Spec::Map(spec) => map(spec, profile),
             Spec::Row(spec) => row(spec, profile),
@@ -48,7 +48,7 @@ impl Spec {
     }
 
     /// The element and the least length of each read slot, 0 where it is no buffer.
-    pub fn reads(&self) -> Vec<(Element, usize)> {
+    pub(crate) fn reads(&self) -> Vec<(Element, usize)> {
         let f32s = |count: u32, offset: i64| (Element::F32, count as usize + index(offset));
         match self {
             Spec::Map(spec) => spec.reads.iter().map(|r| extent_of_read(r, &spec.extents)).collect(),
@@ -96,7 +96,7 @@ impl Spec {
     }
 
     /// The element and the least length of each write.
-    pub fn writes(&self) -> Vec<(Element, usize)> {
+    pub(crate) fn writes(&self) -> Vec<(Element, usize)> {
         let all = |writes: &[Write], extents: &[u32]| -> Vec<_> {
             writes.iter().map(|w| (w.element, extent_of_place(&w.place, extents))).collect()
         };
@@ -114,7 +114,7 @@ impl Spec {
     }
 
     /// Writes the results over `writes`; elements that the specification does not write stay.
-    pub fn evaluate(&self, inputs: &Inputs<'_>, writes: &mut [Values]) {
+    pub(crate) fn evaluate(&self, inputs: &Inputs<'_>, writes: &mut [Values]) {
         match self {
             Spec::Map(spec) => {
                 each(&spec.extents, |point| {
@@ -146,7 +146,7 @@ impl Spec {
             Spec::Window(spec) => {
                 let mut values = window_values(spec, inputs).into_iter();
                 each(&window_extents(spec), |point| {
-                    let value = values.next().unwrap();
+                    let value = values.next().expect("a pooling has a value for each point");
                     finish(&spec.epilogue, value, point, inputs, writes, spec.offsets.len());
                 });
             }
@@ -228,7 +228,7 @@ fn conv_value(spec: &ConvSpec, point: &[u32], inputs: &Inputs<'_>) -> f64 {
     let (first, second) = (&inputs.reads[0], &inputs.reads[1]);
     let [off0, off1] = spec.offsets.map(index);
     let mut sum = 0.0;
-    match (spec.kind, <[u32; 4]>::try_from(point).unwrap()) {
+    match (spec.kind, <[u32; 4]>::try_from(point).expect("a convolution has four axes")) {
         (ConvKind::Forward, [n, o, p, q]) => each(&[cg, spec.kernel[0], spec.kernel[1]], |k| {
             let channel = o / og * cg + k[0];
             if let (Some(y), Some(z)) = (under(spec, 0, p, k[1]), under(spec, 1, q, k[2])) {
@@ -359,7 +359,7 @@ fn load(reads: &[Read], first_slot: usize, point: &[u32], inputs: &Inputs<'_>) -
                 }
                 Read::Iota { place } => at(place, point) as f64,
                 Read::Random { stream, place } => {
-                    let element = u32::try_from(at(place, point)).unwrap();
+                    let element = u32::try_from(at(place, point)).expect("streams count from 0");
                     f64::from(random_uniform(inputs.host[0], inputs.host[1], *stream, element))
                 }
             }
@@ -382,7 +382,7 @@ fn index(at: i64) -> usize {
 }
 
 /// Calls `f` with every point of a space, in row-major order.
-pub fn each(extents: &[u32], mut f: impl FnMut(&[u32])) {
+pub(crate) fn each(extents: &[u32], mut f: impl FnMut(&[u32])) {
     let mut point = vec![0; extents.len()];
     for _ in 0..extents.iter().product::<u32>() {
         f(&point);

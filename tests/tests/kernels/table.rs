@@ -8,19 +8,19 @@ use nnc_wgsl::{Binary, Element, Epilogue, Expr, Place, Read, Scalar, Unary, Writ
 use super::reference::Spec;
 
 /// One line of the table.
-pub struct Case {
+pub(crate) struct Case {
     /// What it is about.
-    pub name: String,
+    pub(crate) name: String,
     /// What is computed.
-    pub spec: Spec,
+    pub(crate) spec: Spec,
     /// `(read, write)` pairs in one memory.
-    pub in_place: Vec<(usize, usize)>,
+    pub(crate) in_place: Vec<(usize, usize)>,
 }
 
 use Element::{Bool, F32, I32, U8};
 
 /// All lines.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     maps(&mut cases);
     rows(&mut cases);
@@ -36,7 +36,7 @@ fn case(name: impl Into<String>, spec: Spec) -> Case {
 }
 
 /// A contiguous place over `extents`.
-pub fn dense(extents: &[u32]) -> Place {
+pub(crate) fn dense(extents: &[u32]) -> Place {
     let mut strides = vec![1i64; extents.len()];
     for a in (0..extents.len().saturating_sub(1)).rev() {
         strides[a] = strides[a + 1] * i64::from(extents[a + 1]);
@@ -44,19 +44,19 @@ pub fn dense(extents: &[u32]) -> Place {
     Place { offset: 0, strides }
 }
 
-pub fn place(offset: i64, strides: &[i64]) -> Place {
+pub(crate) fn place(offset: i64, strides: &[i64]) -> Place {
     Place { offset, strides: strides.to_vec() }
 }
 
-pub fn read(element: Element, place: Place) -> Read {
+pub(crate) fn read(element: Element, place: Place) -> Read {
     Read::Buffer { element, place }
 }
 
-pub fn write(element: Element, place: Place) -> Write {
+pub(crate) fn write(element: Element, place: Place) -> Write {
     Write { element, place }
 }
 
-pub fn sum_of(operands: usize) -> Expr {
+pub(crate) fn sum_of(operands: usize) -> Expr {
     Expr::build(&vec![Scalar::F32; operands], |b, x| {
         let mut sum = x[0];
         for (k, &next) in x.iter().enumerate().skip(1) {
@@ -68,7 +68,7 @@ pub fn sum_of(operands: usize) -> Expr {
     })
 }
 
-pub fn adam() -> Expr {
+pub(crate) fn adam() -> Expr {
     let mut b = nnc_wgsl::ExprBuilder::new(&[Scalar::F32; 7]);
     let x: Vec<_> = (0..7).map(|k| b.operand(k)).collect();
     let (w, g, m, v, lr, c1, c2) = (x[0], x[1], x[2], x[3], x[4], x[5], x[6]);
@@ -257,7 +257,7 @@ fn maps(cases: &mut Vec<Case>) {
 }
 
 /// Softmax over the reduced axes, with the row's largest and sum also written.
-pub fn softmax(kept: &[u32], reduced: &[u32], from: Place, to: Place, rows: Place) -> RowSpec {
+pub(crate) fn softmax(kept: &[u32], reduced: &[u32], from: Place, to: Place, rows: Place) -> RowSpec {
     RowSpec {
         kept: kept.to_vec(),
         reduced: reduced.to_vec(),
@@ -384,12 +384,12 @@ fn bias_residual(extents: &[u32], axis: usize) -> Epilogue {
     }
 }
 
-pub fn matrix(batch: i64, row: i64, column: i64) -> Matrix {
+pub(crate) fn matrix(batch: i64, row: i64, column: i64) -> Matrix {
     Matrix { element: F32, offset: 0, batch, row, column }
 }
 
 /// A product with each operand transposed or not.
-pub fn product(batch: u32, m: u32, n: u32, k: u32, ta: bool, tb: bool) -> ContractSpec {
+pub(crate) fn product(batch: u32, m: u32, n: u32, k: u32, ta: bool, tb: bool) -> ContractSpec {
     let (mi, ni, ki) = (i64::from(m), i64::from(n), i64::from(k));
     let left = if ta { matrix(mi * ki, 1, mi) } else { matrix(mi * ki, ki, 1) };
     let right = if tb { matrix(ni * ki, 1, ki) } else { matrix(ni * ki, ni, 1) };
@@ -447,19 +447,19 @@ fn contracts(cases: &mut Vec<Case>) {
 }
 
 #[derive(Clone, Copy)]
-pub struct Geometry {
-    pub n: u32,
-    pub c: u32,
-    pub input: [u32; 2],
-    pub o: u32,
-    pub kernel: [u32; 2],
-    pub stride: [u32; 2],
-    pub pad: [u32; 2],
-    pub dilation: [u32; 2],
-    pub groups: u32,
+pub(crate) struct Geometry {
+    pub(crate) n: u32,
+    pub(crate) c: u32,
+    pub(crate) input: [u32; 2],
+    pub(crate) o: u32,
+    pub(crate) kernel: [u32; 2],
+    pub(crate) stride: [u32; 2],
+    pub(crate) pad: [u32; 2],
+    pub(crate) dilation: [u32; 2],
+    pub(crate) groups: u32,
 }
 
-pub fn geometry(n: u32, c: u32, input: [u32; 2], o: u32, kernel: u32, pad: u32) -> Geometry {
+pub(crate) fn geometry(n: u32, c: u32, input: [u32; 2], o: u32, kernel: u32, pad: u32) -> Geometry {
     Geometry {
         n,
         c,
@@ -473,7 +473,7 @@ pub fn geometry(n: u32, c: u32, input: [u32; 2], o: u32, kernel: u32, pad: u32) 
     }
 }
 
-pub fn conv_spec(kind: ConvKind, g: Geometry) -> ConvSpec {
+pub(crate) fn conv_spec(kind: ConvKind, g: Geometry) -> ConvSpec {
     let output =
         [0, 1].map(|a| (g.input[a] + 2 * g.pad[a] - g.dilation[a] * (g.kernel[a] - 1) - 1) / g.stride[a] + 1);
     let extents = match kind {
@@ -498,7 +498,8 @@ pub fn conv_spec(kind: ConvKind, g: Geometry) -> ConvSpec {
     }
 }
 
-pub const CONV_KINDS: [ConvKind; 3] = [ConvKind::Forward, ConvKind::InputGradient, ConvKind::WeightGradient];
+pub(crate) const CONV_KINDS: [ConvKind; 3] =
+    [ConvKind::Forward, ConvKind::InputGradient, ConvKind::WeightGradient];
 
 fn convs(cases: &mut Vec<Case>) {
     let mut wide = geometry(2, 6, [1, 60], 5, 1, 0);
@@ -557,7 +558,7 @@ fn result_extents(spec: &ConvSpec) -> [u32; 4] {
     }
 }
 
-pub fn window_spec(
+pub(crate) fn window_spec(
     kind: WindowKind,
     planes: u32,
     input: [u32; 2],
