@@ -3,15 +3,13 @@
 //! Big-endian: two zero bytes, a type byte, the number of axes, their lengths (u32 each), the numbers. Axis 0
 //! counts the examples. Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
 
-use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-use flate2::read::MultiGzDecoder;
 
 use super::column::{Column, Storage};
 use super::error::DataError;
+use super::file::{open, unreadable};
 use crate::artifact::{Field, Part};
 use crate::mapped::Bytes;
 
@@ -73,23 +71,6 @@ fn read_field(field: &Field, path: &Path) -> Result<Column, DataError> {
     Column::new(field, &path, header.storage, header.extents[0], &header.extents[1..], bytes)
 }
 
-/// The file, or the one with `.gz` after its name, uncompressed.
-fn open(path: &Path) -> Result<(PathBuf, Box<dyn Read>), DataError> {
-    let mut zipped = path.as_os_str().to_owned();
-    zipped.push(".gz");
-    for candidate in [path.to_owned(), PathBuf::from(zipped)] {
-        match File::open(&candidate) {
-            Ok(file) if candidate.extension().is_some_and(|e| e == "gz") => {
-                return Ok((candidate, Box::new(MultiGzDecoder::new(file))));
-            }
-            Ok(file) => return Ok((candidate, Box::new(file))),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(unreadable(&candidate, &e)),
-        }
-    }
-    Err(DataError::Missing { path: path.to_owned() })
-}
-
 fn read_header(path: &Path, reader: &mut dyn Read) -> Result<Header, DataError> {
     let foreign = |cause: String| DataError::Foreign { path: path.to_owned(), format: "IDX", cause };
     let mut magic = [0; 4];
@@ -129,10 +110,6 @@ fn read_exactly(path: &Path, reader: &mut dyn Read, out: &mut [u8]) -> Result<()
         },
         _ => unreadable(path, &e),
     })
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> DataError {
-    DataError::Unreadable { path: path.to_owned(), cause: error.to_string() }
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@
 
 #[cfg(feature = "gpu")]
 mod batches;
+mod characters;
 mod column;
+mod csv;
 mod dataset;
 mod error;
+mod file;
 mod idx;
 mod order;
 mod safetensors;
@@ -42,7 +45,9 @@ struct Reader {
     bytes_on_disk: BytesOnDisk,
 }
 
-const READERS: [Reader; 2] = [
+const READERS: [Reader; 4] = [
+    Reader { name: "characters", shuffled: true, read: characters::read, bytes_on_disk: no_bytes },
+    Reader { name: "csv", shuffled: true, read: csv::read, bytes_on_disk: no_bytes },
     Reader { name: "idx", shuffled: true, read: idx::read, bytes_on_disk: idx::bytes_on_disk },
     Reader {
         name: "safetensors",
@@ -61,7 +66,8 @@ pub fn open(data: &Data, part: &str, base: &Path) -> Result<Dataset, DataError> 
     let reader = find_reader(part)?;
     let columns = (reader.read)(part, &data.fields, base)?;
     let whole = Dataset::new(&part.name, columns.clone(), reader.shuffled)?;
-    let Some((_, take)) = part.options.iter().find(|(name, _)| name == "take") else {
+    let take = part.options.iter().find(|(name, _)| name == "take");
+    let Some((_, take)) = take.filter(|_| !csv::takes_groups(part)) else {
         return Ok(whole);
     };
     let range = taken(&part.reader, take, whole.examples())?;
@@ -85,6 +91,11 @@ pub fn stored_elements(data: &Data, base: &Path) -> Result<Vec<Element>, DataErr
     Ok(fields
         .map(|(f, bytes)| if bytes && f.element == Element::F32 { Element::U8 } else { f.element })
         .collect())
+}
+
+/// Readers that make their numbers from text.
+fn no_bytes(_part: &Part, fields: &[Field], _base: &Path) -> Result<Vec<bool>, DataError> {
+    Ok(vec![false; fields.len()])
 }
 
 fn find_part<'a>(data: &'a Data, part: &str) -> Result<&'a Part, DataError> {

@@ -1,0 +1,264 @@
+//! `csv("file.csv", columns=["x", "y"], label="class")`: a table with a header line, fields apart by commas.
+//!
+//! The first field of the data is fed from `columns`, the second (if there is one) from `label`. Without `window`
+//! an example is a row and its field has the shape `[columns]`. With `window=200` an example is that many rows
+//! in a row, of shape `[columns, 200]`, every `stride` rows (`window` if left out); it never reaches over a change
+//! of the label or of the column that `series` names. `group="subject"` makes `take=0..0.6` mean that part of the
+//! group column's distinct numbers, in order, instead of that part of the examples.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::column::{Column, Storage};
+use super::error::DataError;
+use super::file::read_text;
+use crate::artifact::{Argument, Field, Part};
+use crate::mapped::Bytes;
+
+/// The fields of a part.
+pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Column>, DataError> {
+    let [path] = part.paths.as_slice() else {
+        return Err(wrong(part, format!("it takes one file, not {}", part.paths.len())));
+    };
+    let names = columns(part)?;
+    let label = text(part, "label")?;
+    let needed = 1 + usize::from(label.is_some());
+    if fields.len() != needed {
+        return Err(wrong(part, format!("it feeds {needed} fields, the data has {}", fields.len())));
+    }
+    let table = Table::read(&base.join(path))?;
+    let values = names.iter().map(|name| table.column(name)).collect::<Result<Vec<_>, _>>()?;
+    let label = label.map(|name| table.column(name)).transpose()?;
+    let series = text(part, "series")?.map(|name| table.column(name)).transpose()?;
+    let group = text(part, "group")?.map(|name| table.column(name)).transpose()?;
+    let window = count(part, "window")?;
+    let stride = count(part, "stride")?.or(window).unwrap_or(1);
+    let kept = group.map(|group| taken_groups(part, group)).transpose()?;
+    let length = window.unwrap_or(1);
+    let borders: Vec<&[f64]> = [label, series, group].into_iter().flatten().collect();
+    let starts: Vec<usize> = windows(table.rows, length, stride, &borders)
+        .into_iter()
+        .filter(|start| match (&kept, group) {
+            (Some(kept), Some(group)) => kept.contains(&group[*start].to_bits()),
+            _ => true,
+        })
+        .collect();
+    let mut inputs = Vec::with_capacity(starts.len() * values.len() * length * 4);
+    for start in &starts {
+        for column in &values {
+            let rows = &column[*start..start + length];
+            inputs.extend(rows.iter().flat_map(|v| (*v as f32).to_le_bytes()));
+        }
+    }
+    let shape = if window.is_some() { vec![values.len(), length] } else { vec![values.len()] };
+    let make = |field: &Field, storage, shape: &[usize], bytes| {
+        Column::new(field, &table.path, storage, starts.len(), shape, Bytes::Owned(Arc::new(bytes)))
+    };
+    let mut result = vec![make(&fields[0], Storage::F32, &shape, inputs)?];
+    if let Some(label) = label {
+        let whole = starts.iter().all(|s| label[*s].fract() == 0.0);
+        let bytes = starts.iter().flat_map(|s| {
+            let value = label[*s];
+            if whole { (value as i32).to_le_bytes() } else { (value as f32).to_le_bytes() }
+        });
+        let storage = if whole { Storage::I32 } else { Storage::F32 };
+        result.push(make(&fields[1], storage, &[], bytes.collect())?);
+    }
+    Ok(result)
+}
+
+/// Whether `take` has been looked at by this reader already.
+pub(super) fn takes_groups(part: &Part) -> bool {
+    part.options.iter().any(|(name, _)| name == "group")
+}
+
+/// The file's columns, as numbers.
+struct Table {
+    path: PathBuf,
+    names: Vec<String>,
+    columns: Vec<Vec<f64>>,
+    rows: usize,
+}
+
+impl Table {
+    fn read(path: &Path) -> Result<Table, DataError> {
+        let (path, text) = read_text(path)?;
+        let foreign = |cause: String| DataError::Foreign { path: path.clone(), format: "CSV", cause };
+        let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let (_, header) = lines.next().ok_or_else(|| foreign("it is empty".to_owned()))?;
+        let names: Vec<String> = header.split(',').map(|n| n.trim().trim_matches('"').to_owned()).collect();
+        let mut columns = vec![Vec::new(); names.len()];
+        let mut rows = 0;
+        for (number, line) in lines {
+            let cells: Vec<&str> = line.split(',').collect();
+            if cells.len() != names.len() {
+                let cause =
+                    format!("line {} has {} fields, the header {}", number + 1, cells.len(), names.len());
+                return Err(foreign(cause));
+            }
+            for (column, cell) in columns.iter_mut().zip(cells) {
+                column.push(cell.trim().parse().unwrap_or(f64::NAN));
+            }
+            rows += 1;
+        }
+        Ok(Table { path, names, columns, rows })
+    }
+
+    /// The numbers of a column, all of which must be numbers.
+    fn column(&self, name: &str) -> Result<&[f64], DataError> {
+        let foreign = |cause: String| DataError::Foreign { path: self.path.clone(), format: "CSV", cause };
+        let place = self.names.iter().position(|n| n == name);
+        let place = place.ok_or_else(|| {
+            foreign(format!("it has no column `{name}`; it has: {}", self.names.join(", ")))
+        })?;
+        let column = &self.columns[place];
+        match column.iter().position(|v| !v.is_finite()) {
+            None => Ok(column),
+            Some(row) => Err(foreign(format!("row {} of `{name}` is no number", row + 1))),
+        }
+    }
+}
+
+/// Where windows begin: runs of rows in which no border column changes, cut every `stride` rows.
+fn windows(rows: usize, length: usize, stride: usize, borders: &[&[f64]]) -> Vec<usize> {
+    let changes = |row: usize| borders.iter().any(|b| b[row].to_bits() != b[row - 1].to_bits());
+    let mut starts = Vec::new();
+    let mut begin = 0;
+    for end in 1..=rows {
+        if end == rows || changes(end) {
+            starts.extend((begin..end).step_by(stride.max(1)).filter(|start| start + length <= end));
+            begin = end;
+        }
+    }
+    starts
+}
+
+/// The numbers of the group column that `take` keeps, by their bits.
+fn taken_groups(part: &Part, group: &[f64]) -> Result<Vec<u64>, DataError> {
+    let mut distinct = group.to_vec();
+    distinct.sort_by(f64::total_cmp);
+    distinct.dedup();
+    let range: Range<usize> = match part.options.iter().find(|(name, _)| name == "take") {
+        Some((_, take)) => super::taken(&part.reader, take, distinct.len())?,
+        None => 0..distinct.len(),
+    };
+    Ok(distinct[range].iter().map(|v| v.to_bits()).collect())
+}
+
+fn columns(part: &Part) -> Result<Vec<&str>, DataError> {
+    let names = match option(part, "columns") {
+        Some(Argument::List(items)) => items
+            .iter()
+            .map(|item| match item {
+                Argument::Text(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect(),
+        Some(Argument::Text(name)) => Some(vec![name.as_str()]),
+        _ => None,
+    };
+    names.ok_or_else(|| wrong(part, "`columns` is a list of names, such as [\"x\", \"y\"]".to_owned()))
+}
+
+fn text<'a>(part: &'a Part, name: &str) -> Result<Option<&'a str>, DataError> {
+    match option(part, name) {
+        None => Ok(None),
+        Some(Argument::Text(text)) => Ok(Some(text)),
+        Some(_) => Err(wrong(part, format!("`{name}` is the name of a column"))),
+    }
+}
+
+fn count(part: &Part, name: &str) -> Result<Option<usize>, DataError> {
+    match option(part, name) {
+        None => Ok(None),
+        Some(Argument::Number(n)) if *n >= 1.0 && n.fract() == 0.0 => Ok(Some(*n as usize)),
+        Some(_) => Err(wrong(part, format!("`{name}` is a number of rows"))),
+    }
+}
+
+fn option<'a>(part: &'a Part, name: &str) -> Option<&'a Argument> {
+    part.options.iter().find(|(n, _)| n == name).map(|(_, value)| value)
+}
+
+fn wrong(part: &Part, what: String) -> DataError {
+    DataError::Argument { reader: part.reader.clone(), what }
+}
+
+#[cfg(test)]
+mod tests {
+    use nnc_wgsl::Element;
+
+    use super::*;
+
+    const TABLE: &str =
+        "person,x,y,class\n1,0,10,0\n1,1,11,0\n1,2,12,0\n1,3,13,1\n2,4,14,1\n2,5,15,1\n2,6,16,1\n";
+
+    fn load(options: &[(&str, Argument)], shape: &[usize]) -> Result<Vec<Column>, DataError> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("t.csv"), TABLE).unwrap();
+        let names = ["x", "y"].map(|n| Argument::Text(n.to_owned()));
+        let mut all = vec![
+            ("columns".to_owned(), Argument::List(names.to_vec())),
+            ("label".to_owned(), Argument::Text("class".to_owned())),
+        ];
+        all.extend(options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let part = Part {
+            name: "train".to_owned(),
+            reader: "csv".to_owned(),
+            paths: vec!["t.csv".to_owned()],
+            options: all,
+            origin: None,
+        };
+        let field = |name: &str, element, shape: &[usize]| Field {
+            name: name.to_owned(),
+            element,
+            shape: shape.to_vec(),
+            range: None,
+        };
+        read(&part, &[field("v", Element::F32, shape), field("class", Element::I32, &[])], folder.path())
+    }
+
+    fn example(column: &Column, index: usize) -> Vec<f32> {
+        let mut out = vec![0; column.uploaded_bytes()];
+        column.write_example(index, &mut out);
+        out.as_chunks::<4>().0.iter().map(|w| f32::from_le_bytes(*w)).collect()
+    }
+
+    #[test]
+    fn a_row_is_an_example() {
+        let columns = load(&[], &[2]).unwrap();
+        assert_eq!(columns[0].examples(), 7);
+        assert_eq!(example(&columns[0], 3), [3.0, 13.0]);
+    }
+
+    #[test]
+    fn windows_do_not_reach_over_a_change() {
+        let window = ("window", Argument::Number(2.0));
+        let series = ("series", Argument::Text("person".to_owned()));
+        let columns = load(&[window.clone(), series.clone()], &[2, 2]).unwrap();
+        assert_eq!(columns[0].examples(), 2);
+        assert_eq!(example(&columns[0], 0), [0.0, 1.0, 10.0, 11.0]);
+        assert_eq!(example(&columns[0], 1), [4.0, 5.0, 14.0, 15.0]);
+        let overlapping = load(&[window, series, ("stride", Argument::Number(1.0))], &[2, 2]).unwrap();
+        assert_eq!(overlapping[0].examples(), 4);
+    }
+
+    #[test]
+    fn groups_are_taken_whole() {
+        let group = ("group", Argument::Text("person".to_owned()));
+        let columns = load(&[group, ("take", Argument::Range(0.5, 1.0))], &[2]).unwrap();
+        assert_eq!(columns[0].examples(), 3);
+        assert_eq!(example(&columns[0], 0), [4.0, 14.0]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let message = load(&[("series", Argument::Text("z".to_owned()))], &[2]).unwrap_err().to_string();
+        assert!(message.contains("no column `z`") && message.contains("person, x, y, class"), "{message}");
+        let message = load(&[("window", Argument::Bool(true))], &[2]).unwrap_err().to_string();
+        assert!(message.contains("`window` is a number of rows"), "{message}");
+        let message = load(&[], &[3]).unwrap_err().to_string();
+        assert!(message.contains("has the shape [3]"), "{message}");
+    }
+}
