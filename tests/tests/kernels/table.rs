@@ -231,6 +231,7 @@ fn maps(cases: &mut Vec<Case>) {
             cases.push(case(format!("map: {function:?} of {n}"), spec));
         }
     }
+    operators(cases);
     let n = 1000;
     cases.push(Case {
         name: "map: adam, in place".into(),
@@ -254,6 +255,73 @@ fn maps(cases: &mut Vec<Case>) {
         "map: one number",
         map(&[], vec![read(F32, place(3, &[]))], sum_of(1), vec![write(F32, place(2, &[]))]),
     ));
+}
+
+/// Every operator on floats and integers, four at once and one by one, and every cast.
+fn operators(cases: &mut Vec<Case>) {
+    use Binary::{Add, Div, Eq, Ge, Gt, Le, Lt, Max, Min, Mul, Ne, Or, Pow, Rem, Sub};
+    for operator in [Add, Sub, Mul, Div, Rem, Pow, Min, Max, Lt, Le, Gt, Ge, Eq, Ne] {
+        for (scalar, element) in [(Scalar::F32, F32), (Scalar::I32, I32)] {
+            if operator == Pow && scalar == Scalar::I32 {
+                continue;
+            }
+            let expr = Expr::build(&[scalar; 2], |b, x| {
+                let (mut left, mut right) = (x[0], x[1]);
+                if scalar == Scalar::F32 && matches!(operator, Div | Rem | Pow) {
+                    let away = b.real(1.5);
+                    left = b.binary(Add, left, away);
+                    right = b.binary(Add, right, away);
+                }
+                if scalar == Scalar::I32 && matches!(operator, Div | Rem) {
+                    let far = b.int(11);
+                    right = b.binary(Add, right, far);
+                }
+                b.binary(operator, left, right)
+            });
+            let result = Element::of(expr.result_type(0));
+            for n in [64u32, 63] {
+                cases.push(case(
+                    format!("map: {operator:?} of {n} {scalar}"),
+                    Spec::Map(MapSpec {
+                        extents: vec![n],
+                        reads: vec![read(element, dense(&[n])), read(element, dense(&[n]))],
+                        expr: expr.clone(),
+                        writes: vec![write(result, dense(&[n]))],
+                    }),
+                ));
+            }
+        }
+    }
+    for (from, element) in [(Scalar::F32, F32), (Scalar::I32, I32), (Scalar::Bool, Bool)] {
+        for to in [Scalar::F32, Scalar::I32, Scalar::Bool] {
+            let expr = Expr::build(&[from, from], |b, x| {
+                let [one, other] = [x[0], x[1]].map(|v| {
+                    let v = if from == Scalar::F32 {
+                        let factor = b.real(7.3);
+                        b.binary(Mul, v, factor)
+                    } else {
+                        v
+                    };
+                    b.cast(to, v)
+                });
+                let condition = b.cast(Scalar::Bool, one);
+                let condition = b.binary(Or, condition, condition);
+                let no = b.unary(Unary::Not, condition);
+                b.select(no, one, other)
+            });
+            for n in [64u32, 63] {
+                cases.push(case(
+                    format!("map: {n} {from} to {to}, and select"),
+                    Spec::Map(MapSpec {
+                        extents: vec![n],
+                        reads: vec![read(element, dense(&[n])), read(element, dense(&[n]))],
+                        expr: expr.clone(),
+                        writes: vec![write(Element::of(to), dense(&[n]))],
+                    }),
+                ));
+            }
+        }
+    }
 }
 
 /// Softmax over the reduced axes, with the row's largest and sum also written.

@@ -47,15 +47,16 @@ impl Dense {
         }
     }
 
-    /// Binds the matrix as `name` and declares its parameters.
-    pub(crate) fn declare(&self, source: &mut Source, name: &str, wide: bool) -> DenseNames {
+    /// Binds the matrix as `name` and declares its parameters; where `unit`, a unit stride along the sum is
+    /// text.
+    fn declare(&self, source: &mut Source, name: &str, wide: bool, unit: bool) -> DenseNames {
         source.storage(self.slot, name, stored(self.element, wide));
         DenseNames {
             extent: source.param(&format!("{name}_extent"), self.extent),
             offset: source.signed(&format!("{name}_offset"), self.offset),
             batch: source.signed(&format!("{name}_batch"), self.batch),
             outer: source.signed(&format!("{name}_outer"), self.outer),
-            k: if self.k == 1 {
+            k: if unit && self.k == 1 {
                 String::new()
             } else {
                 format!(" * {}", source.signed(&format!("{name}_k"), self.k))
@@ -93,7 +94,7 @@ pub(crate) fn dense_side(
 ) -> Side {
     let (order, wide) = matrix.order(product.k);
     let bound = format!("{name}_matrix");
-    let names = matrix.declare(source, &bound, wide);
+    let names = matrix.declare(source, &bound, wide, true);
     let tail = Tile::tail(part, product);
     let mut side = Side::default();
     for i in 0..part.quads() {
@@ -230,7 +231,7 @@ pub(crate) fn stash_outer(side: &mut Side, name: &str, i: u32, part: &Part) {
 pub(crate) fn dense_stream(source: &mut Source, matrix: &Dense, left: bool, block: &Block) -> Stream {
     let name = if left { "a" } else { "b" };
     let bound = format!("{name}_matrix");
-    let DenseNames { extent, offset, batch, outer, k } = matrix.declare(source, &bound, false);
+    let DenseNames { extent, offset, batch, outer, k } = matrix.declare(source, &bound, false, false);
     let mut setup = format!("let {name}_start = {offset} + b * {batch};\n");
     let mut fetch = String::new();
     let loads = if left { block.row_loads() } else { block.quads * 4 };

@@ -132,7 +132,7 @@ impl Tile {
         let tile = Tile::of(z, m, n, profile);
         let tiles = z.saturating_mul(m.div_ceil(tile.bm)).saturating_mul(n.div_ceil(tile.bn));
         let wanted = if tiles >= profile.processors { 1 } else { (2 * profile.processors).div_ceil(tiles) };
-        let most = (k / (tile.bk * 4)).clamp(1, 64);
+        let most = (k / (tile.bk * 4)).clamp(1, 128);
         Splits::of(k, wanted.min(most), tile.bk)
     }
 
