@@ -3,12 +3,16 @@
 //! A [`Diagnostic`] names a fact, the place that shows it, the places that explain it, and what to write
 //! instead. [`render`] prints it; [`Diagnostic::to_json`] gives the same to editors.
 
+mod codes;
+
 use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::source::{Source, Sources, Span};
+
+pub use codes::{CODES, explain};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

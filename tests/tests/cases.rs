@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nnc::diagnostic::{Colour, Diagnostic, render_all};
+use nnc::diagnostic::{CODES, Colour, Diagnostic, explain, render_all};
 use nnc::elaborate::{check, load};
 use nnc::source::Loader;
 
@@ -98,5 +98,26 @@ fn every_case_of_a_code_finds_that_code() {
         }
         let (found, printed) = diagnostics(&text, path.parent().unwrap_or(&folder));
         assert!(found.iter().any(|one| one.code == code), "{} finds:\n{printed}", path.display());
+    }
+}
+
+/// Codes that no small model can show: operators without a gradient, settings of the whole compilation.
+const WITHOUT_CASE: [&str; 3] = ["E0503", "E0509", "W0503"];
+
+#[test]
+fn every_code_has_a_case_and_a_long_form() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
+    let mut shown: Vec<String> = Vec::new();
+    for path in cases(&folder) {
+        let name = path.file_stem().expect("a case has a name").to_string_lossy().into_owned();
+        let code = name.split('_').next().unwrap_or("").to_owned();
+        if code.starts_with(['E', 'W']) {
+            assert!(explain(&code).is_some(), "{code} has no long form");
+            shown.push(code);
+        }
+    }
+    for (code, _) in CODES {
+        let shown = shown.iter().any(|one| one == code);
+        assert!(shown || WITHOUT_CASE.contains(code), "{code} has no case");
     }
 }
