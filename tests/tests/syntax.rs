@@ -152,7 +152,7 @@ fn deep_nesting_is_a_diagnostic() {
         let printed = problems(&text);
         assert!(printed.contains("error[E0106]"), "{}", &printed[..printed.len().min(300)]);
     }
-    assert_eq!(problems(&nested("(", ")", 90)), "");
+    assert_eq!(problems(&nested("(", ")", 36)), "");
 }
 
 /// The next number of a fixed sequence (xorshift), so that a failure can be repeated.

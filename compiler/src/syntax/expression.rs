@@ -1,4 +1,4 @@
-//! Expressions, one function a level of precedence, the loosest first.
+//! Expressions: operators by how tightly they bind, then what stands between them.
 
 use nom::Parser as _;
 use nom::branch::alt;
@@ -46,110 +46,112 @@ pub(super) fn label(input: Tokens<'_>) -> Parsed<'_, Name> {
     must(name_as("a label"))(rest)
 }
 
+/// How tightly operators bind, the loosest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Or,
+    And,
+    Not,
+    Comparison,
+    Range,
+    Sum,
+    Product,
+    Minus,
+    Power,
+}
+
+/// What an operator makes of its two sides.
+#[derive(Clone, Copy)]
+enum Infix {
+    Binary(Binary),
+    Range,
+}
+
+/// The operator that a token of kind `kind` is, and the loosest operators that its right side may hold.
+fn infix(kind: Kind) -> Option<(Level, Infix, Level)> {
+    let (level, operator, right) = match kind {
+        Kind::Or => (Level::Or, Binary::Or, Level::And),
+        Kind::And => (Level::And, Binary::And, Level::Not),
+        Kind::Equal => (Level::Comparison, Binary::Equal, Level::Range),
+        Kind::Unequal => (Level::Comparison, Binary::Unequal, Level::Range),
+        Kind::AtMost => (Level::Comparison, Binary::AtMost, Level::Range),
+        Kind::AtLeast => (Level::Comparison, Binary::AtLeast, Level::Range),
+        Kind::Less => (Level::Comparison, Binary::Less, Level::Range),
+        Kind::Greater => (Level::Comparison, Binary::Greater, Level::Range),
+        Kind::Range => return Some((Level::Range, Infix::Range, Level::Sum)),
+        Kind::Plus => (Level::Sum, Binary::Add, Level::Product),
+        Kind::Minus => (Level::Sum, Binary::Subtract, Level::Product),
+        Kind::Times => (Level::Product, Binary::Multiply, Level::Minus),
+        Kind::Divide => (Level::Product, Binary::Divide, Level::Minus),
+        Kind::FloorDivide => (Level::Product, Binary::FloorDivide, Level::Minus),
+        Kind::Remainder => (Level::Product, Binary::Remainder, Level::Minus),
+        Kind::At => (Level::Product, Binary::MatrixProduct, Level::Minus),
+        Kind::Power => (Level::Power, Binary::Power, Level::Minus),
+        _ => return None,
+    };
+    Some((level, Infix::Binary(operator), right))
+}
+
 /// An expression without arrows, as after `if`, `repeat` and `where`.
 pub(super) fn condition(input: Tokens<'_>) -> Parsed<'_, Expr> {
-    binary(input, &[(Kind::Or, Binary::Or)], |input| binary(input, &[(Kind::And, Binary::And)], negation))
-}
-
-fn negation(input: Tokens<'_>) -> Parsed<'_, Expr> {
-    if input.kind() != Kind::Not {
-        return comparison(input);
-    }
-    let (rest, operand) = input.skip(1).deeper(|input| must(negation)(input))?;
-    Ok((rest, Expr { kind: ExprKind::Unary(Unary::Not, Box::new(operand)), span: rest.span_since(input) }))
-}
-
-fn comparison(input: Tokens<'_>) -> Parsed<'_, Expr> {
-    let operators = [
-        (Kind::Equal, Binary::Equal),
-        (Kind::Unequal, Binary::Unequal),
-        (Kind::AtMost, Binary::AtMost),
-        (Kind::AtLeast, Binary::AtLeast),
-        (Kind::Less, Binary::Less),
-        (Kind::Greater, Binary::Greater),
-    ];
-    let (rest, left) = range(input)?;
-    let Some((_, operator)) = operators.iter().find(|(kind, _)| *kind == rest.kind()) else {
-        return Ok((rest, left));
-    };
-    let place = rest.peek(0).span;
-    let (rest, right) = must(range)(rest.skip(1))?;
-    let kind = ExprKind::Binary { operator: *operator, place, left: Box::new(left), right: Box::new(right) };
-    Ok((rest, Expr { kind, span: rest.span_since(input) }))
+    operators(input, Level::Or)
 }
 
 /// `a..b`, or what binds tighter.
 pub(super) fn range(input: Tokens<'_>) -> Parsed<'_, Expr> {
-    let (rest, from) = sum(input)?;
-    if rest.kind() != Kind::Range {
-        return Ok((rest, from));
-    }
-    let (rest, to) = must(sum)(rest.skip(1))?;
-    let kind = ExprKind::Range(Box::new(from), Box::new(to));
-    Ok((rest, Expr { kind, span: rest.span_since(input) }))
+    operators(input, Level::Range)
 }
 
 /// `a + b`, or what binds tighter.
 pub(super) fn sum(input: Tokens<'_>) -> Parsed<'_, Expr> {
-    binary(input, &[(Kind::Plus, Binary::Add), (Kind::Minus, Binary::Subtract)], product)
+    operators(input, Level::Sum)
 }
 
-fn product(input: Tokens<'_>) -> Parsed<'_, Expr> {
-    let operators = [
-        (Kind::Times, Binary::Multiply),
-        (Kind::Divide, Binary::Divide),
-        (Kind::FloorDivide, Binary::FloorDivide),
-        (Kind::Remainder, Binary::Remainder),
-        (Kind::At, Binary::MatrixProduct),
-    ];
-    binary(input, &operators, minus)
-}
-
-/// `next operator next operator next`, grouped from the left.
-fn binary<'a>(
-    input: Tokens<'a>,
-    operators: &[(Kind, Binary)],
-    next: impl Fn(Tokens<'a>) -> Parsed<'a, Expr>,
-) -> Parsed<'a, Expr> {
-    let (mut rest, mut left) = next(input)?;
+/// Operators from `loosest` on, grouped from the left; comparisons and ranges do not chain.
+fn operators(input: Tokens<'_>, loosest: Level) -> Parsed<'_, Expr> {
+    let (mut rest, mut left) = match input.kind() {
+        Kind::Not if loosest <= Level::Not => prefixed(input, Unary::Not, Level::Not)?,
+        Kind::Minus if loosest <= Level::Minus => prefixed(input, Unary::Negate, Level::Minus)?,
+        _ => postfix(input)?,
+    };
     let mut length = 0;
-    while let Some((_, operator)) = operators.iter().find(|(kind, _)| *kind == rest.kind()) {
+    let mut tightest = Level::Power;
+    while let Some((level, infix, right)) = infix(rest.kind()) {
+        if level < loosest || level > tightest {
+            break;
+        }
         length += 1;
         if length > LONGEST_CHAIN {
             return Err(too_long(rest));
         }
         let place = rest.peek(0).span;
-        let (after, right) = must(&next)(rest.skip(1))?;
-        let kind =
-            ExprKind::Binary { operator: *operator, place, left: Box::new(left), right: Box::new(right) };
+        let (after, second) = rest.skip(1).deeper(|input| must(|input| operators(input, right))(input))?;
+        let (left_side, right_side) = (Box::new(left), Box::new(second));
+        let kind = match infix {
+            Infix::Binary(operator) => {
+                ExprKind::Binary { operator, place, left: left_side, right: right_side }
+            }
+            Infix::Range => ExprKind::Range(left_side, right_side),
+        };
         left = Expr { kind, span: after.span_since(input) };
         rest = after;
+        tightest = match level {
+            Level::Comparison => Level::And,
+            Level::Range => Level::Comparison,
+            other => other,
+        };
     }
     Ok((rest, left))
 }
 
+fn prefixed(input: Tokens<'_>, operator: Unary, loosest: Level) -> Parsed<'_, Expr> {
+    let (rest, operand) = input.skip(1).deeper(|input| must(|input| operators(input, loosest))(input))?;
+    let kind = ExprKind::Unary(operator, Box::new(operand));
+    Ok((rest, Expr { kind, span: rest.span_since(input) }))
+}
+
 fn too_long(input: Tokens<'_>) -> nom::Err<Failure> {
     nom::Err::Failure(Failure { place: input.place(), wanted: vec!["less nesting"] })
-}
-
-fn minus(input: Tokens<'_>) -> Parsed<'_, Expr> {
-    if input.kind() != Kind::Minus {
-        return power(input);
-    }
-    let (rest, operand) = input.skip(1).deeper(|input| must(minus)(input))?;
-    Ok((rest, Expr { kind: ExprKind::Unary(Unary::Negate, Box::new(operand)), span: rest.span_since(input) }))
-}
-
-fn power(input: Tokens<'_>) -> Parsed<'_, Expr> {
-    let (rest, left) = postfix(input)?;
-    if rest.kind() != Kind::Power {
-        return Ok((rest, left));
-    }
-    let place = rest.peek(0).span;
-    let (rest, right) = rest.skip(1).deeper(|input| must(minus)(input))?;
-    let kind =
-        ExprKind::Binary { operator: Binary::Power, place, left: Box::new(left), right: Box::new(right) };
-    Ok((rest, Expr { kind, span: rest.span_since(input) }))
 }
 
 fn postfix(input: Tokens<'_>) -> Parsed<'_, Expr> {

@@ -26,7 +26,7 @@ use crate::source::Source;
 use parser::Tokens;
 
 /// Brackets, operators and words may lie this deep in one another.
-pub const DEEPEST: u16 = 100;
+pub const DEEPEST: u16 = 40;
 
 /// The items of `source`.
 #[must_use]

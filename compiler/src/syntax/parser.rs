@@ -72,7 +72,7 @@ impl<'a> Tokens<'a> {
 
     /// Runs `parser` one level deeper.
     pub(super) fn deeper<T>(self, parser: impl Fn(Tokens<'a>) -> Parsed<'a, T>) -> Parsed<'a, T> {
-        if self.depth >= DEEPEST * 4 {
+        if self.depth >= DEEPEST * 2 {
             let wanted = vec!["less nesting"];
             return Err(nom::Err::Failure(Failure { place: self.place, wanted }));
         }
@@ -262,7 +262,8 @@ pub(super) fn lines<'a, T>(
 pub(super) fn must<'a, T>(
     parser: impl Fn(Tokens<'a>) -> Parsed<'a, T>,
 ) -> impl Fn(Tokens<'a>) -> Parsed<'a, T> {
-    move |input| nom::combinator::cut(&parser).parse_complete(input)
+    move |input| match parser(input) {
+        Err(nom::Err::Error(failure)) => Err(nom::Err::Failure(failure)),
+        other => other,
+    }
 }
-
-use nom::Parser as _;

@@ -111,13 +111,71 @@ impl<'a> Elaborator<'a> {
             .filter(|(k, _)| !missing.contains(k))
             .map(|(_, dim)| dim.clone())
             .collect();
-        let tensor = self.node(call, Contract::new(letters[0], letters[1], &kept), &operands, kept_dims)?;
-        if missing.is_empty() {
+        let joined = Joined::new(letters, &kept);
+        let a = joined.operand(self, operands[0], letters[0]);
+        let b = joined.operand(self, operands[1], letters[1]);
+        let product = Contract::new(&joined.text(letters[0]), &joined.text(letters[1]), &joined.text(&kept));
+        let tensor = self.node(call, product, &[&a, &b], joined.dims(&kept, &kept_dims))?;
+        if missing.is_empty() && !joined.any() {
             return Ok(tensor);
         }
         let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
         let node = self.graph.reshape(tensor.node, &shape);
         Ok(Tensor { node, dims, ..tensor })
+    }
+}
+
+/// Axes of one operand that stay side by side in the result are one axis of the product: `n t i, o i -> n t o` is
+/// a plain matrix product over `n t` rows.
+struct Joined {
+    /// Letters that are joined to the one before them.
+    follows: Vec<char>,
+}
+
+impl Joined {
+    fn new(letters: [&str; 2], result: &str) -> Joined {
+        let mut follows = Vec::new();
+        for (mine, other) in [(letters[0], letters[1]), (letters[1], letters[0])] {
+            let pairs = mine.chars().zip(mine.chars().skip(1));
+            for (before, after) in pairs {
+                let alone = !other.contains(before) && !other.contains(after);
+                if alone && result.contains(&format!("{before}{after}")) {
+                    follows.push(after);
+                }
+            }
+        }
+        Joined { follows }
+    }
+
+    fn any(&self) -> bool {
+        !self.follows.is_empty()
+    }
+
+    fn text(&self, letters: &str) -> String {
+        letters.chars().filter(|letter| !self.follows.contains(letter)).collect()
+    }
+
+    fn dims(&self, letters: &str, dims: &[Dim]) -> Vec<Dim> {
+        let mut out: Vec<Dim> = Vec::new();
+        for (letter, dim) in letters.chars().zip(dims) {
+            match out.last_mut() {
+                Some(last) if self.follows.contains(&letter) => {
+                    *last = last.multiply(dim).unwrap_or_else(|| dim.clone());
+                }
+                _ => out.push(dim.clone()),
+            }
+        }
+        out
+    }
+
+    fn operand(&self, e: &mut Elaborator<'_>, tensor: &Tensor, letters: &str) -> Tensor {
+        if !letters.chars().any(|letter| self.follows.contains(&letter)) {
+            return tensor.clone();
+        }
+        let dims = self.dims(letters, &tensor.dims);
+        let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
+        let node = e.graph.reshape(tensor.node, &shape);
+        Tensor { node, dims, ..tensor.clone() }
     }
 }
 
