@@ -3,6 +3,7 @@
 //! The tests themselves stand in `tests/tests/`; each file there is a group of true sentences about the product.
 
 pub mod command;
+pub mod device;
 pub mod graphs;
 pub mod rust_paths;
 pub mod tensors;

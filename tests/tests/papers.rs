@@ -49,9 +49,11 @@ fn papers() -> Vec<PathBuf> {
     papers
 }
 
-/// The targets of `[text](target)` that are no web addresses, without `#fragment`.
+/// The targets of `[text](target)` that are no web addresses, without `#fragment`; what is set as code holds none.
 fn links(markdown: &str) -> Vec<String> {
-    let targets = markdown.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let prose: String = markdown.split("```").step_by(2).collect();
+    let plain: String = prose.split('`').step_by(2).collect();
+    let targets = plain.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
     let paths = targets.map(|(target, _)| target.split('#').next().unwrap().to_owned());
     paths.filter(|path| !path.is_empty() && !path.contains("://")).collect()
 }
