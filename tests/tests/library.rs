@@ -505,3 +505,29 @@ fn transposed_convolution_and_pooling_have_the_stated_extents() {
         [0, 1, 7, 8].map(|place| x.data()[place]).into_iter().fold(-9.0, f64::max)
     );
 }
+
+#[test]
+fn bilinear_upsampling_draws_lines_between_the_centers() {
+    let text = "model M(x: f32[N, 1, 1, 2]) -> y: f32[N, 1, 2, 4] { x -> upsample(2, mode=bilinear) }\n";
+    let one = expanded(text, Expansion::Inference, 1);
+    let environment = environment(&one.graph, &[("x", Tensor::new([1, 1, 1, 2], vec![1.0, 3.0]))]);
+    let row = [1.0, 1.5, 2.5, 3.0];
+    close(result(&one.graph, "y", &environment).data(), &[row, row].concat(), 1e-12);
+}
+
+#[test]
+fn products_with_several_row_axes_are_plain_matrix_products() {
+    let text = "model M(x: f32[N, 3, 5]) -> y: f32[N, 3, 2] { x -> linear(2) }\n";
+    let one = expanded(text, Expansion::Inference, 2);
+    let x = spread(&[2, 3, 5], 4);
+    let environment = environment(&one.graph, &[("x", x.clone())]);
+    let y = result(&one.graph, "y", &environment);
+    let (w, b) = (&environment.stored[&StoredId(0)], &environment.stored[&StoredId(1)]);
+    for (n, t, o) in [(0, 0, 0), (1, 2, 1), (0, 1, 1)] {
+        let product: f64 = (0..5).map(|i| x.at(&[n, t, i]) * w.at(&[o, i])).sum();
+        assert!((y.at(&[n, t, o]) - product - b.at(&[o])).abs() < 1e-12);
+    }
+    let shapes: Vec<&[usize]> =
+        one.graph.nodes().iter().map(|node| one.graph.ty(*node).shape.as_slice()).collect();
+    assert!(shapes.contains(&[6, 5].as_slice()), "{shapes:?}");
+}
