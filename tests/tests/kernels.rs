@@ -63,7 +63,7 @@ fn extents_and_offsets_do_not_change_the_text() {
         ),
         (
             Spec::Conv(table::conv_spec(ConvKind::Forward, table::geometry(64, 64, [28, 28], 128, 3, 1))),
-            Spec::Conv(table::conv_spec(ConvKind::Forward, table::geometry(128, 128, [16, 20], 256, 3, 1))),
+            Spec::Conv(table::conv_spec(ConvKind::Forward, table::geometry(128, 128, [16, 28], 256, 3, 1))),
         ),
         (
             Spec::Window(table::window_spec(WindowKind::Max, 64, [28, 28], [2; 2], [2; 2], [0; 2], [1; 2])),

@@ -588,7 +588,13 @@ fn convs(cases: &mut Vec<Case>) {
     depthwise.groups = 10;
     let mut patches = geometry(3, 3, [8, 8], 7, 2, 0);
     patches.stride = [2, 2];
+    let mut long = geometry(2, 24, [30, 13], 40, 3, 1);
+    long.kernel = [2, 5];
+    let mut paired = geometry(3, 48, [12, 12], 80, 3, 1);
+    paired.groups = 2;
     let geometries = [
+        ("uneven runs", long),
+        ("runs in groups", paired),
         ("first layer", geometry(2, 1, [28, 28], 32, 5, 2)),
         ("second layer", geometry(2, 32, [14, 14], 64, 5, 2)),
         ("1x1", geometry(2, 12, [5, 7], 9, 1, 0)),

@@ -234,7 +234,7 @@ pub(crate) fn dense_stream(source: &mut Source, matrix: &Dense, left: bool, bloc
     let DenseNames { extent, offset, batch, outer, k } = matrix.declare(source, &bound, false, false);
     let mut setup = format!("let {name}_start = {offset} + b * {batch};\n");
     let mut fetch = String::new();
-    let loads = if left { block.row_loads() } else { block.quads * 4 };
+    let loads = if left { block.row_loads() } else { block.width() };
     for load in 0..loads {
         let outer_at = if left { block.row(load) } else { block.column(load) };
         let _ =

@@ -2,6 +2,7 @@
 //! the gradient of the weights, the elements of the window) columns.
 
 use super::patches::{image_patches, output_pixels, transposed_weights, window_patches};
+use super::runs;
 use super::streams::streams;
 use super::{Build, Geometry, Parts, merged};
 use crate::access::Place;
@@ -10,7 +11,7 @@ use crate::kernel::Slot;
 use crate::print::Width;
 use crate::profile::Profile;
 use crate::schedule::ConvKind;
-use crate::schedule::contract::lanes::{Block, lanes};
+use crate::schedule::contract::lanes::{Block, Columns, lanes};
 use crate::schedule::contract::tile::{Product, Side, Tile};
 use crate::schedule::contract::{Dense, dense_side};
 use crate::schedule::finish::Finish;
@@ -22,7 +23,9 @@ pub(super) fn implicit(geometry: &Geometry<'_>, space: &Space, profile: &Profile
     let spec = geometry.spec;
     let (m, n, k) = extents(geometry);
     let z = spec.groups;
-    let block = Block::choose(z, m, n, k, profile.subgroup);
+    let block = runs::block(geometry, &[z, m, n, k], profile.subgroup)
+        .unwrap_or_else(|| Block::choose(z, m, n, k, profile.subgroup));
+    let in_runs = !profile.cheap_barriers && matches!(block.columns, Columns::Runs { .. });
     let splits =
         if profile.cheap_barriers { Tile::splits(z, m, n, k, profile) } else { block.splits(z, m, n, k) };
     let product = Product { z, m, n, k, chunk: splits.chunk, splits: splits.count };
@@ -34,7 +37,9 @@ pub(super) fn implicit(geometry: &Geometry<'_>, space: &Space, profile: &Profile
     };
     let mut source = Source::default();
     let names = product.declare(&mut source);
-    let width = |extent: u32| if extent.is_multiple_of(4) { Width::Four } else { Width::One };
+    let width = |extent: u32| {
+        if extent.is_multiple_of(4) && !in_runs { Width::Four } else { Width::One }
+    };
     if let Some(space) = &merged {
         let finish = Finish::epilogue(&mut source, space, &spec.epilogue.expr, width(columns));
         let pixels = source.param("pixels", columns);

@@ -1,9 +1,10 @@
 //! Convolutions over two axes, and their gradients. Each is a product of matrices one of which is never
 //! stored: its elements are looked up in the image, in parts of tiles on a GPU ([`patches`]) and lane by lane
-//! on a software driver ([`streams`]), on the cores of [`super::contract`].
+//! on a software driver ([`streams`], [`runs`]), on the cores of [`super::contract`].
 
 mod implicit;
 mod patches;
+mod runs;
 mod streams;
 
 use super::finish::{epilogue_space, finish_partials};

@@ -5,9 +5,10 @@
 use std::fmt::Write as _;
 
 use super::Geometry;
+use super::runs::runs;
 use crate::kernel::Slot;
 use crate::schedule::ConvKind;
-use crate::schedule::contract::lanes::{Block, Stream};
+use crate::schedule::contract::lanes::{Block, Columns, Stream};
 use crate::schedule::source::Source;
 
 /// Both operands: rows are channels of the result, columns its pixels or, for the gradient of the weights,
@@ -54,7 +55,16 @@ pub(super) fn streams(source: &mut Source, geometry: &Geometry<'_>, block: &Bloc
     ] {
         source.param(name, value);
     }
-    (rows(block), columns(geometry, block))
+    let columns = match block.columns {
+        Columns::Quads(_) => columns(geometry, block),
+        Columns::Runs { length, count, total } => {
+            source.param("runs", total);
+            source.param("runs_across", if weights { 1 } else { result[1].div_ceil(length) });
+            source.param("result_h", result[0]);
+            runs(geometry, block, length, count)
+        }
+    };
+    (rows(block), columns)
 }
 
 /// The counts at `k` and the operand without an image: its elements follow each other, with a skip after
@@ -96,7 +106,7 @@ fn columns(geometry: &Geometry<'_>, block: &Block) -> Stream {
     let [dh, dw] = spec.dilation;
     let strided = spec.kind == ConvKind::InputGradient && spec.stride != [1, 1];
     let mut setup = String::new();
-    for place in 0..block.quads * 4 {
+    for place in 0..block.width() {
         let column = block.column(place);
         let _ = match spec.kind {
             ConvKind::Forward => writeln!(
@@ -134,7 +144,7 @@ fn columns(geometry: &Geometry<'_>, block: &Block) -> Stream {
          let plane = outer * p.plane;\n"
     );
     let sign = if spec.kind == ConvKind::InputGradient { "-" } else { "+" };
-    for place in 0..block.quads * 4 {
+    for place in 0..block.width() {
         if strided {
             let _ = writeln!(
                 fetch,
