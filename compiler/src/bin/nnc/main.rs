@@ -10,6 +10,7 @@ mod device;
 mod devices;
 mod dump;
 mod eval;
+mod explain;
 mod failure;
 mod grad;
 mod inputs;
@@ -59,6 +60,8 @@ enum Command {
     Dump(dump::Arguments),
     /// Prints the layer table, or a definition of the standard library.
     Show(show::Arguments),
+    /// Explains a diagnostic by its code.
+    Explain(explain::Arguments),
     /// Lists the weights of a model.
     Weights(weights::Arguments),
     /// Lists the adapters of this machine.
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Weights(arguments) => weights::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nnc_runtime::artifact::{Artifact, Role};
+use nnc_runtime::artifact::{Artifact, Program, Role};
 use nnc_runtime::{Clock, Device, Session, Tensor, format, weights};
 
 use crate::device::DeviceArguments;
@@ -44,7 +44,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         session.write_tensors(&weights::load(path, session.tensors())?)?;
     }
     let mut outputs: Vec<Tensor> = Vec::new();
-    for batch in inputs::batches(&arguments.input, session.program(Role::Infer)?)? {
+    let batches = inputs::batches(&arguments.input, session.program(Role::Infer)?)?;
+    check_whole(session.program(Role::Infer)?, inputs::examples(&arguments.input)?)?;
+    for batch in batches {
         let clock = Clock::single(0, batch.examples as u64);
         let results = session.run(Role::Infer, &batch, &clock)?;
         append(&mut outputs, results.tensors(), session.program(Role::Infer)?, batch.examples);
@@ -79,13 +81,19 @@ fn is_artifact(file: &Path) -> Result<bool, Failure> {
     Ok(start == format::MAGIC)
 }
 
+/// Outputs that are not one for each example can be computed for a whole batch only.
+fn check_whole(program: &Program, examples: usize) -> Result<(), Failure> {
+    match program.outputs.iter().find(|port| !port.batched) {
+        Some(port) if examples != program.batch => Err(Failure::new(format!(
+            "the output `{}` is one for a whole batch: the input has {examples} examples, the batch is {}; use `--batch {examples}`",
+            port.name, program.batch
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Adds the first `examples` examples of each batched output to what there is; others are replaced.
-fn append(
-    outputs: &mut Vec<Tensor>,
-    results: Vec<Tensor>,
-    program: &nnc_runtime::artifact::Program,
-    examples: usize,
-) {
+fn append(outputs: &mut Vec<Tensor>, results: Vec<Tensor>, program: &Program, examples: usize) {
     for (place, (mut result, port)) in results.into_iter().zip(&program.outputs).enumerate() {
         if port.batched {
             let size = result.bytes.len() / program.batch;
