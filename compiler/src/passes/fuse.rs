@@ -123,6 +123,10 @@ struct State<'a> {
     graph: &'a Graph,
     profile: &'a Profile,
     layouts: BTreeMap<NodeId, Layout>,
+    /// What holds each operand of a node.
+    bases: BTreeMap<NodeId, Vec<NodeId>>,
+    /// Where each node stands in the graph's order.
+    rank: BTreeMap<NodeId, usize>,
     home: BTreeMap<NodeId, usize>,
     clusters: Vec<Option<Cluster>>,
 }
@@ -130,7 +134,13 @@ struct State<'a> {
 impl<'a> State<'a> {
     fn new(graph: &'a Graph, profile: &'a Profile) -> State<'a> {
         let layouts = layouts(graph);
-        State { graph, profile, layouts, home: BTreeMap::new(), clusters: Vec::new() }
+        let order = graph.order();
+        let bases = order
+            .iter()
+            .map(|&id| (id, graph.operands(id).iter().map(|v| layouts[v].base).collect()))
+            .collect();
+        let rank = order.into_iter().enumerate().map(|(rank, id)| (id, rank)).collect();
+        State { graph, profile, layouts, bases, rank, home: BTreeMap::new(), clusters: Vec::new() }
     }
 
     fn place(&mut self, id: NodeId) {
@@ -160,8 +170,7 @@ impl<'a> State<'a> {
 
     /// The clusters a value reads from, in order.
     fn sources(&self, id: NodeId) -> BTreeSet<usize> {
-        let bases = self.graph.operands(id).into_iter().map(|v| self.layouts[&v].base);
-        bases.filter_map(|base| self.home.get(&base).copied()).collect()
+        self.bases[&id].iter().filter_map(|base| self.home.get(base).copied()).collect()
     }
 
     /// Puts a value into a cluster if that is right.
@@ -286,10 +295,15 @@ impl<'a> State<'a> {
 
     /// Whether cluster `a` needs something of cluster `b`.
     fn depends(&self, a: usize, b: usize) -> bool {
+        let Some(wanted) = &self.clusters[b] else { return false };
+        let first = wanted.members.iter().map(|id| self.rank[id]).min();
         let mut seen = BTreeSet::from([a]);
         let mut open = vec![a];
         while let Some(at) = open.pop() {
             let Some(cluster) = &self.clusters[at] else { continue };
+            if cluster.members.iter().map(|id| self.rank[id]).max() < first {
+                continue;
+            }
             for source in cluster.members.iter().flat_map(|&id| self.sources(id)) {
                 if source == b {
                     return true;
@@ -327,8 +341,7 @@ impl<'a> State<'a> {
         let (Some(left), Some(right)) = (&self.clusters[a], &self.clusters[b]) else { return false };
         let same_kind = left.anchor == right.anchor && matches!(left.anchor, Anchor::Map | Anchor::Row(_));
         let bases = |cluster: &Cluster| -> BTreeSet<NodeId> {
-            let operands = cluster.members.iter().flat_map(|&id| self.graph.operands(id));
-            operands.map(|v| self.layouts[&v].base).collect()
+            cluster.members.iter().flat_map(|id| self.bases[id].iter().copied()).collect()
         };
         let small = left.space.iter().product::<usize>() <= SMALL;
         same_kind && left.space == right.space && (small || !bases(left).is_disjoint(&bases(right)))

@@ -4,7 +4,7 @@
 //! and what leaves the program lies in memory of its own. Where the layout of an operand does not fit, a copy
 //! (a `map` of the identity) is put before it. A reshape that no strides express copies its operand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nnc_wgsl::{Element, Expr, Profile};
 
@@ -14,14 +14,14 @@ use crate::ops::{Contract, Lowering, Map, Permute};
 
 pub(super) fn run(graph: &mut Graph, _: &Profile) {
     copy_under_reshapes(graph);
+    let mut known = layouts(graph);
     for id in graph.order() {
         let Some(lowering) = graph.operator(id).map(|op| op.lower()) else { continue };
         graph.set_origin(graph.node(id).origin.clone());
         match lowering {
             Lowering::Conv { .. } | Lowering::Window { .. } => {
-                let layouts = layouts(graph);
                 for (slot, operand) in graph.operands(id).into_iter().enumerate() {
-                    let layout = &layouts[&operand];
+                    let layout = &known[&operand];
                     if !layout.is_contiguous() || !in_memory(graph, layout) {
                         let copy = copied(graph, operand);
                         graph.set_operand(id, slot, copy);
@@ -30,12 +30,16 @@ pub(super) fn run(graph: &mut Graph, _: &Profile) {
             }
             Lowering::Pad { .. } => {
                 let operand = graph.operands(id)[0];
-                if !is_in_memory(graph, layouts(graph)[&operand].base) {
+                if !is_in_memory(graph, known[&operand].base) {
                     let copy = copied(graph, operand);
                     graph.set_operand(id, 0, copy);
                 }
             }
-            Lowering::Contract { left, right, result } => fit_contract(graph, id, &left, &right, &result),
+            Lowering::Contract { left, right, result } => {
+                if fit_contract(graph, id, &known, &left, &right, &result) {
+                    known = layouts(graph);
+                }
+            }
             _ => {}
         }
     }
@@ -54,19 +58,27 @@ fn in_memory(graph: &Graph, layout: &Layout) -> bool {
 }
 
 fn copy_under_reshapes(graph: &mut Graph) {
+    let mut known = layouts(graph);
     for id in graph.order() {
         let Some(op) = graph.operator(id) else { continue };
-        if is_view(&op.lower()) && layouts(graph)[&id].base == id {
+        if is_view(&op.lower()) && known[&id].base == id {
             graph.set_origin(graph.node(id).origin.clone());
             let copy = copied(graph, graph.operands(id)[0]);
             graph.set_operand(id, 0, copy);
+            known = layouts(graph);
         }
     }
 }
 
 /// Gives a product operands whose axes collapse into batch, row and column, in that order where they do not.
-fn fit_contract(graph: &mut Graph, id: NodeId, left: &[char], right: &[char], result: &[char]) {
-    let layouts = layouts(graph);
+fn fit_contract(
+    graph: &mut Graph,
+    id: NodeId,
+    layouts: &BTreeMap<NodeId, Layout>,
+    left: &[char],
+    right: &[char],
+    result: &[char],
+) -> bool {
     let operands = graph.operands(id);
     let groups = contract_groups(left, right, result);
     let wanted = [[&groups.batch, &groups.m, &groups.k], [&groups.batch, &groups.k, &groups.n]];
@@ -95,7 +107,9 @@ fn fit_contract(graph: &mut Graph, id: NodeId, left: &[char], right: &[char], re
         let op = Contract::new(&text(&letters[0]), &text(&letters[1]), &text(result));
         let fitted = graph.must(op, &values);
         graph.replace(id, fitted);
+        return true;
     }
+    false
 }
 
 /// Every result and next value becomes the value of a kernel, and of one destination only.
