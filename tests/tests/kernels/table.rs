@@ -598,6 +598,7 @@ fn convs(cases: &mut Vec<Case>) {
         ("first layer", geometry(2, 1, [28, 28], 32, 5, 2)),
         ("second layer", geometry(2, 32, [14, 14], 64, 5, 2)),
         ("1x1", geometry(2, 12, [5, 7], 9, 1, 0)),
+        ("1x1 in fours", geometry(3, 36, [6, 6], 40, 1, 0)),
         ("one row", wide),
         ("stride 2", strided),
         ("dilation 2", dilated),

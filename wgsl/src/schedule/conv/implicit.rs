@@ -2,6 +2,7 @@
 //! the gradient of the weights, the elements of the window) columns.
 
 use super::patches::{image_patches, output_pixels, transposed_weights, window_patches};
+use super::pointwise::{is_pointwise, pixels_across, pixels_along};
 use super::runs;
 use super::streams::streams;
 use super::{Build, Geometry, Parts, merged};
@@ -99,6 +100,17 @@ fn partial_strides(geometry: &Geometry<'_>, columns: u32, n: u32) -> Vec<i64> {
 fn sides(source: &mut Source, geometry: &Geometry<'_>, tile: &Tile, product: &Product) -> (Side, Side) {
     let spec = geometry.spec;
     let (left, right) = (tile.left(), tile.right());
+    let image = |source: &mut Source| match spec.kind {
+        ConvKind::Forward if is_pointwise(geometry) => {
+            pixels_across(source, geometry, spec.c, &right, product)
+        }
+        ConvKind::InputGradient if is_pointwise(geometry) => {
+            pixels_across(source, geometry, spec.o, &right, product)
+        }
+        ConvKind::WeightGradient if is_pointwise(geometry) => pixels_along(source, geometry, &right, product),
+        ConvKind::Forward | ConvKind::InputGradient => image_patches(source, geometry, &right, product),
+        ConvKind::WeightGradient => window_patches(source, geometry, &right, product),
+    };
     match spec.kind {
         ConvKind::Forward => {
             let weights = Dense {
@@ -111,15 +123,15 @@ fn sides(source: &mut Source, geometry: &Geometry<'_>, tile: &Tile, product: &Pr
                 k: 1,
             };
             let a = dense_side(source, "a", &weights, &left, product);
-            (a, image_patches(source, geometry, &right, product))
+            (a, image(source))
         }
         ConvKind::InputGradient => {
             let a = transposed_weights(source, geometry, &left, product);
-            (a, image_patches(source, geometry, &right, product))
+            (a, image(source))
         }
         ConvKind::WeightGradient => {
             let a = output_pixels(source, geometry, &left, product);
-            (a, window_patches(source, geometry, &right, product))
+            (a, image(source))
         }
     }
 }

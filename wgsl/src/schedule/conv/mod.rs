@@ -1,9 +1,10 @@
 //! Convolutions over two axes, and their gradients. Each is a product of matrices one of which is never
-//! stored: its elements are looked up in the image, in parts of tiles on a GPU ([`patches`]) and lane by lane
-//! on a software driver ([`streams`], [`runs`]), on the cores of [`super::contract`].
+//! stored: its elements are looked up in the image, in parts of tiles on a GPU ([`patches`], [`pointwise`])
+//! and lane by lane on a software driver ([`streams`], [`runs`]), on the cores of [`super::contract`].
 
 mod implicit;
 mod patches;
+mod pointwise;
 mod runs;
 mod streams;
 
