@@ -169,3 +169,23 @@ fn weights_are_named_as_in_pytorch_below_their_scopes() {
     assert!(siamese.iter().any(|path| path == "enc.lstm.weight_hh_l0_reverse"), "{siamese:?}");
     assert!(siamese.iter().all(|path| path.starts_with("enc.")), "{siamese:?}");
 }
+
+#[test]
+fn every_model_is_clean() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).expect("the models are there") {
+        let path = entry.expect("an entry can be read").path();
+        if path.extension().is_none_or(|extension| extension != "nn") {
+            continue;
+        }
+        count += 1;
+        let text = fs::read_to_string(&path).expect("a model is text");
+        let loaded = load(&path.to_string_lossy(), &text, &[], &Examples);
+        let mut found = loaded.diagnostics;
+        let bundle = Arc::new(loaded.value);
+        found.extend(nnc::elaborate::check(&bundle, &[]));
+        assert_eq!(render_all(&found, bundle.sources(), Colour::Never), "", "{}", path.display());
+    }
+    assert!(count >= 5, "only {count} models");
+}
