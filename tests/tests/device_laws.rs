@@ -5,20 +5,9 @@ use nnc::program::{Built, artifact_of};
 use nnc::verify::{Verifiable, encode, open, verify};
 use nnc_runtime::artifact::{Area, Artifact, Bound, Buffer, Role};
 use nnc_runtime::{Batch, Clock, Device};
+use nnc_tests::device::device;
 use nnc_tests::graphs::{Sample, differentiated, random};
 use nnc_wgsl::{PROFILES, Profile};
-
-/// The device, or `None` (said aloud) where there is none and none is required.
-fn device() -> Option<Device> {
-    match Device::open(None) {
-        Ok(device) => Some(device),
-        Err(error) if std::env::var("NNC_REQUIRE_GPU").as_deref() == Ok("1") => panic!("{error}"),
-        Err(_) => {
-            println!("skipped: no adapter");
-            None
-        }
-    }
-}
 
 fn samples(profile: &str) -> Vec<Sample> {
     let count = if profile == "lavapipe" { 120 } else { 30 };

@@ -69,7 +69,8 @@ fn of_formula(formula: &str, x: &Tensor) -> Tensor {
 fn activations_are_their_definitions() {
     let x = spread(&[3, 5], 1);
     let x = Tensor::new([3, 5], x.data().iter().map(|value| value * 4.0).collect::<Vec<_>>());
-    let definitions: [(&str, fn(f64) -> f64); 8] = [
+    type Definition = (&'static str, fn(f64) -> f64);
+    let definitions: [Definition; 8] = [
         ("relu(x)", |x| x.max(0.0)),
         ("leaky_relu(x, 0.2)", |x| if x > 0.0 { x } else { 0.2 * x }),
         ("sigmoid(x)", |x| 1.0 / (1.0 + (-x).exp())),

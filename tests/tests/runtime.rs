@@ -3,6 +3,8 @@
 //! The network is the hand-written artifact of `nnc_runtime::example`; what it should compute is computed
 //! here a second time in f64.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be unwrapped fails the test")]
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,20 +12,10 @@ use nnc_runtime::artifact::{HostBinary, HostExpr, Role, Save, Training};
 use nnc_runtime::checkpoint::CheckpointError;
 use nnc_runtime::train::{Checkpoints, Ended, Event, Options, Summary, TrainError, evaluate, train};
 use nnc_runtime::{Batch, Clock, Device, DeviceError, Session, Tensor, example, weights};
+use nnc_tests::device::device;
 use nnc_wgsl::Element;
 
 const SEED: u64 = 7;
-
-fn device() -> Option<Device> {
-    match Device::open(None) {
-        Ok(device) => Some(device),
-        Err(error) => {
-            assert!(std::env::var_os("NNC_REQUIRE_GPU").is_none_or(|v| v != "1"), "{error}");
-            eprintln!("skipped: no adapter");
-            None
-        }
-    }
-}
 
 fn session() -> Option<Session> {
     let mut session = Session::open(&example::linear(), &device()?).unwrap();

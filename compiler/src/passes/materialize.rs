@@ -36,7 +36,8 @@ pub(super) fn run(graph: &mut Graph, _: &Profile) {
                 }
             }
             Lowering::Contract { left, right, result } => {
-                if fit_contract(graph, id, &known, &left, &right, &result) {
+                let changed = fit_contract(graph, id, &known, &left, &right, &result);
+                if changed {
                     known = layouts(graph);
                 }
             }
