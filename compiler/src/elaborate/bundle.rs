@@ -18,7 +18,10 @@ const LIBRARY: [(&str, &str); 9] = [
 ];
 
 /// The files of the standard library that a model names with `use`.
-const SHELF: [(&str, &str); 1] = [("std/vision.nn", include_str!("../../std/vision.nn"))];
+const SHELF: [(&str, &str); 2] = [
+    ("std/attention.nn", include_str!("../../std/attention.nn")),
+    ("std/vision.nn", include_str!("../../std/vision.nn")),
+];
 
 /// Everything a compilation reads.
 #[derive(Clone, Debug)]
