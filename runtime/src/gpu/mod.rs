@@ -4,9 +4,11 @@ mod adapters;
 mod cache;
 mod device;
 mod error;
+mod outputs;
 mod pipelines;
 mod program;
 pub mod raw;
+mod ring;
 mod session;
 mod timing;
 mod trace;
@@ -16,7 +18,8 @@ mod trusted;
 pub use adapters::{AdapterSummary, adapters};
 pub use device::Device;
 pub use error::{DeviceError, place};
-pub use session::{OpenError, Outputs, Session, Ticket};
+pub use outputs::{Outputs, Ticket};
+pub use session::{OpenError, Session};
 pub use trace::Fault;
 
 /// The device of a test; says so and gives `None` where there is none, unless `NNC_REQUIRE_GPU=1`.

@@ -1,14 +1,14 @@
 //! A program on the device: its buffers, its bind groups recorded once, and the rings that feed it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use nnc_wgsl::HOST_SLOTS;
 
 use super::device::Device;
 use super::error::DeviceError;
 use super::pipelines::Pipeline;
-use crate::artifact::{Area, Bound, Buffer, Program};
+use super::ring::Ring;
+use crate::artifact::{Area, Bound, Buffer, Port, Program};
 use crate::validate::ALIGNMENT;
 
 /// Steps that can be in flight.
@@ -23,6 +23,7 @@ const STORAGE: wgpu::BufferUsages =
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) program: Program,
+    pub(super) outputs: Arc<[Port]>,
     memory: Memory,
     host: wgpu::Buffer,
     dispatches: Vec<(wgpu::ComputePipeline, wgpu::BindGroup)>,
@@ -39,19 +40,6 @@ struct Memory {
     input: wgpu::Buffer,
     output: wgpu::Buffer,
 }
-
-/// One place in flight: what is uploaded before the step and read after it.
-#[derive(Debug)]
-struct Ring {
-    staging: wgpu::Buffer,
-    readback: wgpu::Buffer,
-    staging_ready: Arc<AtomicU8>,
-    readback_ready: Arc<AtomicU8>,
-}
-
-const PENDING: u8 = 0;
-const READY: u8 = 1;
-const FAILED: u8 = 2;
 
 impl Loaded {
     /// `pipelines[k]` is that of kernel `k`, where this program uses it.
@@ -103,7 +91,15 @@ impl Loaded {
             + program.input_bytes
             + program.output_bytes
             + DEPTH as u64 * (HOST_BYTES + program.input_bytes + program.output_bytes);
-        Ok(Loaded { program: program.clone(), memory, host, dispatches, rings, allocated })
+        Ok(Loaded {
+            program: program.clone(),
+            outputs: program.outputs.clone().into(),
+            memory,
+            host,
+            dispatches,
+            rings,
+            allocated,
+        })
     }
 
     /// Submits a whole step through place `ring`, which must be free; without `input` that of the step before.
@@ -144,24 +140,8 @@ impl Loaded {
         submission: wgpu::SubmissionIndex,
         take: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, DeviceError> {
-        device.wait(Some(submission))?;
-        let ring = &self.rings[ring];
-        while ring.staging_ready.load(Ordering::Acquire) == PENDING
-            || ring.readback_ready.load(Ordering::Acquire) == PENDING
-        {
-            device.wait(None)?;
-        }
-        if ring.staging_ready.load(Ordering::Acquire) == FAILED
-            || ring.readback_ready.load(Ordering::Acquire) == FAILED
-        {
-            device.check()?;
-            return Err(DeviceError::Lost { cause: "its memory could not be mapped".to_owned() });
-        }
-        let view = ring.readback.slice(..).get_mapped_range().map_err(mapping)?;
-        let taken = take(&view[..self.program.output_bytes as usize]);
-        drop(view);
-        ring.readback.unmap();
-        Ok(taken)
+        let bytes = self.program.output_bytes as usize;
+        self.rings[ring].read(device, submission, |output| take(&output[..bytes]))
     }
 
     /// Uploads host scalars and input outside of a step, through the queue.
@@ -213,11 +193,7 @@ impl Loaded {
         host: &[u32; HOST_SLOTS],
         input: &[u8],
     ) -> Result<(), DeviceError> {
-        let mut view = ring.staging.slice(..).get_mapped_range_mut().map_err(mapping)?;
-        view.slice(..HOST_BYTES as usize).copy_from_slice(bytemuck::cast_slice(host));
-        view.slice(HOST_BYTES as usize..HOST_BYTES as usize + input.len()).copy_from_slice(input);
-        drop(view);
-        ring.staging.unmap();
+        ring.write(bytemuck::cast_slice(host), input)?;
         encoder.copy_buffer_to_buffer(&ring.staging, 0, &self.host, 0, HOST_BYTES);
         if !input.is_empty() {
             let bytes = input.len() as u64;
@@ -234,33 +210,6 @@ impl Memory {
             Buffer::Arena(i) => &self.arenas[i],
             Buffer::Input => &self.input,
             Buffer::Output => &self.output,
-        }
-    }
-}
-
-impl Ring {
-    fn new(device: &Device, upload_bytes: u64, readback_bytes: u64) -> Result<Ring, DeviceError> {
-        let up = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-        let down = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        Ok(Ring {
-            staging: device.buffer("the upload of a step", upload_bytes, up, true)?,
-            readback: device.buffer("the results of a step", readback_bytes, down, false)?,
-            staging_ready: Arc::new(AtomicU8::new(READY)),
-            readback_ready: Arc::new(AtomicU8::new(PENDING)),
-        })
-    }
-
-    /// Asks for both buffers back, as soon as the step that was just submitted is done.
-    fn map_both(&self) {
-        for (buffer, mode, ready) in [
-            (&self.staging, wgpu::MapMode::Write, &self.staging_ready),
-            (&self.readback, wgpu::MapMode::Read, &self.readback_ready),
-        ] {
-            ready.store(PENDING, Ordering::Release);
-            let ready = Arc::clone(ready);
-            buffer.slice(..).map_async(mode, move |result| {
-                ready.store(if result.is_ok() { READY } else { FAILED }, Ordering::Release);
-            });
         }
     }
 }
@@ -304,8 +253,4 @@ fn check_areas(device: &Device, program: &Program) -> Result<(), DeviceError> {
         }
     }
     Ok(())
-}
-
-fn mapping(error: wgpu::MapRangeError) -> DeviceError {
-    DeviceError::Command { cause: format!("mapping the buffers of a step: {error}") }
 }

@@ -5,13 +5,15 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::device::Device;
 use super::error::DeviceError;
+use super::outputs::{Outputs, Ticket};
 use super::pipelines::{self, Pipeline};
 use super::program::{DEPTH, Loaded};
 use super::transfer;
-use crate::artifact::{Artifact, Init, Port, Program, Role, Stored};
+use crate::artifact::{Artifact, Init, Program, Role, Stored};
 use crate::batch::Batch;
 use crate::format::FormatError;
 use crate::host::{Clock, host_block};
@@ -41,19 +43,6 @@ pub enum OpenError {
     /// The device does not take it.
     #[error(transparent)]
     Device(#[from] DeviceError),
-}
-
-/// A submitted step; they are numbered from 0 in the order of submission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
-
-/// What a step gave back.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outputs {
-    /// Which step.
-    pub ticket: Ticket,
-    ports: Vec<Port>,
-    bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -244,7 +233,7 @@ impl Session {
         };
         let loaded = &self.programs[program];
         let bytes = loaded.collect(&self.device, ring, submission, <[u8]>::to_vec)?;
-        Ok(Some(Outputs { ticket, ports: loaded.program.outputs.clone(), bytes }))
+        Ok(Some(Outputs { ticket, ports: Arc::clone(&loaded.outputs), bytes }))
     }
 
     /// How many steps are in flight.
@@ -293,38 +282,6 @@ impl Session {
 
     fn place(&self, role: Role) -> Result<usize, DeviceError> {
         self.programs.iter().position(|p| p.program.role == role).ok_or_else(|| no_program(role))
-    }
-}
-
-impl Outputs {
-    /// The output of this name.
-    #[must_use]
-    pub fn tensor(&self, name: &str) -> Option<Tensor> {
-        self.ports.iter().find(|p| p.name == name).map(|p| self.read(p))
-    }
-
-    /// The first element of the output of this name: the value where it is a single number.
-    #[must_use]
-    pub fn number(&self, name: &str) -> Option<f64> {
-        let port = self.ports.iter().find(|p| p.name == name)?;
-        self.read(port).values().first().copied()
-    }
-
-    /// All outputs, in order.
-    #[must_use]
-    pub fn tensors(&self) -> Vec<Tensor> {
-        self.ports.iter().map(|p| self.read(p)).collect()
-    }
-
-    fn read(&self, port: &Port) -> Tensor {
-        let start = port.offset as usize;
-        let length = port.element.bytes(port.shape.iter().product());
-        Tensor {
-            path: port.name.clone(),
-            element: port.element,
-            shape: port.shape.clone(),
-            bytes: self.bytes[start..start + length].to_vec(),
-        }
     }
 }
 
