@@ -9,6 +9,7 @@ mod check;
 mod device;
 mod devices;
 mod dump;
+mod environment;
 mod eval;
 mod explain;
 mod failure;
@@ -69,6 +70,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    environment::quiet_device_selection();
     let result = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
