@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nnc::diagnostic::{Colour, render_all};
 use nnc::elaborate::{Bundle, Elaborated, Expansion, Request, elaborate, load};
-use nnc::source::Loader;
+use nnc::source::{Loader, Sources};
 
 /// Files of `tests/examples`.
 struct Examples;
@@ -188,4 +188,93 @@ fn every_model_is_clean() {
         assert_eq!(render_all(&found, bundle.sources(), Colour::Never), "", "{}", path.display());
     }
     assert!(count >= 5, "only {count} models");
+}
+
+/// The next number of a fixed sequence (xorshift), so that a failure can be repeated.
+fn next(state: &mut u64) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    usize::try_from(*state >> 33).expect("31 bits fit")
+}
+
+/// `text` with one token replaced by another of the text, dropped, or swapped with its neighbour.
+fn damaged(text: &str, state: &mut u64) -> String {
+    let mut sources = Sources::new();
+    let file = sources.add("model.nn", text);
+    let tokens = nnc::syntax::lex(sources.source(file)).value;
+    let range = |place: usize| tokens[place].span.start as usize..tokens[place].span.end as usize;
+    let place = next(state) % (tokens.len() - 1);
+    let mut out = text.to_owned();
+    match next(state) % 4 {
+        0 => out.replace_range(range(place), ""),
+        1 => {
+            out.replace_range(range(place + 1), &text[range(place)]);
+            out.replace_range(range(place), &text[range(place + 1)]);
+        }
+        _ => out.replace_range(range(place), &text[range(next(state) % tokens.len())]),
+    }
+    out
+}
+
+#[test]
+fn damaged_models_are_diagnosed() {
+    let mut state = 0x2545_f491_4f6c_dd1d;
+    let (mut rejected, mut accepted) = (0, 0);
+    for name in ["mnist.nn", "custom.nn", "vae.nn", "activity.nn", "bilstm_siamese.nn", "transformer.nn"] {
+        let (_, text) = Examples.load(name, "").expect("the example is there");
+        for _ in 0..ROUNDS {
+            let changed = damaged(&text, &mut state);
+            let loaded = load("model.nn", &changed, &[], &Examples);
+            if loaded.has_errors() {
+                continue;
+            }
+            let bundle = Arc::new(loaded.value);
+            for expansion in [Expansion::Training, Expansion::Evaluation] {
+                let checked = elaborate(&bundle, &small(expansion));
+                if checked.value.is_some() {
+                    accepted += 1;
+                } else {
+                    assert!(checked.has_errors(), "{changed}");
+                    rejected += 1;
+                }
+                let printed = render_all(&checked.diagnostics, bundle.sources(), Colour::Never);
+                assert!(!printed.contains("--> std/"), "{printed}");
+            }
+        }
+    }
+    assert!(rejected > ROUNDS && accepted > ROUNDS / 2, "{rejected} rejected, {accepted} accepted");
+}
+
+/// Damaged texts of each example.
+const ROUNDS: usize = 60;
+
+#[test]
+fn the_command_line_replaces_constants_and_settings() {
+    let set = |pairs: &[(&str, &str)]| {
+        let (path, text) = Examples.load("resnet18.nn", "").expect("the example is there");
+        let pairs: Vec<(String, String)> =
+            pairs.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
+        let loaded = load(&path, &text, &pairs, &Examples);
+        assert!(!loaded.has_errors());
+        let bundle = Arc::new(loaded.value);
+        let request = Request { batch: None, ..small(Expansion::Training) };
+        let checked = elaborate(&bundle, &request);
+        (render_all(&checked.diagnostics, bundle.sources(), Colour::Never), checked.value)
+    };
+    let (printed, one) =
+        set(&[("classes", "10"), ("batch", "3"), ("epochs", "2 + 2"), ("optimizer.momentum", "0.5")]);
+    let one = one.unwrap_or_else(|| panic!("{printed}"));
+    assert_eq!(parameters(&one), 11_689_512 - 990 * 513);
+    let training = one.training.expect("it is trained");
+    assert_eq!((one.batch, training.batch, training.epochs), (3, 3, Some(4)));
+    let (printed, none) = set(&[("batsh", "3")]);
+    assert!(none.is_none());
+    assert!(
+        printed.contains("there is no setting `batsh`") && printed.contains("did you mean `batch`?"),
+        "{printed}"
+    );
+    let (printed, none) = set(&[("optimizer.learning", "3")]);
+    assert!(none.is_none());
+    assert!(printed.contains("`sgd` has no argument `learning`"), "{printed}");
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use nnc_wgsl::Element;
+
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Reported, Site};
 use crate::elaborate::frame::Frame;
@@ -271,7 +273,8 @@ impl<'a> Elaborator<'a> {
         };
         let mut node = tensor.node;
         for (name, original) in originals {
-            if original.dims != tensor.dims {
+            let floats = original.element == Element::F32 && tensor.element == Element::F32;
+            if original.dims != tensor.dims || !floats {
                 let message = format!("`grad {name}` needs a result of the shape of `{name}`");
                 let fact = format!("{} from {}", tensor.show(), original.show());
                 return self.fail("E0504", span, message, fact);

@@ -72,6 +72,12 @@ impl Dim {
         self.terms.keys().all(Vec::is_empty).then_some(self.extent)
     }
 
+    /// Whether this is the batch dim itself.
+    #[must_use]
+    pub fn is_batch(&self) -> bool {
+        *self == Dim::symbol(BATCH, self.extent())
+    }
+
     /// Whether the batch dim is part of it.
     #[must_use]
     pub fn has_batch(&self) -> bool {

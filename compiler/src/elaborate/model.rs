@@ -275,6 +275,9 @@ impl<'a> Elaborator<'a> {
                     continue;
                 }
                 let node = self.result_node(value);
+                if matches!(value, Value::Tensor(t) if t.dims.first().is_some_and(Dim::is_batch)) {
+                    self.graph.batched.insert(name.clone());
+                }
                 self.graph.results.push((name.clone(), node));
             }
         }

@@ -3,7 +3,7 @@
 use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Element, Scalar};
 
-use super::reduction::reduced;
+use super::reduction::{as_floats, reduced};
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
 use crate::elaborate::context::{Elaborator, Outcome};
@@ -39,6 +39,7 @@ fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         return Err(e.report(diagnostic));
     }
     same_classes(e, &call, &x, &index, axis)?;
+    let x = as_floats(e, &call, &x);
     e.mark(call.span);
     let mut shape = index.shape();
     shape.insert(axis, 1);

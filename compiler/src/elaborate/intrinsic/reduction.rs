@@ -131,7 +131,8 @@ fn kept(dims: &[Dim], axes: &[usize], keep: bool) -> Vec<Dim> {
     out
 }
 
-fn as_floats<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, x: &Tensor) -> Tensor {
+/// `x` as floats.
+pub(super) fn as_floats<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, x: &Tensor) -> Tensor {
     if x.element == Element::F32 {
         return x.clone();
     }
