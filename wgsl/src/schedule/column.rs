@@ -5,8 +5,10 @@
 use std::fmt::Write as _;
 
 use super::RowSpec;
+use super::combine::{combine, initial};
 use super::map::map_launch;
-use super::operand::{Origin, Output, Partials, combine, initial};
+use super::origin::{Origin, Partials};
+use super::output::Output;
 use super::reads::{Reads, row_space};
 use super::source::{Shape, Source};
 use super::space::{Space, coordinates};

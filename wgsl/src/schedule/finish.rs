@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use super::Reduction;
 use super::map::map_launch;
-use super::operand::{Operand, Origin, Output, Partials};
+use super::operand::Operand;
+use super::origin::{Origin, Partials};
+use super::output::Output;
 use super::source::Source;
 use super::space::Space;
 use crate::access::{Epilogue, Place, Write};

@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use super::MapSpec;
-use super::operand::{Operand, Origin, Output, Reach, reach};
+use super::address::{Reach, reach};
+use super::operand::Operand;
+use super::origin::Origin;
+use super::output::Output;
 use super::source::{Shape, Source};
 use super::space::{Space, coordinates};
 use crate::expr::Expr;

@@ -1,17 +1,22 @@
 //! The schedules: a few ways of walking memory, each a function from a specification and a device profile
 //! to a [`crate::Schedule`]. No schedule knows an operator; formulas arrive as [`crate::Expr`].
 
+mod address;
 mod column;
+mod combine;
 mod contract;
 mod conv;
 mod finish;
 mod map;
 mod operand;
+mod origin;
+mod output;
 mod reads;
 mod row;
 mod source;
 mod space;
 mod spec;
+mod stored;
 mod window;
 
 pub use self::column::column;

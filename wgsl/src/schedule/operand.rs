@@ -1,5 +1,5 @@
-//! Loads and stores of a kernel's body: from an operand's place in memory to the text that reads it at a
-//! point, one element or four along the last axis.
+//! Loads of a kernel's body: from an operand's place in memory to the text that reads it at a point, one
+//! element or four along the last axis.
 //!
 //! The text depends on which strides are 0 or 1 and on whether four neighbours lie in one aligned word of
 //! four; the numbers themselves are parameters.
@@ -7,137 +7,15 @@
 use std::fmt::Write as _;
 
 use super::Reduction;
+use super::address::{Address, Reach, reach};
+use super::combine::combine_loop;
+use super::origin::Origin;
 use super::source::{LANES, Source};
-use crate::access::{Place, Read, Write};
+use super::stored::{element_at, literal, quad_at, stored, stored_scalar};
+use crate::access::{Place, Read};
 use crate::element::{Element, Scalar};
 use crate::kernel::{HOST_SEED, HOST_STEP, Slot};
-use crate::print::{Width, real};
-
-/// Where an operand of a formula comes from.
-#[derive(Clone)]
-pub(crate) enum Origin {
-    /// A read of the specification, at this place among the slots.
-    Read(Read, usize),
-    /// Partial results of an earlier launch, to be combined here.
-    Partials(Partials),
-}
-
-/// `count` partial results for each point, `stride` words apart, in one scratch buffer.
-#[derive(Clone)]
-pub(crate) struct Partials {
-    pub(crate) scratch: usize,
-    pub(crate) count: u32,
-    pub(crate) stride: u32,
-    pub(crate) place: Place,
-    pub(crate) reduction: Reduction,
-}
-
-impl Origin {
-    /// The origin's place in the space, `None` where it does not depend on the point.
-    pub(crate) fn place(&self) -> Option<&Place> {
-        match self {
-            Origin::Read(
-                Read::Buffer { place, .. }
-                | Read::Padded { place, .. }
-                | Read::Iota { place }
-                | Read::Random { place, .. },
-                _,
-            ) => Some(place),
-            Origin::Read(Read::Host { .. }, _) => None,
-            Origin::Partials(partials) => Some(&partials.place),
-        }
-    }
-
-    /// [`Origin::place`], to change it.
-    pub(crate) fn place_mut(&mut self) -> Option<&mut Place> {
-        match self {
-            Origin::Read(
-                Read::Buffer { place, .. }
-                | Read::Padded { place, .. }
-                | Read::Iota { place }
-                | Read::Random { place, .. },
-                _,
-            ) => Some(place),
-            Origin::Read(Read::Host { .. }, _) => None,
-            Origin::Partials(partials) => Some(&mut partials.place),
-        }
-    }
-}
-
-/// The text of an affine place: which strides are 0 or 1 is text, the rest parameters.
-pub(crate) struct Address {
-    offset: String,
-    steps: Vec<Step>,
-    reach: Reach,
-}
-
-enum Step {
-    Zero,
-    One,
-    Param(String),
-}
-
-/// How four neighbours along the last axis lie in memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reach {
-    /// In one aligned group of four.
-    Unit,
-    /// In one element.
-    Same,
-    /// Anywhere.
-    Apart,
-}
-
-/// How four neighbours along the last axis of the space lie, where the last extent is a multiple of 4.
-pub(crate) fn reach(place: &Place) -> Reach {
-    match place.strides.split_last() {
-        Some((1, outer)) if place.offset % 4 == 0 && outer.iter().all(|s| s % 4 == 0) => Reach::Unit,
-        Some((0, _)) | None => Reach::Same,
-        Some(_) => Reach::Apart,
-    }
-}
-
-impl Address {
-    pub(crate) fn declare(source: &mut Source, name: &str, place: &Place) -> Address {
-        let offset = source.signed(&format!("{name}_offset"), place.offset);
-        let steps = place
-            .strides
-            .iter()
-            .enumerate()
-            .map(|(axis, &stride)| match stride {
-                0 => Step::Zero,
-                1 => Step::One,
-                _ => Step::Param(source.signed(&format!("{name}_stride{axis}"), stride)),
-            })
-            .collect();
-        Address { offset, steps, reach: reach(place) }
-    }
-
-    /// The place at `coords`, as a `u32` modulo 2^32.
-    pub(crate) fn at(&self, coords: &[String]) -> String {
-        let mut text = self.offset.clone();
-        for (step, coord) in self.steps.iter().zip(coords) {
-            match step {
-                Step::Zero => {}
-                Step::One => {
-                    let _ = write!(text, " + {coord}");
-                }
-                Step::Param(stride) => {
-                    let _ = write!(text, " + {coord} * {stride}");
-                }
-            }
-        }
-        text
-    }
-
-    fn lane(&self, coords: &[String], lane: usize) -> String {
-        let mut coords = coords.to_vec();
-        if let Some(last) = coords.last_mut() {
-            *last = format!("({last} + {lane}u)");
-        }
-        self.at(&coords)
-    }
-}
+use crate::print::Width;
 
 /// One operand of a formula, ready to be loaded.
 pub(crate) struct Operand {
@@ -153,18 +31,6 @@ enum Kind {
     Iota,
     Random { seed: String, step: String, stream: String },
     Partials { wide: bool, count: String, stride: String, reduction: Reduction },
-}
-
-/// The WGSL type of storage elements.
-pub(crate) fn stored(element: Element, wide: bool) -> &'static str {
-    match (element, wide) {
-        (Element::F32, false) => "f32",
-        (Element::F32, true) => "vec4<f32>",
-        (Element::I32, false) => "i32",
-        (Element::I32, true) => "vec4<i32>",
-        (Element::Bool, true) => "vec4<u32>",
-        (Element::Bool, false) | (Element::U8, _) => "u32",
-    }
 }
 
 impl Operand {
@@ -371,135 +237,6 @@ impl Operand {
             }
         }
         value.to_owned()
-    }
-}
-
-/// One result of a formula, ready to be stored.
-pub(crate) struct Output {
-    element: Element,
-    address: Address,
-    name: String,
-    wide: bool,
-}
-
-impl Output {
-    pub(crate) fn declare(
-        source: &mut Source,
-        name: &str,
-        write: &Write,
-        slot: Slot,
-        width: Width,
-    ) -> Output {
-        assert!(write.element != Element::U8, "bytes are data inputs and are never written");
-        let wide = width == Width::Four && reach(&write.place) == Reach::Unit;
-        source.storage(slot, name, stored(write.element, wide));
-        let address = Address::declare(source, name, &write.place);
-        Output { element: write.element, address, name: name.to_owned(), wide }
-    }
-
-    /// Appends the store of `value` at `coords` to `out`.
-    pub(crate) fn store(&self, coords: &[String], width: Width, value: &str, out: &mut String) {
-        let name = &self.name;
-        let value = match (self.element, width) {
-            (Element::Bool, Width::One) => format!("select(0u, 1u, {value})"),
-            (Element::Bool, Width::Four) => format!("select(vec4<u32>(0u), vec4<u32>(1u), {value})"),
-            _ => value.to_owned(),
-        };
-        if width == Width::One {
-            let _ = writeln!(out, "{name}[{}] = {value};", self.address.at(coords));
-        } else if self.wide {
-            let _ = writeln!(out, "{name}[({}) >> 2u] = {value};", self.address.at(coords));
-        } else {
-            let ty = stored(self.element, true);
-            let _ = writeln!(out, "let {name}_all: {ty} = {value};");
-            for (lane, component) in LANES.iter().enumerate() {
-                let _ =
-                    writeln!(out, "{name}[{}] = {name}_all.{component};", self.address.lane(coords, lane));
-            }
-        }
-    }
-}
-
-/// The text of the combination of two values.
-pub(crate) fn combine(reduction: Reduction, a: &str, b: &str) -> String {
-    match reduction {
-        Reduction::Sum => format!("{a} + {b}"),
-        Reduction::Product => format!("{a} * {b}"),
-        Reduction::Max => format!("max({a}, {b})"),
-        Reduction::Min => format!("min({a}, {b})"),
-    }
-}
-
-/// The text of a reduction of nothing.
-pub(crate) fn initial(reduction: Reduction) -> String {
-    real(match reduction {
-        Reduction::Sum => 0.0,
-        Reduction::Product => 1.0,
-        Reduction::Max => f64::NEG_INFINITY,
-        Reduction::Min => f64::INFINITY,
-    })
-}
-
-#[allow(clippy::too_many_arguments)]
-fn combine_loop(
-    name: &str,
-    value: &str,
-    address: &str,
-    count: &str,
-    stride: &str,
-    reduction: Reduction,
-    width: Width,
-    out: &mut String,
-) {
-    let zero = width.splat(&initial(reduction), "f32");
-    let item = format!("{name}[{value}_at]");
-    let _ = writeln!(
-        out,
-        "var {value} = {zero};\n\
-         var {value}_at = {address};\n\
-         for (var {value}_i = 0u; {value}_i < {count}; {value}_i += 1u) {{\n\
-         {value} = {};\n\
-         {value}_at += {stride};\n\
-         }}",
-        combine(reduction, value, &item)
-    );
-}
-
-fn stored_scalar(element: Element) -> &'static str {
-    match element {
-        Element::F32 | Element::U8 => "f32",
-        Element::I32 => "i32",
-        Element::Bool => "bool",
-    }
-}
-
-/// The text of the element at `address`, as the formula's type; the binding is scalar.
-pub(crate) fn element_at(element: Element, name: &str, address: &str) -> String {
-    match element {
-        Element::F32 | Element::I32 => format!("{name}[{address}]"),
-        Element::Bool => format!("({name}[{address}] != 0u)"),
-        Element::U8 => {
-            format!("f32(({name}[({address}) >> 2u] >> ((({address}) & 3u) * 8u)) & 255u)")
-        }
-    }
-}
-
-fn quad_at(element: Element, name: &str, address: &str) -> String {
-    match element {
-        Element::F32 | Element::I32 => format!("{name}[{address}]"),
-        Element::Bool => format!("({name}[{address}] != vec4<u32>(0u))"),
-        Element::U8 => format!(
-            "vec4<f32>((vec4<u32>({name}[{address}]) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u))"
-        ),
-    }
-}
-
-fn literal(value: f64, scalar: Scalar) -> String {
-    match scalar {
-        Scalar::F32 => real(value),
-        #[allow(clippy::cast_possible_truncation)]
-        Scalar::I32 => format!("i32({})", value as i32),
-        Scalar::Bool => (value != 0.0).to_string(),
     }
 }
 

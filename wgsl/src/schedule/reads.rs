@@ -2,7 +2,8 @@
 //! the others at each point.
 
 use super::RowSpec;
-use super::operand::{Operand, Origin};
+use super::operand::Operand;
+use super::origin::Origin;
 use super::source::Source;
 use super::space::Space;
 use crate::access::{Place, Read, Write};

@@ -4,7 +4,8 @@
 
 use std::fmt::Write as _;
 
-use super::operand::{Output, combine, initial};
+use super::combine::{combine, initial};
+use super::output::Output;
 use super::reads::{Reads, row_space};
 use super::source::{Shape, Source};
 use super::space::coordinates;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::operand::Origin;
+use super::origin::Origin;
 use super::source::Source;
 use crate::access::{Place, Read, Write};
 use crate::print::Width;

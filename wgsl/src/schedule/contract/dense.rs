@@ -8,8 +8,8 @@ use super::tile::{Part, Product, Side, Tile};
 use crate::element::{Element, Scalar};
 use crate::kernel::Slot;
 use crate::schedule::Matrix;
-use crate::schedule::operand::{element_at, stored};
 use crate::schedule::source::{LANES, Source};
+use crate::schedule::stored::{element_at, stored};
 
 /// One operand of a product.
 pub(crate) struct Dense {

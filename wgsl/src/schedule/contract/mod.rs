@@ -1,5 +1,5 @@
-//! Matrix products. On a GPU a workgroup computes a tile through workgroup memory ([`tile`]); on a software
-//! driver a subgroup computes a block straight from storage ([`lanes`]). Where there are few tiles
+//! Matrix products. On a GPU a workgroup computes a tile through workgroup memory ([`mod@tile`]); on a software
+//! driver a subgroup computes a block straight from storage ([`mod@lanes`]). Where there are few tiles
 //! and the sum is long, the sum is split over workgroups and a second launch adds the parts in order.
 
 mod dense;

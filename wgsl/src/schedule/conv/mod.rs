@@ -1,6 +1,6 @@
 //! Convolutions over two axes, and their gradients. Each is a product of matrices one of which is never
 //! stored: its elements are looked up in the image, in parts of tiles on a GPU ([`patches`], [`pointwise`])
-//! and lane by lane on a software driver ([`streams`], [`runs`]), on the cores of [`super::contract`].
+//! and lane by lane on a software driver ([`streams`], [`runs`]), on the cores of [`mod@super::contract`].
 
 mod implicit;
 mod patches;

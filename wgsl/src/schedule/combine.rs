@@ -1,0 +1,52 @@
+//! Reductions as text.
+
+use std::fmt::Write as _;
+
+use super::Reduction;
+use crate::print::{Width, real};
+
+/// The text of the combination of two values.
+pub(crate) fn combine(reduction: Reduction, a: &str, b: &str) -> String {
+    match reduction {
+        Reduction::Sum => format!("{a} + {b}"),
+        Reduction::Product => format!("{a} * {b}"),
+        Reduction::Max => format!("max({a}, {b})"),
+        Reduction::Min => format!("min({a}, {b})"),
+    }
+}
+
+/// The text of a reduction of nothing.
+pub(crate) fn initial(reduction: Reduction) -> String {
+    real(match reduction {
+        Reduction::Sum => 0.0,
+        Reduction::Product => 1.0,
+        Reduction::Max => f64::NEG_INFINITY,
+        Reduction::Min => f64::INFINITY,
+    })
+}
+
+/// Appends the reduction of `count` elements of `name` from `address` on, `stride` apart, as `value`.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn combine_loop(
+    name: &str,
+    value: &str,
+    address: &str,
+    count: &str,
+    stride: &str,
+    reduction: Reduction,
+    width: Width,
+    out: &mut String,
+) {
+    let zero = width.splat(&initial(reduction), "f32");
+    let item = format!("{name}[{value}_at]");
+    let _ = writeln!(
+        out,
+        "var {value} = {zero};\n\
+         var {value}_at = {address};\n\
+         for (var {value}_i = 0u; {value}_i < {count}; {value}_i += 1u) {{\n\
+         {value} = {};\n\
+         {value}_at += {stride};\n\
+         }}",
+        combine(reduction, value, &item)
+    );
+}
