@@ -88,7 +88,7 @@ fn guard(graph: &mut Graph, loss: NodeId) {
     graph.set_origin(graph.node(loss).origin.clone());
     let ty = TensorType::f32([]);
     let id = StoredId(graph.stored.len());
-    let (path, kind, init) = ("halted".to_owned(), StoredKind::Optimizer, Init::Constant(0.0));
+    let (path, kind, init) = ("halted".to_owned(), StoredKind::Constant, Init::Constant(0.0));
     graph.stored.push(StoredTensor { path, kind, ty: ty.clone(), init });
     let halted = graph.source(Source::Stored(id), ty);
     let next = graph.map(&[loss, halted], |b, x| {
