@@ -72,7 +72,7 @@ impl Layout {
                 if !left.is_multiple_of(shape[axis]) {
                     return None;
                 }
-                strides[axis] = stride;
+                strides[axis] = if shape[axis] == 1 { 0 } else { stride };
                 stride *= signed(shape[axis]);
                 left /= shape[axis];
             }

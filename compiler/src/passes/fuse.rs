@@ -295,15 +295,10 @@ impl<'a> State<'a> {
 
     /// Whether cluster `a` needs something of cluster `b`.
     fn depends(&self, a: usize, b: usize) -> bool {
-        let Some(wanted) = &self.clusters[b] else { return false };
-        let first = wanted.members.iter().map(|id| self.rank[id]).min();
         let mut seen = BTreeSet::from([a]);
         let mut open = vec![a];
         while let Some(at) = open.pop() {
             let Some(cluster) = &self.clusters[at] else { continue };
-            if cluster.members.iter().map(|id| self.rank[id]).max() < first {
-                continue;
-            }
             for source in cluster.members.iter().flat_map(|&id| self.sources(id)) {
                 if source == b {
                     return true;
