@@ -361,8 +361,8 @@ impl<'a> State<'a> {
             return;
         }
         let together: BTreeSet<NodeId> = left.members.iter().chain(&right.members).copied().collect();
-        let members: Vec<NodeId> =
-            self.graph.order().into_iter().filter(|id| together.contains(id)).collect();
+        let mut members: Vec<NodeId> = together.into_iter().collect();
+        members.sort_by_key(|id| self.rank[id]);
         let merged = cluster_of(self.graph, members);
         if !self.is_sound(&merged) {
             return;
