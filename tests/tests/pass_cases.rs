@@ -239,3 +239,30 @@ fn padding_is_read_in_place_of_being_stored() {
     let y = unary(&mut graph, Unary::Exp, padded);
     assert_eq!(kernels(graph, &[y], "webgpu-default"), 1);
 }
+
+#[test]
+fn the_sum_of_a_constant_counts_its_elements() {
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[2]);
+    let threes = graph.constant(3.0, TensorType::f32([2, 5]));
+    let total = graph.must(Reduce::new(Reduction::Sum, &[1]), &[threes]);
+    let y = add(&mut graph, x, total);
+    let folded = after(graph, "constants", &[y]);
+    assert!(nnc::ir::print(&folded).contains("15.0"), "{}", nnc::ir::print(&folded));
+}
+
+#[test]
+fn a_value_read_three_times_gathers_three_gradients() {
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[]);
+    let parts = [Unary::Exp, Unary::Sin, Unary::Tanh].map(|op| unary(&mut graph, op, x));
+    let pair = add(&mut graph, parts[0], parts[1]);
+    let loss = add(&mut graph, pair, parts[2]);
+    let gradient = nnc::gradient::differentiate(&mut graph, loss, &[x]).expect("it has one")[0];
+    let at = nnc::ir::Tensor::new([], vec![0.5]);
+    let inputs = [("x".to_owned(), at)].into();
+    let environment = nnc::ir::Environment { inputs, ..nnc::ir::Environment::default() };
+    let found = nnc::ir::evaluate(&graph, &environment)[&gradient.expect("it reaches the loss")].data()[0];
+    let expected = 0.5_f64.exp() + 0.5_f64.cos() + 1.0 - 0.5_f64.tanh().powi(2);
+    assert!((found - expected).abs() < 1e-12, "{found} in place of {expected}");
+}
