@@ -7,7 +7,7 @@ use nnc_wgsl::Profile;
 
 use crate::assemble::KernelTable;
 use crate::diagnostic::{Checked, Diagnostic};
-use crate::elaborate::{Bundle, Elaborated, Expansion, Row, Settings, elaborate};
+use crate::elaborate::{Bundle, Elaborated, Expansion, Row, Settings, elaborate, missing_gradients};
 use crate::gradient::{NoGradient, differentiate};
 use crate::ir::{Graph, NodeId, StoredTensor};
 use crate::passes::Pass;
@@ -222,11 +222,15 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
             return diagnostics;
         }
     };
-    diagnostics.extend(without_gradient(graph, &elaborated.trained, &gradients, span));
+    diagnostics.extend(missing_gradients(elaborated, &gradients));
+    let graph = &mut elaborated.graph;
     let Some(packed) = update::pack_gradients(graph, &elaborated.trained, &gradients) else {
-        let diagnostic = Diagnostic::error("E0502", "no gradient flows from this loss to any weight", span)
-            .help("use a smooth function of the model's outputs");
-        diagnostics.push(diagnostic);
+        if elaborated.trained.is_empty() {
+            let diagnostic =
+                Diagnostic::error("E0502", "no gradient flows from this loss to any weight", span)
+                    .help("use a smooth function of the model's outputs");
+            diagnostics.push(diagnostic);
+        }
         return diagnostics;
     };
     if role == Role::Gradient {
@@ -260,33 +264,6 @@ fn unavailable(settings: &Settings, span: crate::source::Span) -> Vec<Diagnostic
         diagnostics.push(warning);
     }
     diagnostics
-}
-
-fn without_gradient(
-    graph: &Graph,
-    weights: &[NodeId],
-    gradients: &[Option<NodeId>],
-    span: crate::source::Span,
-) -> Option<Diagnostic> {
-    let path = |id: &NodeId| match &graph.node(*id).kind {
-        crate::ir::Kind::Source(crate::ir::Source::Stored(id)) => graph.stored[id.0].path.clone(),
-        _ => String::new(),
-    };
-    let lost: Vec<&NodeId> =
-        weights.iter().zip(gradients).filter(|(_, g)| g.is_none()).map(|(w, _)| w).collect();
-    let first = *lost.first().filter(|_| lost.len() < weights.len())?;
-    let at = graph.node(*first).origin.spans.first().copied().unwrap_or(span);
-    let count = match lost.len() {
-        1 => "1 weight never gets a gradient".to_owned(),
-        n => format!("{n} weights never get a gradient"),
-    };
-    let mut diagnostic =
-        Diagnostic::warning("W0502", count, at).fact(format!("`{}` does not reach the loss", path(first)));
-    if lost.len() > 1 {
-        let others: Vec<String> = lost[1..].iter().map(|id| path(id)).collect();
-        diagnostic = diagnostic.note(format!("the others: {}", others.join(", ")));
-    }
-    Some(diagnostic.help("use its output in `loss`, or freeze it: `freeze = [...]`"))
 }
 
 /// A diagnostic where a training step takes more memory than the file allows, with the largest tensors by line.
