@@ -18,6 +18,8 @@ pub struct Sample {
     pub graph: Graph,
     /// Its inputs.
     pub inputs: BTreeMap<String, Tensor>,
+    /// Where in its result `gradients` the gradient of each input `x0`, `x1`, .. begins; `None` for a gradient of 0.
+    pub gradients: Vec<Option<usize>>,
 }
 
 impl Sample {
@@ -72,7 +74,7 @@ pub fn differentiated(example: &Example) -> Sample {
             Err(_) => graph = before,
         }
     }
-    Sample { name: example.op.label(), graph, inputs }
+    Sample { name: example.op.label(), graph, inputs, gradients: Vec::new() }
 }
 
 /// The sum of `value * weight`, a single number.
@@ -159,12 +161,14 @@ pub fn random(seed: u64, length: usize) -> Sample {
     let loss = loss.expect("a graph has values");
     graph.results.push(("loss".to_owned(), loss));
     let gradients = differentiate(&mut graph, loss, &sources).expect("the drawn operators have gradients");
-    let gradients: Vec<NodeId> = gradients.into_iter().flatten().collect();
-    let sizes: Vec<usize> = gradients.iter().map(|g| graph.ty(*g).size()).collect();
+    let parts: Vec<NodeId> = gradients.iter().copied().flatten().collect();
+    let sizes: Vec<usize> = parts.iter().map(|g| graph.ty(*g).size()).collect();
     let (offsets, total) = nnc::ir::flat_layout(&sizes);
-    let packed = graph.must(Pack::new(&offsets, total), &gradients);
+    let packed = graph.must(Pack::new(&offsets, total), &parts);
     graph.results.push(("gradients".to_owned(), packed));
-    Sample { name: format!("seed {seed}"), graph, inputs }
+    let mut rest = offsets.into_iter();
+    let gradients = gradients.iter().map(|g| g.and_then(|_| rest.next())).collect();
+    Sample { name: format!("seed {seed}"), graph, inputs, gradients }
 }
 
 fn step(graph: &mut Graph, draw: &mut Draw, values: &[NodeId]) -> Option<NodeId> {
@@ -174,7 +178,7 @@ fn step(graph: &mut Graph, draw: &mut Draw, values: &[NodeId]) -> Option<NodeId>
     if graph.ty(a).size() > 4000 {
         return None;
     }
-    match draw.below(12) {
+    match draw.below(13) {
         0..=2 => {
             let op = draw.pick(&[Unary::Tanh, Unary::Sin, Unary::Neg, Unary::Abs]);
             Some(graph.map(&[a], |b, x| b.unary(op, x[0])))
@@ -194,10 +198,7 @@ fn step(graph: &mut Graph, draw: &mut Draw, values: &[NodeId]) -> Option<NodeId>
             Some(if draw.below(2) == 0 { graph.reshape(reduced, &ones) } else { reduced })
         }
         6 => {
-            let mut order: Vec<usize> = (0..rank).collect();
-            for k in (1..rank).rev() {
-                order.swap(k, draw.below(k + 1));
-            }
+            let order = shuffled(draw, rank);
             Some(graph.must(Permute::new(&order), &[a]))
         }
         7 => {
@@ -249,6 +250,43 @@ fn step(graph: &mut Graph, draw: &mut Draw, values: &[NodeId]) -> Option<NodeId>
                 b.select(early, scaled, x[0])
             }))
         }
+        12 if (2..=3).contains(&rank) => Some(product(graph, draw, a)),
         _ => None,
     }
+}
+
+/// A product of the value with a permuted copy of itself. Each axis is, by draw, one of the batch, summed, or an
+/// axis of each side; the axes of the result come in any order, so that groups of axes do not follow each other
+/// in memory.
+fn product(graph: &mut Graph, draw: &mut Draw, a: NodeId) -> NodeId {
+    let shape = graph.ty(a).shape.clone();
+    let order = shuffled(draw, shape.len());
+    let other = graph.map(&[a], |b, x| b.unary(Unary::Sin, x[0]));
+    let other = graph.must(Permute::new(&order), &[other]);
+    let (mut left, mut right, mut result) = (Vec::new(), vec![' '; shape.len()], Vec::new());
+    for axis in 0..shape.len() {
+        let (here, apart) = (char::from(b'a' + axis as u8), char::from(b'p' + axis as u8));
+        let place = order.iter().position(|o| *o == axis).expect("the order has every axis");
+        left.push(here);
+        right[place] = here;
+        match draw.below(3) {
+            0 => result.push(here),
+            1 => {}
+            _ => {
+                right[place] = apart;
+                result.extend([here, apart]);
+            }
+        }
+    }
+    let result: Vec<char> = shuffled(draw, result.len()).into_iter().map(|k| result[k]).collect();
+    let text = |letters: Vec<char>| letters.into_iter().collect::<String>();
+    graph.must(Contract::new(&text(left), &text(right), &text(result)), &[a, other])
+}
+
+fn shuffled(draw: &mut Draw, count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    for k in (1..count).rev() {
+        order.swap(k, draw.below(k + 1));
+    }
+    order
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use nnc::diagnostic::{Colour, render_all};
 use nnc::elaborate::{Bundle, Elaborated, Expansion, Request, elaborate, load};
-use nnc::ir::{Environment, Graph, NodeId, StoredId, Tensor, TensorType, evaluate};
+use nnc::gradient::differentiate;
+use nnc::ir::{Environment, Graph, Kind, NodeId, Source, StoredId, Tensor, TensorType, evaluate};
 use nnc::source::NoFiles;
 use nnc_runtime::artifact::HostSymbol;
 
@@ -83,6 +84,45 @@ fn activations_are_their_definitions() {
     for (formula, definition) in definitions {
         let wanted: Vec<f64> = x.data().iter().map(|value| definition(*value)).collect();
         close(of_formula(formula, &x).data(), &wanted, 1e-12);
+    }
+}
+
+#[test]
+fn activations_have_their_slopes_also_at_zero_and_far_out() {
+    let points: Vec<f64> =
+        vec![0.0, 1.0, -1.0, 0.25, -3.0, 30.0, -30.0, 100.0, -100.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0];
+    let x = Tensor::new([3, 5], points);
+    let formulas = "relu(x); leaky_relu(x, 0.2); sigmoid(x); silu(x); softplus(x); elu(x); erf(x); gelu(x); mish(x); \
+        softmax(x); log_softmax(x); x * bce_logits(x, 0.3)";
+    for formula in formulas.split("; ") {
+        let text = format!("model M(x: f32[N, 5]) {{ {formula} }}\n");
+        let mut graph = expanded(&text, Expansion::Inference, 3).graph;
+        let output = graph.results[0].1;
+        let weight =
+            graph.source(Source::Input { name: "w".into(), batched: false }, graph.ty(output).clone());
+        let loss = nnc_tests::graphs::weighed_sum(&mut graph, output, weight);
+        let is_input = |id: &NodeId| matches!(&graph.node(*id).kind, Kind::Source(Source::Input { name, .. }) if name == "x");
+        let input = graph.nodes().into_iter().find(is_input).expect("the model has an input");
+        let gradient = differentiate(&mut graph, loss, &[input]).expect("a formula has a gradient")[0];
+        let at = |x: &Tensor, node: NodeId| {
+            let known = [("x", x.clone()), ("w", nnc_tests::graphs::weights(&[3, 5]))];
+            evaluate(&graph, &environment(&graph, &known))[&node].clone()
+        };
+        let derived = at(&x, gradient.expect("the gradient is not 0"));
+        for (place, found) in derived.data().iter().enumerate() {
+            let moved = |by: f64| {
+                let mut moved = x.clone();
+                moved.data_mut()[place] += by;
+                at(&moved, loss).data()[0]
+            };
+            let step = 1e-5;
+            let (left, right) = ((moved(0.0) - moved(-step)) / step, (moved(step) - moved(0.0)) / step);
+            assert!(found.is_finite(), "{formula} at {}: {found}", x.data()[place]);
+            if (left - right).abs() < 1e-3 {
+                let near = (found - 0.5 * (left + right)).abs() < 1e-3;
+                assert!(near, "{formula} at {}: {found} between {left} and {right}", x.data()[place]);
+            }
+        }
     }
 }
 

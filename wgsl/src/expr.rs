@@ -301,8 +301,8 @@ impl Expr {
     ///
     /// The operands of the returned formula are those of this one, then the result, then the upstream
     /// gradient. It refers to the result in place of recomputing it, so that `exp`, `tanh` and `max` need
-    /// not keep what they were computed from. At a tie `max` and `min` give 0 to both sides (so the slope
-    /// of `max(x, 0)` at 0 is 0, as is usual).
+    /// not keep what they were computed from. At a tie `max` and `min` share the slope evenly between two
+    /// sides that vary; a constant side takes it whole, so that the slope of `max(x, 0)` at 0 is 0.
     ///
     /// # Panics
     /// If the formula does not have exactly one result.
@@ -399,8 +399,8 @@ fn term_slope(
                     let factor = b.binary(Mul, y, power);
                     Some(b.binary(Mul, dx, factor))
                 }
-                Max => Some(b.where_true(Gt, v, y, dx)),
-                Min => Some(b.where_true(Lt, v, y, dx)),
+                Max => Some(b.share(Gt, x, y, v, dx)),
+                Min => Some(b.share(Lt, x, y, v, dx)),
                 _ => None,
             });
             let right = dy.and_then(|dy| match op {
@@ -424,8 +424,8 @@ fn term_slope(
                     let factor = b.binary(Mul, v, log);
                     Some(b.binary(Mul, dy, factor))
                 }
-                Max => Some(b.where_true(Gt, v, x, dy)),
-                Min => Some(b.where_true(Lt, v, x, dy)),
+                Max => Some(b.share(Gt, y, x, v, dy)),
+                Min => Some(b.share(Lt, y, x, v, dy)),
                 _ => None,
             });
             match (left, right) {
@@ -705,11 +705,19 @@ impl ExprBuilder {
         }
     }
 
-    /// `slope` where `a op b`, else 0.
-    fn where_true(&mut self, op: Binary, a: Ref, b: Ref, slope: Ref) -> Ref {
-        let condition = self.binary(op, a, b);
+    /// The slope of `max` or `min` that goes to `side`: all of it where the result `v` beats the other side, half
+    /// of it where both sides are the result, unless the other side is constant.
+    fn share(&mut self, beats: Binary, side: Ref, other: Ref, v: Ref, slope: Ref) -> Ref {
         let zero = self.real(0.0);
-        self.select(condition, slope, zero)
+        let mut rest = zero;
+        if !matches!(self.terms[other.index()], Term::Real(_)) {
+            let tie = self.binary(Binary::Eq, side, other);
+            let half = self.real(0.5);
+            let half = self.binary(Binary::Mul, slope, half);
+            rest = self.select(tie, half, zero);
+        }
+        let wins = self.binary(beats, v, other);
+        self.select(wins, slope, rest)
     }
 
     fn spelled_power(&mut self, a: Ref, exponent: f64) -> Option<Ref> {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | operands | `f32`, any shape |
 //! | result | `f32`, the shape without the axes |
-//! | gradient | sum: the upstream repeated; max, min: the upstream shared among the elements that win; product: upstream times result over element |
+//! | gradient | sum: the upstream repeated; max, min: the upstream shared among the elements that win; product: upstream times the product of the others |
 //! | schedule | row, column |
 
 use nnc_wgsl::schedule::Reduction;
@@ -32,6 +32,29 @@ impl Reduce {
 
     fn kept(&self, shape: &[usize]) -> Vec<usize> {
         (0..shape.len()).filter(|a| !self.axes.contains(a)).map(|a| shape[a]).collect()
+    }
+
+    /// The upstream times, for each element, the product of the other ones. Zeros are counted instead of
+    /// multiplied: beside one zero only that zero's others are not 0, beside two no element's are.
+    fn others(&self, cx: &mut GradientCx<'_>, upstream: NodeId, with_ones: &[usize]) -> NodeId {
+        let operand = cx.operands[0];
+        let zero = cx.graph.map(&[operand], |b, x| {
+            let zero = b.real(0.0);
+            let is_zero = b.binary(Binary::Eq, x[0], zero);
+            b.cast(Scalar::F32, is_zero)
+        });
+        let filled = cx.graph.map(&[operand, zero], |b, x| b.binary(Binary::Add, x[0], x[1]));
+        let product = cx.graph.must(Reduce::new(Reduction::Product, &self.axes), &[filled]);
+        let product = cx.graph.reshape(product, with_ones);
+        let zeros = cx.graph.must(Reduce::new(Reduction::Sum, &self.axes), &[zero]);
+        let zeros = cx.graph.reshape(zeros, with_ones);
+        cx.graph.map(&[filled, product, zero, zeros, upstream], |b, x| {
+            let others = b.binary(Binary::Div, x[1], x[0]);
+            let alone = b.binary(Binary::Eq, x[2], x[3]);
+            let nothing = b.real(0.0);
+            let others = b.select(alone, others, nothing);
+            b.binary(Binary::Mul, others, x[4])
+        })
     }
 }
 
@@ -77,13 +100,7 @@ impl Operator for Reduce {
                     b.binary(Binary::Mul, x[0], share)
                 })
             }
-            Reduction::Product => {
-                let result = cx.graph.reshape(cx.result, &with_ones);
-                cx.graph.map(&[cx.operands[0], result, upstream], |b, x| {
-                    let others = b.binary(Binary::Div, x[1], x[0]);
-                    b.binary(Binary::Mul, others, x[2])
-                })
-            }
+            Reduction::Product => self.others(cx, upstream, &with_ones),
         };
         Ok(vec![Some(gradient)])
     }

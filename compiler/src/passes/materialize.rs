@@ -2,7 +2,8 @@
 //!
 //! Convolutions and poolings walk contiguous memory, matrix products walk rows and columns with one stride each,
 //! and what leaves the program lies in memory of its own. Where the layout of an operand does not fit, a copy
-//! (a `map` of the identity) is put before it. A reshape that no strides express copies its operand.
+//! (a `map` of the identity) is put before it; a product whose result mixes rows with columns is computed in order
+//! and permuted. A reshape that no strides express copies its operand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +72,8 @@ fn copy_under_reshapes(graph: &mut Graph) {
     }
 }
 
-/// Gives a product operands whose axes collapse into batch, row and column, in that order where they do not.
+/// Gives a product operands and a result whose axes collapse into batch, row and column, in that order where they
+/// do not.
 fn fit_contract(
     graph: &mut Graph,
     id: NodeId,
@@ -103,14 +105,23 @@ fn fit_contract(
         values[side] = copied(graph, permuted);
         letters[side] = order;
     }
-    if values != operands {
-        let text = |letters: &[char]| letters.iter().collect::<String>();
-        let op = Contract::new(&text(&letters[0]), &text(&letters[1]), &text(result));
-        let fitted = graph.must(op, &values);
-        graph.replace(id, fitted);
-        return true;
+    let own = Layout::own(id, &graph.ty(id).shape);
+    let all = [&groups.batch, &groups.m, &groups.n];
+    let in_order = all.iter().all(|group| groups.collapse(result, &own, group).is_some());
+    if values == operands && in_order {
+        return false;
     }
-    false
+    let order = if in_order { result.to_vec() } else { all.into_iter().flatten().copied().collect() };
+    let text = |letters: &[char]| letters.iter().collect::<String>();
+    let op = Contract::new(&text(&letters[0]), &text(&letters[1]), &text(&order));
+    let mut fitted = graph.must(op, &values);
+    if !in_order {
+        let place = |c: &char| order.iter().position(|o| o == c).expect("the orders have the same letters");
+        let axes: Vec<usize> = result.iter().map(place).collect();
+        fitted = graph.must(Permute::new(&axes), &[fitted]);
+    }
+    graph.replace(id, fitted);
+    true
 }
 
 /// Every result and next value becomes the value of a kernel, and of one destination only.
