@@ -140,7 +140,7 @@ fn ordered(roles: &[Role]) -> Vec<Role> {
 }
 
 /// Adds what is not known yet: two expansions of one file report one mistake once.
-fn merge(known: &mut Vec<Diagnostic>, found: Vec<Diagnostic>) {
+pub(crate) fn merge(known: &mut Vec<Diagnostic>, found: Vec<Diagnostic>) {
     for diagnostic in found {
         let same = |k: &Diagnostic| {
             k.code == diagnostic.code
@@ -154,18 +154,20 @@ fn merge(known: &mut Vec<Diagnostic>, found: Vec<Diagnostic>) {
 }
 
 /// A graph that is ready for the passes.
-struct Prepared {
+pub(crate) struct Prepared {
     role: Role,
     graph: Graph,
     batch: usize,
     model: String,
     training: Option<Training>,
     rows: Vec<Row>,
-    memory: Option<u64>,
+    /// The most bytes the step may take.
+    pub(crate) memory: Option<u64>,
     span: Option<crate::source::Span>,
 }
 
-fn prepare(
+/// Expands the model for one role, with its gradients and its update.
+pub(crate) fn prepare(
     bundle: &Arc<Bundle>,
     request: &Request,
     role: Role,

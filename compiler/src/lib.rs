@@ -11,10 +11,11 @@
 //! | memory | [`plan::plan`] |
 //! | launches | [`assemble::assemble`] |
 //!
-//! [`compile::compile`] is all of them. The library is pure: it reads no files, no clock and no hash order, so the
+//! [`compile()`] is all of them, [`check()`] the first four, for their diagnostics alone. The library is pure: it reads no files, no clock and no hash order, so the
 //! same text gives the same bytes.
 
 pub mod assemble;
+pub mod check;
 pub mod compile;
 pub mod diagnostic;
 pub mod elaborate;
@@ -31,4 +32,5 @@ pub mod update;
 #[cfg(feature = "cli")]
 pub mod verify;
 
+pub use check::check;
 pub use compile::{Compiled, Request, compile};

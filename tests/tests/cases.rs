@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nnc::diagnostic::{CODES, Colour, Diagnostic, explain, render_all};
-use nnc::elaborate::{check, load};
+use nnc::elaborate::load;
 use nnc::source::Loader;
+use nnc::{Request, check};
+use nnc_wgsl::Profile;
 
 /// Files beside the case.
 struct Beside(PathBuf);
@@ -53,7 +55,9 @@ fn diagnostics(text: &str, folder: &Path) -> (Vec<Diagnostic>, String) {
     let mut found = loaded.diagnostics;
     let bundle = Arc::new(loaded.value);
     if !found.iter().any(Diagnostic::is_error) {
-        found.extend(check(&bundle, &dims));
+        let profile = Profile::named("webgpu-default").expect("the profile exists");
+        let request = Request { dims, ..Request::new(profile, &[]) };
+        found.extend(check(&bundle, &request));
     }
     let printed = render_all(&found, bundle.sources(), Colour::Never);
     (found, printed)

@@ -28,9 +28,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let Checked { value: bundle, mut diagnostics } = model::load(file, &arguments.settings)?;
         let bundle = Arc::new(bundle);
         if !diagnostics.iter().any(Diagnostic::is_error) {
-            let roles = model::all_roles(&bundle);
-            let request = arguments.settings.request(&model::profile(PROFILES[0])?, &roles, None);
-            diagnostics.extend(nnc::compile(&bundle, &request).diagnostics);
+            let request = arguments.settings.request(&model::profile(PROFILES[0])?, &[], None);
+            diagnostics.extend(nnc::check(&bundle, &request));
         }
         for diagnostic in &diagnostics {
             if arguments.json {

@@ -1,0 +1,29 @@
+//! `nnc check`: everything that can be said about a file without a device, and without making kernels.
+
+use std::sync::Arc;
+
+use nnc_runtime::artifact::Role;
+
+use crate::compile::{Request, compile, merge, prepare};
+use crate::diagnostic::Diagnostic;
+use crate::elaborate::{self, Bundle};
+use crate::syntax::ast::ItemKind;
+
+/// The diagnostics of every model of the file in every expansion that it has, and of its training step. Kernels are
+/// made only where the file promises to keep within a `memory`. The roles of the request do not matter.
+#[must_use]
+pub fn check(bundle: &Arc<Bundle>, request: &Request) -> Vec<Diagnostic> {
+    let mut found = elaborate::check(bundle, &request.dims);
+    let failed = |found: &[Diagnostic]| found.iter().any(Diagnostic::is_error);
+    let trains = bundle.main().items.iter().any(|item| matches!(item.kind, ItemKind::Train(_)));
+    if failed(&found) || !trains {
+        return found;
+    }
+    let step = prepare(bundle, request, Role::Train, &[], &mut |_, _, _| {});
+    merge(&mut found, step.diagnostics);
+    if !failed(&found) && step.value.is_some_and(|step| step.memory.is_some()) {
+        let request = Request { roles: vec![Role::Train], ..request.clone() };
+        merge(&mut found, compile(bundle, &request).diagnostics);
+    }
+    found
+}
