@@ -1,10 +1,12 @@
 //! The training step: gradients of all weights in one flat tensor, the optimizer's formula over it, and a guard.
 //!
 //! Weights, their gradients and each optimizer moment are flat tensors of one length, so the formula is
-//! elaborated once and becomes one kernel. The guard is a stored number `halted`: once a loss is not finite it
-//! stays 1 and every next value is the present one, so that the weights before the first bad step survive it.
+//! elaborated once and becomes one kernel. The guard is a stored number `halted`: once a loss or a gradient is not
+//! finite it stays 1 and every next value is the present one, so that the weights before the first bad step survive
+//! it. A gradient is looked at for itself, because the loss need not show it: the slope of `sqrt(x)` at 0, or a NaN
+//! that a device's `max(x, 0)` takes for 0.
 
-use nnc_runtime::artifact::{Init, StoredKind};
+use nnc_runtime::artifact::{HALTED, Init, StoredKind};
 use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Element, Unary};
 
@@ -59,7 +61,8 @@ pub fn clip(graph: &mut Graph, gradients: NodeId, norm: f64) -> NodeId {
     })
 }
 
-/// Applies the optimizer to the packed gradients and guards every next value by the loss.
+/// Applies the optimizer to the packed gradients and guards every next value by the loss and the gradients. What the
+/// guard found is the result [`HALTED`].
 pub fn add_update(
     graph: &mut Graph,
     optimizer: &OptimizerHandle,
@@ -80,22 +83,31 @@ pub fn add_update(
         graph.regions.push(region);
         graph.assignments.push(Assignment { target: state.before, value: state.after });
     }
-    guard(graph, loss);
+    guard(graph, loss, gradients);
     diagnostics
 }
 
-fn guard(graph: &mut Graph, loss: NodeId) {
+/// Adds `halted` and makes every next value the present one where it is not 0.
+pub fn guard(graph: &mut Graph, loss: NodeId, gradients: NodeId) {
     graph.set_origin(graph.node(loss).origin.clone());
     let ty = TensorType::f32([]);
     let id = StoredId(graph.stored.len());
     let (path, kind, init) = ("halted".to_owned(), StoredKind::Constant, Init::Constant(0.0));
     graph.stored.push(StoredTensor { path, kind, ty: ty.clone(), init });
     let halted = graph.source(Source::Stored(id), ty);
-    let next = graph.map(&[loss, halted], |b, x| {
+    let bad = graph.map(&[gradients], |b, x| {
+        let finite = b.unary(Unary::IsFinite, x[0]);
+        let (zero, one) = (b.real(0.0), b.real(1.0));
+        b.select(finite, zero, one)
+    });
+    let bad = graph.must(Reduce::new(Reduction::Max, &[0]), &[bad]);
+    let next = graph.map(&[loss, halted, bad], |b, x| {
         let finite = b.unary(Unary::IsFinite, x[0]);
         let one = b.real(1.0);
-        b.select(finite, x[1], one)
+        let before = b.binary(Binary::Max, x[1], x[2]);
+        b.select(finite, before, one)
     });
+    graph.results.push((HALTED.to_owned(), next));
     for k in 0..graph.assignments.len() {
         let Assignment { target, value } = graph.assignments[k];
         if graph.ty(target).element != Element::F32 {

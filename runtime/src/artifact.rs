@@ -109,6 +109,10 @@ pub enum Init {
     Values(Vec<f64>),
 }
 
+/// The output of a training step that is not 0 once a loss or a gradient was not finite: the step, and every later
+/// one, then leaves the weights as they are. No metric has this name.
+pub const HALTED: &str = "(halted)";
+
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Role {

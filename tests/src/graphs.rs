@@ -3,9 +3,16 @@
 use std::collections::BTreeMap;
 
 use nnc::gradient::differentiate;
-use nnc::ir::{Environment, Graph, NodeId, Source, Tensor, TensorType, evaluate};
-use nnc::ops::{Broadcast, Concat, Contract, Example, Iota, Pack, Pad, Permute, Reduce, Reshape, Slice};
-use nnc_runtime::artifact::HostSymbol;
+use nnc::ir::{
+    Assignment, Environment, FlatRegion, Graph, NodeId, Source, StoredId, StoredTensor, Tensor, TensorType,
+    evaluate,
+};
+use nnc::ops::{
+    Broadcast, Concat, Contract, Conv, ConvGeometry, Example, Iota, Pack, Pad, Permute, Pool, Reduce,
+    Reshape, Slice, Window, WindowGeometry,
+};
+use nnc::update;
+use nnc_runtime::artifact::{HostSymbol, Init, StoredKind};
 use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Element, Unary};
 
@@ -20,6 +27,8 @@ pub struct Sample {
     pub inputs: BTreeMap<String, Tensor>,
     /// Where in its result `gradients` the gradient of each input `x0`, `x1`, .. begins; `None` for a gradient of 0.
     pub gradients: Vec<Option<usize>>,
+    /// What outlives a step, before it.
+    pub stored: BTreeMap<StoredId, Tensor>,
 }
 
 impl Sample {
@@ -27,7 +36,12 @@ impl Sample {
     #[must_use]
     pub fn environment(&self) -> Environment {
         let symbols = [HostSymbol::Step, HostSymbol::Examples].map(|s| (s, 1.0));
-        Environment { inputs: self.inputs.clone(), symbols: symbols.into(), ..Environment::default() }
+        Environment {
+            inputs: self.inputs.clone(),
+            stored: self.stored.clone(),
+            symbols: symbols.into(),
+            ..Environment::default()
+        }
     }
 
     /// The results by name.
@@ -74,7 +88,7 @@ pub fn differentiated(example: &Example) -> Sample {
             Err(_) => graph = before,
         }
     }
-    Sample { name: example.op.label(), graph, inputs, gradients: Vec::new() }
+    Sample { name: example.op.label(), graph, inputs, gradients: Vec::new(), stored: BTreeMap::new() }
 }
 
 /// The sum of `value * weight`, a single number.
@@ -168,7 +182,153 @@ pub fn random(seed: u64, length: usize) -> Sample {
     graph.results.push(("gradients".to_owned(), packed));
     let mut rest = offsets.into_iter();
     let gradients = gradients.iter().map(|g| g.and_then(|_| rest.next())).collect();
-    Sample { name: format!("seed {seed}"), graph, inputs, gradients }
+    Sample { name: format!("seed {seed}"), graph, inputs, gradients, stored: BTreeMap::new() }
+}
+
+/// Chains of operators whose result is as large as their operand, several workgroups large, and read by the next
+/// alone: its memory must not be taken while it is still read.
+///
+/// # Panics
+/// If the operators do not fit: a bug of this function.
+#[must_use]
+pub fn chains() -> Vec<Sample> {
+    let around = |size: usize| ConvGeometry {
+        low: vec![size / 2; 2],
+        high: vec![size / 2; 2],
+        ..ConvGeometry::plain(2)
+    };
+    let pool = WindowGeometry {
+        stride: vec![1, 1],
+        low: vec![1, 1],
+        high: vec![1, 1],
+        ..WindowGeometry::tiles(&[3, 3])
+    };
+    let image = [2, 8, 20, 20];
+    vec![
+        chain("convolutions", &image, &[8, 8, 3, 3], |g, x, w| g.must(Conv::new(around(3)), &[x, w])),
+        chain("pointwise convolutions", &image, &[8, 8, 1, 1], |g, x, w| {
+            g.must(Conv::new(around(1)), &[x, w])
+        }),
+        chain("poolings", &image, &[1], |g, x, _| g.must(Window::new(Pool::Max, pool.clone()), &[x])),
+        chain("products", &[150, 96], &[96, 96], |g, x, w| g.must(Contract::new("mk", "kn", "mn"), &[x, w])),
+        chain("transposed products", &[130, 130], &[130, 130], |g, x, w| {
+            g.must(Contract::new("km", "kn", "mn"), &[x, w])
+        }),
+    ]
+}
+
+fn chain(
+    name: &str,
+    shape: &[usize],
+    weight: &[usize],
+    next: impl Fn(&mut Graph, NodeId, NodeId) -> NodeId,
+) -> Sample {
+    let mut graph = Graph::new();
+    let mut inputs = BTreeMap::new();
+    let mut given = |graph: &mut Graph, name: &str, shape: &[usize], scale: f64| {
+        let numbers = weights(shape);
+        let data = numbers.data().iter().map(|v| (v - 1.0) * scale).collect();
+        inputs.insert(name.to_owned(), Tensor::new(shape, data));
+        graph.source(Source::Input { name: name.to_owned(), batched: false }, TensorType::f32(shape))
+    };
+    let x = given(&mut graph, "x", shape, 1.0);
+    let w = given(&mut graph, "w", weight, 0.3);
+    let mut value = graph.map(&[x], |b, x| b.unary(Unary::Sin, x[0]));
+    for _ in 0..4 {
+        value = next(&mut graph, value, w);
+    }
+    let y = graph.map(&[value], |b, x| b.unary(Unary::Tanh, x[0]));
+    graph.results.push(("y".to_owned(), y));
+    Sample { name: name.to_owned(), graph, inputs, gradients: Vec::new(), stored: BTreeMap::new() }
+}
+
+/// A training step over a drawn graph: three weights that follow their gradients with momentum, a pair of states
+/// that change places, one state that two others take, and the guard.
+///
+/// # Panics
+/// As [`random`].
+#[must_use]
+pub fn training(seed: u64, length: usize) -> Sample {
+    let mut draw = Draw::new(seed ^ 0x7a11);
+    let mut graph = Graph::new();
+    let mut sample = Sample {
+        name: format!("step of seed {seed}"),
+        graph: Graph::new(),
+        inputs: BTreeMap::new(),
+        gradients: Vec::new(),
+        stored: BTreeMap::new(),
+    };
+    let mut keep = |graph: &mut Graph, path: &str, kind: StoredKind, shape: &[usize], salt: usize| {
+        let id = StoredId(graph.stored.len());
+        let ty = TensorType::f32(shape);
+        let init = Init::Constant(0.0);
+        graph.stored.push(StoredTensor { path: path.to_owned(), kind, ty: ty.clone(), init });
+        #[allow(clippy::cast_precision_loss)]
+        let data = (0..ty.size()).map(|i| ((i * 13 + salt * 7 + 2) % 31) as f64 / 15.0 - 1.01).collect();
+        sample.stored.insert(id, Tensor::new(shape, data));
+        graph.source(Source::Stored(id), ty)
+    };
+    let mut values = Vec::new();
+    for k in 0..3 {
+        let rank = 1 + draw.below(3);
+        let shape: Vec<usize> = (0..rank).map(|_| draw.pick(&[1, 2, 3, 5, 8])).collect();
+        values.push(keep(&mut graph, &format!("w{k}"), StoredKind::Weight, &shape, k));
+    }
+    let weights_of = values.clone();
+    let shape = [draw.pick(&[1, 3, 70])];
+    let states: Vec<NodeId> =
+        (0..5).map(|k| keep(&mut graph, &format!("s{k}"), StoredKind::State, &shape, 5 + k)).collect();
+    for _ in 0..length {
+        if let Some(next) = step(&mut graph, &mut draw, &values) {
+            values.push(next);
+        }
+    }
+    let parts: Vec<NodeId> = values
+        .iter()
+        .map(|&value| {
+            let axes: Vec<usize> = (0..graph.ty(value).rank()).collect();
+            let soft = graph.map(&[value], |b, x| b.unary(Unary::Sin, x[0]));
+            if axes.is_empty() { soft } else { graph.must(Reduce::new(Reduction::Sum, &axes), &[soft]) }
+        })
+        .collect();
+    let loss =
+        graph.map(&parts, |b, x| x[1..].iter().fold(x[0], |total, part| b.binary(Binary::Add, total, *part)));
+    graph.results.push(("loss".to_owned(), loss));
+    let gradients = differentiate(&mut graph, loss, &weights_of).expect("the drawn operators have gradients");
+    let packed =
+        update::pack_gradients(&mut graph, &weights_of, &gradients).expect("a weight has a gradient");
+    let ty = graph.ty(packed).clone();
+    let weights = graph.source(Source::Region(update::WEIGHTS.to_owned()), ty.clone());
+    let moment = graph.source(Source::Region("momentum".to_owned()), ty.clone());
+    let fill =
+        FlatRegion { name: "momentum".to_owned(), elements: ty.size(), members: Vec::new(), fill: 0.0 };
+    graph.regions.push(fill);
+    let moved = graph.map(&[moment, packed], |b, x| {
+        let kept = b.real(0.5);
+        let kept = b.binary(Binary::Mul, x[0], kept);
+        b.binary(Binary::Add, kept, x[1])
+    });
+    let next = graph.map(&[weights, moved], |b, x| {
+        let rate = b.real(0.125);
+        let change = b.binary(Binary::Mul, x[1], rate);
+        b.binary(Binary::Sub, x[0], change)
+    });
+    let shifted = graph.map(&[states[2], states[0]], |b, x| b.binary(Binary::Add, x[0], x[1]));
+    let assigned = [
+        (weights, next),
+        (moment, moved),
+        (states[0], states[1]),
+        (states[1], states[0]),
+        (states[2], shifted),
+        (states[3], states[2]),
+        (states[4], states[2]),
+    ];
+    graph.assignments.extend(assigned.map(|(target, value)| Assignment { target, value }));
+    update::guard(&mut graph, loss, packed);
+    let halted = StoredId(graph.stored.len() - 1);
+    sample.stored.insert(halted, Tensor::new([], vec![0.0]));
+    sample.graph = graph;
+    sample
 }
 
 fn step(graph: &mut Graph, draw: &mut Draw, values: &[NodeId]) -> Option<NodeId> {

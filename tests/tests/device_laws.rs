@@ -1,17 +1,20 @@
 //! Laws that take a device: the kernels of a program compute its graph's meaning, within the plan's memory.
 
+use std::collections::BTreeMap;
+
+use nnc::ir::{Kind, Source, StoredId, Tensor, evaluate};
 use nnc::program::{Built, artifact_of};
 use nnc::verify::{Verifiable, encode, open, verify};
 use nnc_runtime::artifact::{Area, Artifact, Bound, Buffer, Role};
 use nnc_runtime::{Batch, Clock, Device};
 use nnc_tests::device::device;
-use nnc_tests::graphs::{Sample, differentiated, random};
+use nnc_tests::graphs::{Sample, chains, differentiated, random, training};
 use nnc_wgsl::{PROFILES, Profile};
 
 fn samples(profile: &str) -> Vec<Sample> {
     let count = if profile == "lavapipe" { 120 } else { 30 };
     let drawn = (0..count).map(|seed| random(seed, 4 + usize::try_from(seed % 14).expect("small")));
-    nnc::ops::examples().iter().map(differentiated).chain(drawn).collect()
+    nnc::ops::examples().iter().map(differentiated).chain(chains()).chain(drawn).collect()
 }
 
 fn check(device: &Device, sample: &Sample, profile: &Profile) {
@@ -67,6 +70,74 @@ fn kernels_compute_the_meaning() {
     }
 }
 
+/// What a step leaves in each stored tensor and region, by path; a region only where no tensor lies in it.
+fn left_behind(sample: &Sample) -> BTreeMap<String, Tensor> {
+    let graph = &sample.graph;
+    let values = evaluate(graph, &sample.environment());
+    let mut left: BTreeMap<String, Tensor> =
+        sample.stored.iter().map(|(id, value)| (graph.stored[id.0].path.clone(), value.clone())).collect();
+    for assignment in &graph.assignments {
+        let value = &values[&assignment.value];
+        match &graph.node(assignment.target).kind {
+            Kind::Source(Source::Stored(id)) => {
+                left.insert(graph.stored[id.0].path.clone(), value.clone());
+            }
+            Kind::Source(Source::Region(name)) => {
+                let region = graph.regions.iter().find(|r| r.name == *name).expect("the region exists");
+                for (id, offset) in &region.members {
+                    let shape = graph.stored[id.0].ty.shape.clone();
+                    let size: usize = shape.iter().product();
+                    let part = Tensor::new(shape, value.data()[*offset..offset + size].to_vec());
+                    left.insert(graph.stored[id.0].path.clone(), part);
+                }
+                if region.members.is_empty() {
+                    left.insert(name.clone(), value.clone());
+                }
+            }
+            other => panic!("{other:?} cannot be assigned"),
+        }
+    }
+    left
+}
+
+#[test]
+fn a_step_changes_what_outlives_it_as_its_meaning_says() {
+    let Some(device) = device() else { return };
+    for name in PROFILES {
+        let profile = Profile::named(name).expect("the profile exists");
+        let count = if name == "lavapipe" { 40 } else { 10 };
+        for seed in 0..count {
+            let sample = training(seed, usize::try_from(seed % 12).expect("small"));
+            let (_, artifact) = artifact_of(sample.graph.clone(), Role::Train, &profile);
+            let mut session = open(&artifact, &device, 0).unwrap_or_else(|e| panic!("{}: {e}", sample.name));
+            let tensors = |sample: &Sample| -> Vec<nnc_runtime::Tensor> {
+                let of = |(id, value): (&StoredId, &Tensor)| {
+                    let stored = &sample.graph.stored[id.0];
+                    nnc_runtime::Tensor {
+                        path: stored.path.clone(),
+                        element: stored.ty.element,
+                        shape: stored.ty.shape.clone(),
+                        bytes: encode(value, stored.ty.element),
+                    }
+                };
+                sample.stored.iter().map(of).collect()
+            };
+            session.write_tensors(&tensors(&sample)).expect("the tensors fit");
+            let program = artifact.program(Role::Train).expect("the program was built");
+            session.run(Role::Train, &Batch::new(program), &Clock::single(0, 1)).expect("the program runs");
+            let expected = left_behind(&sample);
+            for found in session.read_tensors(|_| true).expect("the device answers") {
+                let meaning = &expected[&found.path];
+                let scale = meaning.data().iter().fold(1.0_f64, |m, v| m.max(v.abs()));
+                for (f, e) in found.values().iter().zip(meaning.data()) {
+                    let near = (f - e).abs() <= 1e-4 * scale;
+                    assert!(near, "{} on {name}: {} is {f}, its meaning {e}", sample.name, found.path);
+                }
+            }
+        }
+    }
+}
+
 /// The areas of the arenas that a dispatch touches.
 fn touched(artifact: &Artifact, dispatch: usize) -> Vec<Area> {
     let bindings = artifact.programs[0].dispatches[dispatch].bindings.iter();
@@ -107,10 +178,22 @@ fn lifetimes(built: &Built) -> Vec<(nnc::ir::NodeId, Area, usize, usize)> {
 fn values_alive_together_do_not_overlap() {
     for name in PROFILES {
         let profile = Profile::named(name).expect("the profile exists");
-        for sample in samples(name) {
-            let (built, artifact) = artifact_of(sample.graph.clone(), Role::Infer, &profile);
+        let inferred = samples(name).into_iter().map(|sample| (sample, Role::Infer));
+        let trained =
+            (0..60).map(|seed| (training(seed, usize::try_from(seed % 12).expect("small")), Role::Train));
+        for (sample, role) in inferred.chain(trained) {
+            let (built, artifact) = artifact_of(sample.graph.clone(), role, &profile);
             let values = lifetimes(&built);
             let sources = |id: nnc::ir::NodeId| built.graph.operator(id).is_none();
+            for before in values.iter().filter(|v| sources(v.0)) {
+                for after in values.iter().filter(|v| !sources(v.0) && overlap(before.1, v.1)) {
+                    assert!(
+                        before.3 <= after.2,
+                        "{} on {name}: {after:?} replaces {before:?}, which is read later",
+                        sample.name
+                    );
+                }
+            }
             for (i, a) in values.iter().enumerate() {
                 for b in &values[..i] {
                     let part = |x: nnc::ir::NodeId, y: nnc::ir::NodeId| {

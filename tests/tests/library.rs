@@ -242,7 +242,7 @@ fn batch_norm_normalizes_by_the_biased_variance_and_remembers_the_unbiased_one()
     let kept = |path: &str| {
         let found = one.graph.assignments.iter().find(|assignment| {
             matches!(&one.graph.node(assignment.target).kind,
-                nnc::ir::Kind::Source(nnc::ir::Source::Stored(id)) if one.graph.stored[id.0].path == path)
+                Kind::Source(Source::Stored(id)) if one.graph.stored[id.0].path == path)
         });
         values[&found.expect("the state is assigned").value].data().to_vec()
     };
@@ -294,7 +294,7 @@ fn steps(optimizer: &str, count: usize) -> Vec<f64> {
     let one = expanded(&text, Expansion::Training, 4);
     let handle = one.optimizer.expect("a trained model has an optimizer");
     let mut graph = Graph::new();
-    let w = graph.source(nnc::ir::Source::Region("weights".to_owned()), TensorType::f32([2]));
+    let w = graph.source(Source::Region("weights".to_owned()), TensorType::f32([2]));
     let g = graph.map(&[w], |b, x| b.binary(nnc_wgsl::Binary::Mul, x[0], x[0]));
     let update = handle.apply(&mut graph, w, g).value.expect("the optimizer has no errors");
     let mut environment = Environment::default();
@@ -479,8 +479,7 @@ train M on d {
 ";
     let mut one = expanded(text, Expansion::Training, 2);
     let loss = one.loss.expect("there is a loss");
-    let gradients =
-        nnc::gradient::differentiate(&mut one.graph, loss, &one.trained).expect("it has a gradient");
+    let gradients = differentiate(&mut one.graph, loss, &one.trained).expect("it has a gradient");
     let x = spread(&[2, 5], 2);
     let environment = environment(&one.graph, &[("x", x.clone())]);
     let values = evaluate(&one.graph, &environment);

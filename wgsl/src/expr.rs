@@ -500,6 +500,8 @@ fn binary(op: Binary, x: f64, y: f64, int: bool) -> f64 {
         Binary::Add => x + y,
         Binary::Sub => x - y,
         Binary::Mul => x * y,
+        Binary::Div if int && y == 0.0 => x,
+        Binary::Rem if int && y == 0.0 => 0.0,
         Binary::Div if int => (x / y).trunc(),
         Binary::Div => x / y,
         Binary::Rem => x % y,
@@ -597,10 +599,7 @@ impl ExprBuilder {
         let scalar = if op.is_truth() { Scalar::Bool } else { input };
         let (x, y) = (self.constant_of(a), self.constant_of(b));
         if let (Some(x), Some(y)) = (x, y) {
-            let value = binary(op, x, y, input == Scalar::I32);
-            if value.is_finite() {
-                return self.literal(value, scalar);
-            }
+            return self.literal(binary(op, x, y, input == Scalar::I32), scalar);
         }
         let float = input == Scalar::F32;
         match op {
@@ -611,6 +610,8 @@ impl ExprBuilder {
             Binary::Mul if x == Some(0.0) || y == Some(0.0) => return self.literal(0.0, scalar),
             Binary::Mul if float && x == Some(-1.0) => return self.unary(Unary::Neg, b),
             Binary::Mul if float && y == Some(-1.0) => return self.unary(Unary::Neg, a),
+            Binary::Div if !float && y == Some(0.0) => return a,
+            Binary::Rem if !float && y == Some(0.0) => return self.int(0),
             Binary::Div if float && x == Some(0.0) => return self.literal(0.0, scalar),
             Binary::Pow if float => {
                 if let Some(power) = y.and_then(|y| self.spelled_power(a, y)) {

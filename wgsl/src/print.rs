@@ -88,16 +88,38 @@ pub fn statements(
     expr.results().iter().map(|r| texts[r.index()].clone()).collect()
 }
 
-/// A float literal of type `f32` that reads back as the nearest finite `f32`.
-///
-/// # Panics
-/// If `value` is NaN, which has no literal.
+/// A number as an `f32` of WGSL. What is infinite there, or not a number, has no literal and is a call of one of
+/// [`SPECIAL`].
 #[must_use]
 pub fn real(value: f64) -> String {
-    assert!(!value.is_nan(), "a formula holds no NaN");
     #[allow(clippy::cast_possible_truncation)]
-    let nearest = (value as f32).clamp(f32::MIN, f32::MAX);
-    if nearest < 0.0 { format!("({nearest:?}f)") } else { format!("{nearest:?}f") }
+    let nearest = value as f32;
+    if nearest.is_nan() {
+        "not_a_number()".to_owned()
+    } else if nearest == f32::INFINITY {
+        "infinity()".to_owned()
+    } else if nearest == f32::NEG_INFINITY {
+        "(-infinity())".to_owned()
+    } else if nearest < 0.0 {
+        format!("({nearest:?}f)")
+    } else {
+        format!("{nearest:?}f")
+    }
+}
+
+/// The calls that [`real`] writes, and what declares each. The bits pass through a variable, because WGSL refuses
+/// constants that are not finite.
+pub(crate) const SPECIAL: [(&str, &str); 2] = [
+    ("infinity()", "fn infinity() -> f32 {\nvar bits = 0x7f800000u;\nreturn bitcast<f32>(bits);\n}\n"),
+    (
+        "not_a_number()",
+        "fn not_a_number() -> f32 {\nvar bits = 0x7fc00000u;\nreturn bitcast<f32>(bits);\n}\n",
+    ),
+];
+
+/// The number of largest magnitude and this sign: where the maximum or minimum of nothing begins.
+pub(crate) fn extreme(sign: f64) -> String {
+    real(f64::from(f32::MAX).copysign(sign))
 }
 
 fn int(value: i32) -> String {
@@ -192,7 +214,10 @@ mod tests {
             let expected = value as f32;
             assert_eq!(bare.parse::<f32>().unwrap(), expected, "{text}");
         }
-        assert_eq!(real(f64::NEG_INFINITY), "(-3.4028235e38f)");
+        assert_eq!(extreme(-1.0), "(-3.4028235e38f)");
+        assert_eq!(real(f64::NEG_INFINITY), "(-infinity())");
+        assert_eq!(real(1e39), "infinity()");
+        assert_eq!(real(f64::NAN), "not_a_number()");
     }
 
     #[test]

@@ -122,6 +122,8 @@ pub(super) fn examples() -> Vec<Example> {
         Example::new(Contract::new("ntk", "ok", "nto"), &[f(&[2, 3, 4]), f(&[5, 4])]),
         Example::new(Contract::new("nto", "ntk", "ok"), &[f(&[2, 3, 4]), f(&[2, 3, 5])]),
         Example::new(Contract::new("nhqd", "nhkd", "nhqk"), &[f(&[2, 2, 3, 4]), f(&[2, 2, 5, 4])]),
+        Example::new(Contract::new("nchw", "oh", "ncow"), &[f(&[2, 3, 4, 5]), f(&[6, 4])]),
+        Example::new(Contract::new("abk", "kcd", "cadb"), &[f(&[2, 3, 4]), f(&[4, 5, 2])]),
         Example::new(Contract::new("m", "n", "mn"), &[f(&[3]), f(&[4])]),
         Example::new(Contract::new("k", "k", ""), &[f(&[9]), f(&[9])]),
     ]

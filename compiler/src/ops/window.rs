@@ -283,8 +283,13 @@ pub(super) fn examples() -> Vec<Example> {
     };
     let dilated =
         WindowGeometry { dilation: vec![2, 1], stride: vec![1, 1], ..WindowGeometry::tiles(&[2, 2]) };
+    let apart = WindowGeometry { stride: vec![3, 4], ..WindowGeometry::tiles(&[2, 2]) };
+    let padded =
+        WindowGeometry { stride: vec![2], low: vec![1], high: vec![1], ..WindowGeometry::tiles(&[3]) };
     let windows = [
         (WindowGeometry::tiles(&[2, 2]), vec![2, 3, 4, 6]),
+        (apart, vec![1, 2, 8, 7]),
+        (padded, vec![2, 2, 9]),
         (overlapping, vec![2, 2, 5, 6]),
         (dilated, vec![1, 2, 5, 4]),
         (WindowGeometry::tiles(&[3]), vec![2, 2, 10]),

@@ -45,6 +45,7 @@ pub(super) fn run(graph: &mut Graph, _: &Profile) {
             _ => {}
         }
     }
+    copy_under_reshapes(graph);
     copy_outputs(graph);
 }
 

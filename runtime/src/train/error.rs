@@ -32,10 +32,11 @@ pub enum TrainError {
     /// Neither `epochs` nor `steps` says when to end.
     #[error("the training has no end; set `epochs` or `steps`")]
     NoEnd,
-    /// The loss is infinite or not a number.
+    /// The loss, or a gradient of a finite loss, is infinite or not a number.
     #[error(
-        "the loss is {loss} at step {step} (epoch {epoch}): {}; the weights are those of step {}, \
+        "{} at step {step} (epoch {epoch}): {}; the weights are those of step {}, \
          lower the learning rate or set `clip`",
+        broken(*loss),
         cause(fault.as_ref()),
         step - 1
     )]
@@ -49,6 +50,14 @@ pub enum TrainError {
         /// The first value of the step that is not finite, where a repetition found one.
         fault: Option<Fault>,
     },
+}
+
+fn broken(loss: f64) -> String {
+    if loss.is_finite() {
+        format!("a gradient of the loss {loss} is not finite")
+    } else {
+        format!("the loss is {loss}")
+    }
 }
 
 fn cause(fault: Option<&Fault>) -> String {

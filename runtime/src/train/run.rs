@@ -9,7 +9,7 @@ use super::error::TrainError;
 use super::evaluate::{measure, names};
 use super::files::{Files, kept_tensors, save_as_asked};
 use super::{Checkpoints, Ended, EpochReport, Event, Options, Summary};
-use crate::artifact::{Role, Training};
+use crate::artifact::{HALTED, Role, Training};
 use crate::checkpoint::{self, Fingerprint, Progress};
 use crate::data::{self, Batches, Feed};
 use crate::gpu::{Outputs, Session};
@@ -167,7 +167,8 @@ impl<'a> Run<'a> {
     fn collect(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         let Some(outputs) = self.session.collect()? else { return Ok(()) };
         let loss = outputs.number("loss").unwrap_or(f64::NAN);
-        if !loss.is_finite() {
+        let halted = outputs.number(HALTED).is_some_and(|halted| halted != 0.0);
+        if halted || !loss.is_finite() {
             return Err(self.not_finite(loss)?);
         }
         self.add(&outputs);

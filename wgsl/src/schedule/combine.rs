@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Reduction;
-use crate::print::{Width, real};
+use crate::print::{Width, extreme, real};
 
 /// The text of the combination of two values.
 pub(crate) fn combine(reduction: Reduction, a: &str, b: &str) -> String {
@@ -17,12 +17,12 @@ pub(crate) fn combine(reduction: Reduction, a: &str, b: &str) -> String {
 
 /// The text of a reduction of nothing.
 pub(crate) fn initial(reduction: Reduction) -> String {
-    real(match reduction {
-        Reduction::Sum => 0.0,
-        Reduction::Product => 1.0,
-        Reduction::Max => f64::NEG_INFINITY,
-        Reduction::Min => f64::INFINITY,
-    })
+    match reduction {
+        Reduction::Sum => real(0.0),
+        Reduction::Product => real(1.0),
+        Reduction::Max => extreme(-1.0),
+        Reduction::Min => extreme(1.0),
+    }
 }
 
 /// Appends the reduction of `count` elements of `name` from `address` on, `stride` apart, as `value`.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::kernel::{Binding, HOST_SLOTS, Kernel, Launch, Slot};
 use crate::philox;
+use crate::print::SPECIAL;
 
 /// The most workgroups along one axis of a grid.
 const GRID: u32 = 65_535;
@@ -101,6 +102,8 @@ impl Source {
         }
         wgsl.push_str("}\n@group(0) @binding(0) var<uniform> p: Params;\n");
         wgsl.push_str(&self.module);
+        let called = |call: &str| body.contains(call) || self.module.contains(call);
+        wgsl.extend(SPECIAL.iter().filter(|(call, _)| called(call)).map(|(_, function)| *function));
         let [x, y] = shape.workgroup;
         let _ = write!(
             wgsl,

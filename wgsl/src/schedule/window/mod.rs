@@ -11,7 +11,7 @@ use super::source::{Shape, Source};
 use super::space::coordinates;
 use super::{WindowKind, WindowSpec};
 use crate::kernel::{Schedule, Slot};
-use crate::print::{Width, real};
+use crate::print::{Width, extreme, real};
 use crate::profile::Profile;
 
 /// The launch that computes `spec`. Slots are the operands of the kind, then the epilogue's reads.
@@ -85,7 +85,7 @@ fn mean_size(spec: &WindowSpec, count_pad: bool, inside: &str) -> String {
 
 /// Appends the loop over the elements of the window at `(c1, c2)` that lie inside; each is `x` in `each`.
 fn forward(spec: &WindowSpec, before: &str, each: &str, out: &mut String) {
-    let before = before.replace("LOWEST", &real(f64::NEG_INFINITY));
+    let before = before.replace("LOWEST", &extreme(-1.0));
     let ([kh, kw], [sh, sw], [dh, dw]) = (spec.kernel, spec.stride, spec.dilation);
     let _ = writeln!(
         out,
