@@ -17,6 +17,13 @@ fn samples(profile: &str) -> Vec<Sample> {
     nnc::ops::examples().iter().map(differentiated).chain(chains()).chain(drawn).collect()
 }
 
+/// The profiles by name, and a software device without subgroup operations, as GL is.
+fn profiles() -> Vec<Profile> {
+    let named = |name: &str| Profile::named(name).expect("the profile exists");
+    let alone = Profile { name: "lavapipe alone".to_owned(), subgroup: 1, ..named("lavapipe") };
+    PROFILES.iter().map(|name| named(name)).chain([alone]).collect()
+}
+
 fn check(device: &Device, sample: &Sample, profile: &Profile) {
     let (built, artifact) = artifact_of(sample.graph.clone(), Role::Infer, profile);
     let mut session = open(&artifact, device, 0).unwrap_or_else(|e| panic!("{}: {e}", sample.name));
@@ -62,9 +69,8 @@ fn whole_run_agrees(session: &mut nnc_runtime::Session, sample: &Sample, batch: 
 #[test]
 fn kernels_compute_the_meaning() {
     let Some(device) = device() else { return };
-    for name in PROFILES {
-        let profile = Profile::named(name).expect("the profile exists");
-        for sample in samples(name) {
+    for profile in profiles() {
+        for sample in samples(&profile.name) {
             check(&device, &sample, &profile);
         }
     }

@@ -52,7 +52,8 @@ pub(super) fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter, DeviceError>
 }
 
 /// The profile for this adapter: that of its family, within its real limits.
-pub(super) fn profile(info: &wgpu::AdapterInfo, limits: &wgpu::Limits) -> Profile {
+pub(super) fn profile(adapter: &wgpu::Adapter) -> Profile {
+    let (info, limits) = (&adapter.get_info(), adapter.limits());
     let named = |name| Profile::named(name).expect("the built-in profiles have names");
     let binding_bytes = limits.max_storage_buffer_binding_size & !3;
     let family = if is_software(info) {
@@ -77,6 +78,7 @@ pub(super) fn profile(info: &wgpu::AdapterInfo, limits: &wgpu::Limits) -> Profil
         invocations: family.invocations.min(limits.max_compute_invocations_per_workgroup),
         storage_buffers: family.storage_buffers.min(limits.max_storage_buffers_per_shader_stage),
         binding_bytes: family.binding_bytes.min(binding_bytes),
+        subgroup: if adapter.features().contains(wgpu::Features::SUBGROUP) { family.subgroup } else { 1 },
         ..family
     }
 }
@@ -138,7 +140,7 @@ fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
         },
         backend: info.backend.to_str().to_owned(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-        profile: profile(&info, &limits),
+        profile: profile(adapter),
         limits: vec![
             ("buffer bytes", limits.max_buffer_size),
             ("binding bytes", limits.max_storage_buffer_binding_size),

@@ -52,7 +52,7 @@ impl Device {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             record(&slot, DeviceError::from_wgpu(&error, "a command", 0));
         }));
-        let profile = adapters::profile(&info, &limits);
+        let profile = adapters::profile(&adapter);
         Ok(Device { device, queue, info, profile, failure })
     }
 
