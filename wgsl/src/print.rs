@@ -167,22 +167,12 @@ impl Width {
 
 fn binary(op: Binary, a: &str, b: &str) -> String {
     let sign = match op {
-        Binary::Add => "+",
-        Binary::Sub => "-",
-        Binary::Mul => "*",
-        Binary::Div => "/",
-        Binary::Rem => "%",
-        Binary::Lt => "<",
-        Binary::Le => "<=",
-        Binary::Gt => ">",
-        Binary::Ge => ">=",
-        Binary::Eq => "==",
-        Binary::Ne => "!=",
         Binary::And => "&",
         Binary::Or => "|",
         Binary::Pow => return format!("pow({a}, {b})"),
         Binary::Min => return format!("min({a}, {b})"),
         Binary::Max => return format!("max({a}, {b})"),
+        _ => op.sign().expect("the rest are written between their operands"),
     };
     format!("{a} {sign} {b}")
 }

@@ -1,0 +1,110 @@
+//! Scalar formulas: what one element of a tensor is worth, given one element of each operand.
+//!
+//! An [`Expr`] is a list of terms in which each term refers to earlier ones, so a value used twice is
+//! written once. It has any number of operands and results. It is built through [`ExprBuilder`], which
+//! shares equal terms and folds constants, evaluates in f64, differentiates symbolically
+//! ([`Expr::gradient`]) and prints as WGSL ([`crate::print`]).
+mod builder;
+mod display;
+mod evaluate;
+mod gradient;
+mod term;
+
+use serde::{Deserialize, Serialize};
+
+pub use builder::ExprBuilder;
+pub use term::{Binary, Real, Ref, Term, Unary};
+
+use crate::element::Scalar;
+use term::term_types;
+
+/// A formula with any number of operands and results; see the module.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Expr {
+    operands: Vec<Scalar>,
+    terms: Vec<Term>,
+    results: Vec<Ref>,
+}
+
+impl Expr {
+    /// A formula of one result, written with a builder whose operands have the types given.
+    pub fn build(operands: &[Scalar], f: impl FnOnce(&mut ExprBuilder, &[Ref]) -> Ref) -> Expr {
+        let mut b = ExprBuilder::new(operands);
+        let refs: Vec<Ref> = (0..operands.len()).map(|k| b.operand(k)).collect();
+        let result = f(&mut b, &refs);
+        b.finish(&[result])
+    }
+
+    /// The formula that is its only operand.
+    #[must_use]
+    pub fn identity(scalar: Scalar) -> Expr {
+        Expr::build(&[scalar], |_, x| x[0])
+    }
+
+    /// A formula without operands.
+    #[must_use]
+    pub fn constant(value: f64) -> Expr {
+        Expr::build(&[], |b, _| b.real(value))
+    }
+
+    /// The types of the operands, in order.
+    #[must_use]
+    pub fn operands(&self) -> &[Scalar] {
+        &self.operands
+    }
+
+    /// The terms, each after those it refers to.
+    #[must_use]
+    pub fn terms(&self) -> &[Term] {
+        &self.terms
+    }
+
+    /// The terms that are results, in order.
+    #[must_use]
+    pub fn results(&self) -> &[Ref] {
+        &self.results
+    }
+
+    /// The type of result `k`.
+    #[must_use]
+    pub fn result_type(&self, k: usize) -> Scalar {
+        term_types(&self.terms)[self.results[k].index()]
+    }
+
+    /// Whether operand `k` matters to any result.
+    #[must_use]
+    pub fn uses(&self, k: usize) -> bool {
+        self.terms.iter().any(|t| matches!(t, Term::Operand(j, _) if *j as usize == k))
+    }
+
+    /// Whether this is `x -> x`.
+    #[must_use]
+    pub fn is_identity(&self) -> bool {
+        self.results.len() == 1 && matches!(self.terms[self.results[0].index()], Term::Operand(0, _))
+    }
+
+    /// The value of a formula of one result that depends on no operand.
+    #[must_use]
+    pub fn as_constant(&self) -> Option<f64> {
+        match (self.results.as_slice(), self.results.first().map(|r| self.terms[r.index()])) {
+            ([_], Some(Term::Real(v))) => Some(v.value()),
+            ([_], Some(Term::Int(v))) => Some(f64::from(v)),
+            ([_], Some(Term::Bool(v))) => Some(f64::from(u8::from(v))),
+            _ => None,
+        }
+    }
+
+    /// The formula without the operands it does not use, and which of them it kept.
+    #[must_use]
+    pub fn compact(&self) -> (Expr, Vec<usize>) {
+        let kept: Vec<usize> = (0..self.operands.len()).filter(|&k| self.uses(k)).collect();
+        let mut b = ExprBuilder::new(&kept.iter().map(|&k| self.operands[k]).collect::<Vec<_>>());
+        let unused = Ref(u32::MAX);
+        let mut args = vec![unused; self.operands.len()];
+        for (new, &old) in kept.iter().enumerate() {
+            args[old] = b.operand(new);
+        }
+        let results = b.inline(self, &args);
+        (b.finish(&results), kept)
+    }
+}
