@@ -86,11 +86,20 @@ impl Layout {
 pub fn layouts(graph: &Graph) -> BTreeMap<NodeId, Layout> {
     let mut layouts: BTreeMap<NodeId, Layout> = BTreeMap::new();
     for id in graph.order() {
-        let shape = &graph.ty(id).shape;
-        let layout = view_layout(graph, id, &layouts).unwrap_or_else(|| Layout::own(id, shape));
-        layouts.insert(id, layout);
+        settle(graph, id, &mut layouts);
     }
     layouts
+}
+
+/// Sets the layout of a value anew from those of its operands; operands without one get theirs first.
+pub fn settle(graph: &Graph, id: NodeId, layouts: &mut BTreeMap<NodeId, Layout>) {
+    for operand in graph.operands(id) {
+        if !layouts.contains_key(&operand) {
+            settle(graph, operand, layouts);
+        }
+    }
+    let layout = view_layout(graph, id, layouts).unwrap_or_else(|| Layout::own(id, &graph.ty(id).shape));
+    layouts.insert(id, layout);
 }
 
 /// Whether the operator only looks at its operand in another way.

@@ -19,7 +19,7 @@ use crate::passes::{Anchor, Cluster, clusters};
 pub use coalesce::coalesce;
 pub use groups::{ContractGroups, contract_groups};
 pub use hosts::HostTable;
-pub use layout::{Layout, is_view, layouts};
+pub use layout::{Layout, is_view, layouts, settle};
 pub use member::{Level, Member, at_own_point, fits_anchor, is_in_memory, kept, level_of, member_place};
 
 /// The kernels of a program, in order.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nnc_wgsl::{Element, Expr, Profile};
 
 use crate::ir::{Graph, NodeId};
-use crate::lower::{Layout, contract_groups, is_in_memory, is_view, layouts};
+use crate::lower::{Layout, contract_groups, is_in_memory, is_view, layouts, settle};
 use crate::ops::{Contract, Lowering, Map, Permute};
 
 pub(super) fn run(graph: &mut Graph, _: &Profile) {
@@ -18,6 +18,7 @@ pub(super) fn run(graph: &mut Graph, _: &Profile) {
     let mut known = layouts(graph);
     for id in graph.order() {
         let Some(lowering) = graph.operator(id).map(|op| op.lower()) else { continue };
+        settle(graph, id, &mut known);
         graph.set_origin(graph.node(id).origin.clone());
         match lowering {
             Lowering::Conv { .. } | Lowering::Window { .. } => {
@@ -37,10 +38,7 @@ pub(super) fn run(graph: &mut Graph, _: &Profile) {
                 }
             }
             Lowering::Contract { left, right, result } => {
-                let changed = fit_contract(graph, id, &known, &left, &right, &result);
-                if changed {
-                    known = layouts(graph);
-                }
+                fit_contract(graph, id, &known, &left, &right, &result);
             }
             _ => {}
         }
@@ -63,12 +61,13 @@ fn in_memory(graph: &Graph, layout: &Layout) -> bool {
 fn copy_under_reshapes(graph: &mut Graph) {
     let mut known = layouts(graph);
     for id in graph.order() {
-        let Some(op) = graph.operator(id) else { continue };
+        let Some(op) = graph.operator(id).cloned() else { continue };
+        settle(graph, id, &mut known);
         if is_view(&op.lower()) && known[&id].base == id {
             graph.set_origin(graph.node(id).origin.clone());
             let copy = copied(graph, graph.operands(id)[0]);
             graph.set_operand(id, 0, copy);
-            known = layouts(graph);
+            settle(graph, id, &mut known);
         }
     }
 }
@@ -82,7 +81,7 @@ fn fit_contract(
     left: &[char],
     right: &[char],
     result: &[char],
-) -> bool {
+) {
     let operands = graph.operands(id);
     let groups = contract_groups(left, right, result);
     let wanted = [[&groups.batch, &groups.m, &groups.k], [&groups.batch, &groups.k, &groups.n]];
@@ -110,7 +109,7 @@ fn fit_contract(
     let all = [&groups.batch, &groups.m, &groups.n];
     let in_order = all.iter().all(|group| groups.collapse(result, &own, group).is_some());
     if values == operands && in_order {
-        return false;
+        return;
     }
     let order = if in_order { result.to_vec() } else { all.into_iter().flatten().copied().collect() };
     let text = |letters: &[char]| letters.iter().collect::<String>();
@@ -122,7 +121,6 @@ fn fit_contract(
         fitted = graph.must(Permute::new(&axes), &[fitted]);
     }
     graph.replace(id, fitted);
-    true
 }
 
 /// Every result and next value becomes the value of a kernel, and of one destination only.

@@ -1,0 +1,319 @@
+//! Clusters while they are formed: each value in the graph's order finds its place, then neighbours are joined.
+//!
+//! What is known of a cluster is kept with it, so that a value that joins costs what it reads, not what the
+//! cluster holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nnc_wgsl::Profile;
+
+use super::order::Order;
+use super::soundness::{Rules, Summary};
+use super::{Anchor, Cluster, cluster_of};
+use crate::ir::{Graph, Kind, NodeId};
+use crate::lower::{is_view, layouts};
+use crate::ops::Lowering;
+
+/// Kernels over spaces up to this size are joined though they share no operand, in elements.
+const SMALL: usize = 1 << 16;
+
+/// The members of each cluster, in an order in which each cluster comes after those it reads from; those that give
+/// stored tensors their next values come last, after all readers of the present ones.
+pub(super) fn form(graph: &Graph, profile: &Profile) -> Vec<Vec<NodeId>> {
+    let mut state = State::new(graph, profile);
+    for id in graph.order() {
+        state.place(id);
+    }
+    state.join_neighbours();
+    state.finish()
+}
+
+/// A cluster with what is known of it; `None` where no kernel but that of its one member's own can compute it.
+struct Formed {
+    cluster: Cluster,
+    summary: Option<Summary>,
+}
+
+struct State<'a> {
+    rules: Rules<'a>,
+    /// The most buffers that a kernel may bind.
+    bindings: usize,
+    /// Where each node stands in the graph's order, by node number.
+    rank: Vec<usize>,
+    /// The cluster of each node, by node number.
+    home: Vec<Option<usize>>,
+    clusters: Vec<Option<Formed>>,
+    order: Order,
+}
+
+impl<'a> State<'a> {
+    fn new(graph: &'a Graph, profile: &Profile) -> State<'a> {
+        let order = graph.order();
+        let numbers = order.iter().map(|id| id.index() + 1).max().unwrap_or(0);
+        let (mut rank, mut by_number) = (vec![0; numbers], vec![None; numbers]);
+        for (place, id) in order.into_iter().enumerate() {
+            rank[id.index()] = place;
+        }
+        for (id, layout) in layouts(graph) {
+            by_number[id.index()] = Some(layout);
+        }
+        let results = graph.results.iter().map(|(_, id)| *id);
+        let results = results.chain(graph.assignments.iter().map(|a| a.value)).collect();
+        State {
+            rules: Rules { graph, layouts: by_number, results },
+            bindings: (profile.storage_buffers as usize).saturating_sub(1),
+            rank,
+            home: vec![None; numbers],
+            clusters: Vec::new(),
+            order: Order::default(),
+        }
+    }
+
+    fn place(&mut self, id: NodeId) {
+        let Kind::Operator(op) = &self.rules.graph.node(id).kind else { return };
+        let lowering = op.lower();
+        if is_view(&lowering) || matches!(lowering, Lowering::Iota { .. }) {
+            return;
+        }
+        let sources = self.sources(id);
+        if matches!(lowering, Lowering::Map(_) | Lowering::Reduce { .. }) {
+            for candidate in self.candidates(&sources) {
+                if self.join(candidate, id, &sources) {
+                    self.absorb_sources(id);
+                    return;
+                }
+            }
+        }
+        let number = self.order.add();
+        for source in sources {
+            self.order.link(number, source);
+        }
+        self.home[id.index()] = Some(number);
+        let cluster = cluster_of(self.rules.graph, vec![id]);
+        let moves = matches!(cluster.anchor, Anchor::Move(_));
+        let summary = (!moves).then(|| self.rules.summary(&cluster, |one| one == id)).flatten();
+        let summary = summary.filter(|summary| summary.bindings() <= self.bindings);
+        self.clusters.push(Some(Formed { cluster, summary }));
+    }
+
+    fn formed(&self, number: usize) -> &Formed {
+        self.clusters[number].as_ref().expect("a cluster that is the home of a value exists")
+    }
+
+    /// The clusters a value may join: those with an anchor first, the last first.
+    fn candidates(&self, sources: &BTreeSet<usize>) -> Vec<usize> {
+        let is_map = |k: &usize| self.formed(*k).cluster.anchor == Anchor::Map;
+        let (maps, anchored): (Vec<usize>, Vec<usize>) = sources.iter().copied().rev().partition(is_map);
+        anchored.into_iter().chain(maps).collect()
+    }
+
+    /// The clusters a value reads from, in order.
+    fn sources(&self, id: NodeId) -> BTreeSet<usize> {
+        let operands = self.rules.graph.operands(id).into_iter();
+        operands.filter_map(|operand| self.home[self.rules.layout(operand).base.index()]).collect()
+    }
+
+    /// Puts a value into a cluster if that is right.
+    fn join(&mut self, into: usize, id: NodeId, sources: &BTreeSet<usize>) -> bool {
+        let Some(summary) = self.joined(into, id) else { return false };
+        if sources.iter().any(|&source| source != into && self.order.depends(source, into)) {
+            return false;
+        }
+        for &source in sources {
+            self.order.link(into, source);
+        }
+        self.home[id.index()] = Some(into);
+        let mut formed = self.clusters[into].take().expect("a candidate exists");
+        let Cluster { anchor, space, .. } = self.kind_with(&formed.cluster, id);
+        formed.cluster.members.push(id);
+        let cluster = Cluster { anchor, space, members: formed.cluster.members };
+        self.clusters[into] = Some(Formed { cluster, summary: Some(summary) });
+        true
+    }
+
+    /// What would be known of a cluster with one more value; `None` where the value may not join it.
+    fn joined(&self, into: usize, id: NodeId) -> Option<Summary> {
+        let Formed { cluster, summary } = self.formed(into);
+        let kind = self.kind_with(cluster, id);
+        if !self.may_grow(into, &kind, id) {
+            return None;
+        }
+        let is_member = |one: NodeId| one == id || self.home[one.index()] == Some(into);
+        let joined = match summary {
+            Some(summary) if kind.anchor == cluster.anchor && kind.space == cluster.space => {
+                let mut summary = summary.clone();
+                self.rules.add(&mut summary, &kind, id, &is_member)?;
+                summary
+            }
+            _ => {
+                let members = cluster.members.iter().copied().chain([id]).collect();
+                self.rules.summary(&Cluster { members, ..kind }, is_member)?
+            }
+        };
+        (joined.bindings() <= self.bindings).then_some(joined)
+    }
+
+    /// The anchor and the space of a cluster that takes one more value, with no members.
+    fn kind_with(&self, cluster: &Cluster, id: NodeId) -> Cluster {
+        let Cluster { anchor, space, .. } = cluster;
+        if *anchor == Anchor::Map {
+            let alone = cluster_of(self.rules.graph, vec![id]);
+            if alone.anchor != Anchor::Map {
+                return Cluster { members: Vec::new(), ..alone };
+            }
+        }
+        Cluster { anchor: anchor.clone(), space: space.clone(), members: Vec::new() }
+    }
+
+    /// Whether a cluster may become another kind by taking one more value.
+    fn may_grow(&self, from: usize, to: &Cluster, id: NodeId) -> bool {
+        let Formed { cluster, summary } = self.formed(from);
+        let reduces =
+            matches!(self.rules.graph.operator(id).map(|op| op.lower()), Some(Lowering::Reduce { .. }));
+        let reductions = summary.as_ref().map_or_else(|| self.reductions(cluster), |known| known.reductions);
+        let reductions = reductions + usize::from(reduces);
+        let same_space = cluster.space == to.space;
+        match (&cluster.anchor, &to.anchor) {
+            (Anchor::Map, Anchor::Map | Anchor::Row(_)) | (Anchor::Window(_), _) => same_space,
+            (Anchor::Row(a), Anchor::Row(b)) => a == b && same_space,
+            (Anchor::Map, Anchor::Column(_)) => {
+                let operand = self.rules.graph.operands(id)[0];
+                let read = self.rules.layout(operand).base;
+                let is_inside = |one: NodeId| one == id || self.home[one.index()] == Some(from);
+                same_space
+                    && self.home[read.index()] == Some(from)
+                    && !cluster.members.iter().any(|&member| self.rules.leaves(member, &is_inside))
+            }
+            (Anchor::Column(a), Anchor::Column(b)) => a == b && same_space && reductions == 1,
+            (Anchor::Contract(_) | Anchor::Conv(_), _) => cluster.anchor == to.anchor && reductions == 0,
+            _ => false,
+        }
+    }
+
+    fn reductions(&self, cluster: &Cluster) -> usize {
+        let is_reduction = |id: &&NodeId| {
+            matches!(self.rules.graph.operator(**id).map(|op| op.lower()), Some(Lowering::Reduce { .. }))
+        };
+        cluster.members.iter().filter(is_reduction).count()
+    }
+
+    /// Takes the clusters that a freshly placed value reads from into its own where that is right.
+    fn absorb_sources(&mut self, id: NodeId) {
+        let home = self.home[id.index()].expect("the value has been placed");
+        for source in self.sources(id) {
+            if source != home && self.may_merge(source, home) {
+                let tied = self.order.depends_around(source, home) || self.order.depends_around(home, source);
+                if !tied {
+                    self.merge(source, home);
+                }
+            }
+        }
+    }
+
+    /// Joins clusters that share an operand, or are small, though neither reads the other.
+    fn join_neighbours(&mut self) {
+        let mut alike: BTreeMap<(bool, Vec<usize>, Vec<usize>), Vec<usize>> = BTreeMap::new();
+        for b in 0..self.clusters.len() {
+            let Some(Formed { cluster, .. }) = &self.clusters[b] else { continue };
+            if !matches!(cluster.anchor, Anchor::Map | Anchor::Row(_)) {
+                continue;
+            }
+            let is_map = cluster.anchor == Anchor::Map;
+            let key = (is_map, cluster.reduced().to_vec(), cluster.space.clone());
+            let earlier = alike.entry(key).or_default();
+            let mut tied: Option<Vec<bool>> = None;
+            for &a in earlier.iter() {
+                if self.are_neighbours(a, b)
+                    && self.may_merge(a, b)
+                    && !tied.get_or_insert_with(|| self.order.tied_around(b))[a]
+                    && self.merge(a, b)
+                {
+                    tied = None;
+                }
+            }
+            earlier.retain(|&a| self.clusters[a].is_some());
+            earlier.push(b);
+        }
+    }
+
+    /// Whether two clusters over one space are small or share an operand.
+    fn are_neighbours(&self, a: usize, b: usize) -> bool {
+        let (Some(left), Some(right)) = (&self.clusters[a], &self.clusters[b]) else { return false };
+        if left.cluster.space.iter().product::<usize>() <= SMALL {
+            return true;
+        }
+        let bases = |formed: &Formed| -> BTreeSet<NodeId> {
+            let members = formed.cluster.members.iter();
+            let operands = members.flat_map(|&id| self.rules.graph.operands(id));
+            operands.map(|operand| self.rules.layout(operand).base).collect()
+        };
+        !bases(left).is_disjoint(&bases(right))
+    }
+
+    /// Whether two clusters are of kinds that one kernel computes, with as many bindings as it may have.
+    fn may_merge(&self, a: usize, b: usize) -> bool {
+        let (Some(left), Some(right)) = (&self.clusters[a], &self.clusters[b]) else { return false };
+        let kinds = match (&left.cluster.anchor, &right.cluster.anchor) {
+            (
+                Anchor::Map,
+                Anchor::Map | Anchor::Row(_) | Anchor::Conv(_) | Anchor::Contract(_) | Anchor::Window(_),
+            )
+            | (Anchor::Row(_), Anchor::Map) => true,
+            (Anchor::Row(x), Anchor::Row(y)) => x == y,
+            _ => false,
+        };
+        if !kinds || left.cluster.space != right.cluster.space {
+            return false;
+        }
+        let (Some(left), Some(right)) = (&left.summary, &right.summary) else { return true };
+        let is_inside = |one: NodeId| [Some(a), Some(b)].contains(&self.home[one.index()]);
+        let outside = |read: &&(NodeId, Vec<i64>, i64)| !is_inside(read.0);
+        let reads = left.reads.union(&right.reads).filter(outside).count();
+        let written = left.written.iter().chain(&right.written);
+        let written = written.filter(|id| self.rules.is_written(**id, &is_inside)).count();
+        reads + written + left.anchor_operands + right.anchor_operands <= self.bindings
+    }
+
+    /// Puts all of cluster `a` into cluster `b` if that is sound.
+    fn merge(&mut self, a: usize, b: usize) -> bool {
+        let (left, right) = (&self.formed(a).cluster, &self.formed(b).cluster);
+        let mut members: Vec<NodeId> = left.members.iter().chain(&right.members).copied().collect();
+        members.sort_by_key(|id| self.rank[id.index()]);
+        let cluster = cluster_of(self.rules.graph, members);
+        let is_member = |one: NodeId| [Some(a), Some(b)].contains(&self.home[one.index()]);
+        let summary = self.rules.summary(&cluster, is_member);
+        let Some(summary) = summary.filter(|known| known.bindings() <= self.bindings) else { return false };
+        for id in &cluster.members {
+            self.home[id.index()] = Some(b);
+        }
+        self.order.merge(a, b);
+        self.clusters[a] = None;
+        self.clusters[b] = Some(Formed { cluster, summary: Some(summary) });
+        true
+    }
+
+    fn finish(mut self) -> Vec<Vec<NodeId>> {
+        let assigned = self.rules.graph.assignments.iter();
+        let assigned: BTreeSet<usize> = assigned.filter_map(|a| self.home[a.value.index()]).collect();
+        let mut missing = vec![0; self.clusters.len()];
+        let mut ready: BTreeSet<(bool, usize)> = BTreeSet::new();
+        for (number, cluster) in self.clusters.iter().enumerate() {
+            missing[number] = self.order.sources(number).len();
+            if cluster.is_some() && missing[number] == 0 {
+                ready.insert((assigned.contains(&number), number));
+            }
+        }
+        let mut order = Vec::with_capacity(self.clusters.len());
+        while let Some((_, number)) = ready.pop_first() {
+            order.extend(self.clusters[number].take().map(|formed| formed.cluster.members));
+            for &reader in self.order.readers(number) {
+                missing[reader] -= 1;
+                if missing[reader] == 0 {
+                    ready.insert((assigned.contains(&reader), reader));
+                }
+            }
+        }
+        assert!(self.clusters.iter().all(Option::is_none), "clusters have no cycles");
+        order
+    }
+}

@@ -1,0 +1,132 @@
+//! Whether one kernel can compute the values of a cluster: each reads the others at its own point, the levels fit
+//! the anchor, and the kernel binds no more buffers than the profile has.
+
+use std::collections::BTreeSet;
+
+use super::{Anchor, Cluster};
+use crate::ir::{Graph, NodeId};
+use crate::lower::{Layout, Level, at_own_point, fits_anchor, is_in_memory, is_view, level_of, member_place};
+use crate::ops::Lowering;
+
+/// A value in memory and where a kernel reads it: its strides and its offset.
+type Read = (NodeId, Vec<i64>, i64);
+
+/// What the kernel of a sound cluster binds and does.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Summary {
+    /// What is read from memory besides the operands of the anchor.
+    pub(super) reads: BTreeSet<Read>,
+    /// The operands of the anchor.
+    pub(super) anchor_operands: usize,
+    /// The members whose values leave the cluster.
+    pub(super) written: BTreeSet<NodeId>,
+    /// How many reductions there are.
+    pub(super) reductions: usize,
+}
+
+impl Summary {
+    /// How many buffers the kernel binds.
+    pub(super) fn bindings(&self) -> usize {
+        self.reads.len() + self.anchor_operands + self.written.len()
+    }
+}
+
+/// What the rules look at: the graph before clusters are formed.
+pub(super) struct Rules<'a> {
+    pub(super) graph: &'a Graph,
+    /// Where the elements of each value lie, by node number.
+    pub(super) layouts: Vec<Option<Layout>>,
+    /// What leaves the program.
+    pub(super) results: BTreeSet<NodeId>,
+}
+
+impl Rules<'_> {
+    /// Where the elements of a value lie.
+    pub(super) fn layout(&self, id: NodeId) -> &Layout {
+        self.layouts[id.index()].as_ref().expect("every value has a layout")
+    }
+
+    /// The summary of a cluster; `None` where it is unsound. Bindings are not counted.
+    pub(super) fn summary(&self, cluster: &Cluster, is_member: impl Fn(NodeId) -> bool) -> Option<Summary> {
+        let mut summary = Summary::default();
+        for &id in &cluster.members {
+            self.add(&mut summary, cluster, id, &is_member)?;
+        }
+        Some(summary)
+    }
+
+    /// Adds what a member does to the summary of those before it; `None` where the cluster is unsound with it.
+    pub(super) fn add(
+        &self,
+        summary: &mut Summary,
+        cluster: &Cluster,
+        id: NodeId,
+        is_member: &impl Fn(NodeId) -> bool,
+    ) -> Option<()> {
+        let member = level_of(self.graph, cluster, id)?;
+        let element = member.level == Level::Element;
+        if element && matches!(cluster.anchor, Anchor::Column(_)) && self.leaves(id, is_member) {
+            return None;
+        }
+        let lowering = self.graph.operator(id).expect("a member is computed").lower();
+        let padded = matches!(lowering, Lowering::Pad { .. });
+        if padded && cluster.anchor != Anchor::Map {
+            return None;
+        }
+        summary.reductions += usize::from(matches!(lowering, Lowering::Reduce { .. }));
+        let anchored =
+            matches!(lowering, Lowering::Conv { .. } | Lowering::Contract { .. } | Lowering::Window { .. });
+        for operand in self.graph.operands(id) {
+            let layout = self.layout(operand);
+            let base = layout.base;
+            if anchored {
+                summary.anchor_operands += 1;
+                if is_member(base) {
+                    return None;
+                }
+                continue;
+            }
+            let place = member_place(cluster, member, &self.graph.ty(id).shape, layout);
+            if is_member(base) {
+                let written = level_of(self.graph, cluster, base)?;
+                if padded || !at_own_point(cluster, member, written.level, &place) {
+                    return None;
+                }
+                if !self.is_written(base, is_member) {
+                    summary.written.remove(&base);
+                }
+            } else {
+                if !fits_anchor(self.graph, cluster, &place) {
+                    return None;
+                }
+                if is_in_memory(self.graph, base) {
+                    summary.reads.insert((base, place.strides, place.offset));
+                }
+            }
+        }
+        if self.is_written(id, is_member) {
+            summary.written.insert(id);
+        }
+        Some(())
+    }
+
+    /// Whether a member's value leaves the cluster.
+    pub(super) fn is_written(&self, id: NodeId, is_member: &impl Fn(NodeId) -> bool) -> bool {
+        self.results.contains(&id) || self.graph.readers(id).iter().any(|(reader, _)| !is_member(*reader))
+    }
+
+    /// Whether a member's value, looked at in whatever way, is computed with outside the cluster.
+    pub(super) fn leaves(&self, id: NodeId, is_member: &impl Fn(NodeId) -> bool) -> bool {
+        let mut open = vec![id];
+        while let Some(value) = open.pop() {
+            for (reader, _) in self.graph.readers(value) {
+                if self.graph.operator(reader).is_some_and(|op| is_view(&op.lower())) {
+                    open.push(reader);
+                } else if !is_member(reader) {
+                    return true;
+                }
+            }
+        }
+        self.results.contains(&id)
+    }
+}
