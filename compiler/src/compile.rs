@@ -13,6 +13,7 @@ use crate::ir::{Graph, NodeId, StoredTensor};
 use crate::passes::Pass;
 use crate::plan::Storage;
 use crate::program::{Built, Workshop};
+use crate::size::too_large;
 use crate::update;
 
 /// What is to be compiled.
@@ -189,9 +190,16 @@ pub(crate) fn prepare(
     let Checked { value, mut diagnostics } = elaborate(bundle, &wanted);
     let Some(mut elaborated) = value else { return Checked { value: None, diagnostics } };
     observe(role, &Step::Elaborated, &elaborated.graph);
-    let trained = matches!(role, Role::Train | Role::Gradient);
-    if trained {
+    if role != Role::Infer && elaborated.loss.is_none() {
+        let span = bundle.definition_span(&elaborated.model);
+        let missing = Diagnostic::error("E0505", "the file has no `train` for this model", span)
+            .help("add `train NAME on DATA { batch = ..; loss = ..; optimizer = .. }`");
+        diagnostics.push(missing);
+        return Checked { value: None, diagnostics };
+    }
+    if matches!(role, Role::Train | Role::Gradient) {
         diagnostics.extend(differentiated(&mut elaborated, role));
+        diagnostics.extend(too_large(&elaborated.graph, elaborated.loss_span.unwrap_or_default()));
         if diagnostics.iter().any(Diagnostic::is_error) {
             return Checked { value: None, diagnostics };
         }
@@ -208,9 +216,7 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
     let span = elaborated.loss_span.unwrap_or_default();
     let mut diagnostics = unavailable(&elaborated.settings, span);
     let (Some(loss), Some(optimizer)) = (elaborated.loss, elaborated.optimizer.clone()) else {
-        let missing = Diagnostic::error("E0505", "the file has no `train` for this model", span)
-            .help("add `train NAME on DATA { batch = ..; loss = ..; optimizer = .. }`");
-        return vec![missing];
+        return diagnostics;
     };
     let graph = &mut elaborated.graph;
     let gradients = match differentiate(graph, loss, &elaborated.trained) {

@@ -26,6 +26,7 @@ pub mod ops;
 pub mod passes;
 pub mod plan;
 pub mod program;
+mod size;
 pub mod source;
 pub mod syntax;
 pub mod update;

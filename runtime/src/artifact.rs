@@ -5,6 +5,8 @@
 //! know. It is written by the compiler and read by [`crate::Session`]; reading one back needs no compiler and
 //! no device. On disk it is a header (magic, format, length, checksum) and JSON; see [`crate::format`].
 
+use std::fmt;
+
 use nnc_wgsl::{Element, Expr, Kernel, Profile};
 use serde::{Deserialize, Serialize};
 
@@ -255,6 +257,13 @@ pub struct Location {
     pub line: u32,
     /// The column, from 1.
     pub column: u32,
+}
+
+impl fmt::Display for Location {
+    /// `model.nn:12:3`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
 }
 
 /// How the network is trained.

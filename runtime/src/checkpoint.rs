@@ -9,6 +9,7 @@ use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Stored, StoredKind, Training};
+use crate::cause::cause;
 use crate::durable::{self, WriteError};
 use crate::host::EpochRecord;
 use crate::tensor::Tensor;
@@ -31,6 +32,22 @@ pub struct Progress {
     pub history: Vec<EpochRecord>,
     /// The largest value that `save = best(...)` has seen.
     pub best: Option<f64>,
+}
+
+impl Progress {
+    /// The beginning of a run that counts `values` values: the loss and the metrics.
+    #[must_use]
+    pub fn start(values: usize) -> Progress {
+        Progress {
+            step: 0,
+            epoch: 0,
+            position: 0,
+            sums: vec![0.0; values],
+            seconds: 0.0,
+            history: Vec::new(),
+            best: None,
+        }
+    }
 }
 
 /// What must be equal for a run to go on: each part of the model or its training by a text or a checksum.
@@ -151,7 +168,7 @@ pub fn write(
 pub fn read(path: &Path, expected: &Fingerprint) -> Result<(Progress, Vec<Tensor>), CheckpointError> {
     let file = std::fs::read(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => CheckpointError::Missing { path: path.to_owned() },
-        _ => CheckpointError::Unreadable { path: path.to_owned(), cause: e.to_string() },
+        _ => CheckpointError::Unreadable { path: path.to_owned(), cause: cause(&e) },
     })?;
     let damaged = |cause: String| CheckpointError::Damaged { path: path.to_owned(), cause };
     let parsed = SafeTensors::deserialize(&file).map_err(|e| damaged(e.to_string()))?;

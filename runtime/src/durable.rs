@@ -80,13 +80,23 @@ fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The cause and the remedy.
 fn cause(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::StorageFull => "the disk is full".to_owned(),
-        io::ErrorKind::PermissionDenied => "the folder is not writable".to_owned(),
-        io::ErrorKind::NotFound => "the folder does not exist".to_owned(),
-        _ => error.to_string(),
-    }
+    let words = match error.kind() {
+        io::ErrorKind::StorageFull => "the disk is full; make room or choose another folder",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "the folder is not writable; choose another one"
+        }
+        io::ErrorKind::NotFound => "the folder does not exist; make it or choose another one",
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            "a file stands where a folder is needed; choose another folder"
+        }
+        io::ErrorKind::IsADirectory | io::ErrorKind::DirectoryNotEmpty => {
+            "a folder has that name; choose another name"
+        }
+        _ => return error.to_string(),
+    };
+    words.to_owned()
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 pub mod artifact;
 #[cfg(feature = "gpu")]
 pub mod batch;
+#[cfg(any(feature = "gpu", feature = "data"))]
+pub mod cause;
 #[cfg(feature = "data")]
 pub mod checkpoint;
 #[cfg(feature = "data")]

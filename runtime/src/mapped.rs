@@ -25,7 +25,11 @@ impl Bytes {
     /// A whole file.
     pub(crate) fn map(path: &Path) -> io::Result<Bytes> {
         let file = File::open(path)?;
-        if file.metadata()?.len() == 0 {
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
+        if metadata.len() == 0 {
             return Ok(Bytes::Owned(Arc::default()));
         }
         // SAFETY: files are replaced by rename and not changed in place, as the module says.

@@ -8,6 +8,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::artifact::{Stored, StoredKind};
+use crate::cause::cause;
 use crate::durable::{self, WriteError};
 use crate::mapped::Bytes;
 use crate::tensor::Tensor;
@@ -25,15 +26,25 @@ pub enum WeightsError {
         cause: String,
     },
     /// It is not a safetensors file, or damaged.
-    #[error("`{}` is no whole safetensors file: {cause}", path.display())]
+    #[error("`{}` is no whole safetensors file: {cause}; copy or save it again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What gives it away.
         cause: String,
     },
+    /// It is a checkpoint.
+    #[error("`{}` is a checkpoint; the weights of its run are in `weights.safetensors` beside it", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+    },
     /// It holds the weights of another model.
-    #[error("`{}` does not fit the model: {}", path.display(), mismatch(missing, unexpected, misshapen))]
+    #[error(
+        "`{}` does not fit the model: {}; give weights that were saved from this model",
+        path.display(),
+        mismatch(missing, unexpected, misshapen)
+    )]
     Mismatch {
         /// The file.
         path: PathBuf,
@@ -82,6 +93,9 @@ pub fn read(path: &Path) -> Result<Vec<Tensor>, WeightsError> {
 pub fn load(path: &Path, stored: &[Stored]) -> Result<Vec<Tensor>, WeightsError> {
     let bytes = map(path)?;
     let file = parse(path, &bytes)?;
+    if is_checkpoint(&bytes) {
+        return Err(WeightsError::Checkpoint { path: path.to_owned() });
+    }
     let mut left: BTreeMap<String, TensorView<'_>> =
         file.iter().map(|(name, view)| (name.to_owned(), view)).collect();
     let (mut tensors, mut missing, mut misshapen) = (Vec::new(), Vec::new(), Vec::new());
@@ -95,11 +109,11 @@ pub fn load(path: &Path, stored: &[Stored]) -> Result<Vec<Tensor>, WeightsError>
                 tensors.push(tensor);
             }
             _ => misshapen.push(format!(
-                "`{}` is {} {:?} in the model, {:?} {:?} in the file",
+                "`{}` is {} {:?} in the model and {} {:?} in the file",
                 wanted.path,
                 wanted.element,
                 wanted.shape,
-                view.dtype(),
+                format!("{:?}", view.dtype()).to_lowercase(),
                 view.shape()
             )),
         }
@@ -163,13 +177,13 @@ fn dtype(element: Element) -> Dtype {
 }
 
 pub(crate) fn map(path: &Path) -> Result<Bytes, WeightsError> {
-    Bytes::map(path).map_err(|e| {
-        let cause = match e.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            _ => e.to_string(),
-        };
-        WeightsError::Unreadable { path: path.to_owned(), cause }
-    })
+    Bytes::map(path).map_err(|e| WeightsError::Unreadable { path: path.to_owned(), cause: cause(&e) })
+}
+
+/// Whether the file has the metadata of a [checkpoint](crate::checkpoint).
+fn is_checkpoint(bytes: &Bytes) -> bool {
+    let metadata = SafeTensors::read_metadata(bytes).ok().and_then(|(_, m)| m.metadata().clone());
+    metadata.is_some_and(|entries| entries.contains_key("nnc"))
 }
 
 fn parse<'a>(path: &Path, bytes: &'a Bytes) -> Result<SafeTensors<'a>, WeightsError> {
@@ -254,10 +268,19 @@ mod tests {
         write(&path, &tensors).unwrap();
         let message = load(&path, &example::linear().tensors).unwrap_err().to_string();
         for part in
-            ["lacks last", "has no lost (did you mean last?)", "`w` is f32 [2] in the model, F32 [1, 2]"]
+            ["lacks last", "has no lost (did you mean last?)", "`w` is f32 [2] in the model and f32 [1, 2] in the file"]
         {
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn a_checkpoint_is_told_from_weights() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        std::fs::write(&path, serialize(&saved(), Some("00000000{}".to_owned()))).unwrap();
+        let error = load(&path, &example::linear().tensors);
+        assert!(matches!(error, Err(WeightsError::Checkpoint { .. })), "{error:?}");
     }
 
     #[test]

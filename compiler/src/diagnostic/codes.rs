@@ -173,6 +173,11 @@ Every axis on the left of `rearrange` stays; all but one of the names in parenth
     ),
     ("E0315", "A type is missing where it must be stated: at the inputs of a model and at states."),
     (
+        "E0316",
+        "A tensor with more elements than a kernel can count, 4294967295. A layer or the batch is far too wide, or a
+product of two tensors makes all pairs of their elements.",
+    ),
+    (
         "E0401",
         "The data has no field for an input of the model.
 

@@ -1,6 +1,9 @@
 //! A model's file with all it uses, the standard library, and what the command line sets.
 
+use std::collections::BTreeSet;
+
 use crate::diagnostic::{Checked, Diagnostic};
+use crate::elaborate::dim::BATCH;
 use crate::source::{FileId, Loader, Sources, Span};
 use crate::syntax::{self, ast};
 
@@ -84,6 +87,80 @@ impl Bundle {
             .next()
     }
 
+    /// Where the name of the model `name` stands, in the model's own file or one that it uses; the beginning of
+    /// the model's own file where there is none of that name.
+    #[must_use]
+    pub fn definition_span(&self, name: &str) -> Span {
+        let models = self.own_items().filter_map(|item| match &item.kind {
+            ast::ItemKind::Definition(definition) if definition.name.text == name => Some(definition.name.span),
+            _ => None,
+        });
+        models.last().unwrap_or(Span::new(self.main_file(), 0, 0))
+    }
+
+    /// The free dims that models take: every name but `N` in the types of their inputs, and in `dims` of `train`.
+    #[must_use]
+    pub fn free_dims(&self) -> BTreeSet<&str> {
+        let mut dims = BTreeSet::new();
+        for item in self.own_items() {
+            match &item.kind {
+                ast::ItemKind::Definition(model) => {
+                    let types = model.parameters.iter().filter_map(|parameter| parameter.ty.as_ref());
+                    dims.extend(types.flat_map(|ty| ty.dims.iter().flatten()).filter_map(free_name));
+                }
+                ast::ItemKind::Train(train) => {
+                    for setting in &train.settings.entries {
+                        let ast::SettingKind::Group { name, settings, .. } = &setting.kind else { continue };
+                        if name.text != "dims" {
+                            continue;
+                        }
+                        for entry in &settings.entries {
+                            if let ast::SettingKind::Value { names, .. } = &entry.kind {
+                                dims.extend(names.iter().map(|name| name.text.as_str()));
+                            }
+                        }
+                    }
+                }
+                ast::ItemKind::Use(_) | ast::ItemKind::Const(_) | ast::ItemKind::Data(_) => {}
+            }
+        }
+        dims.remove(BATCH);
+        dims
+    }
+
+    /// The names of the inputs of models whose first dim is `N`.
+    #[must_use]
+    pub fn batched_inputs(&self) -> BTreeSet<&str> {
+        let models = self.own_items().filter_map(|item| match &item.kind {
+            ast::ItemKind::Definition(one) if one.kind == ast::DefinitionKind::Model => Some(one),
+            _ => None,
+        });
+        let batched = models.flat_map(|model| &model.parameters).filter(|parameter| {
+            let first = parameter.ty.as_ref().and_then(|ty| ty.dims.iter().flatten().next());
+            first.and_then(free_name) == Some(BATCH)
+        });
+        batched.map(|parameter| parameter.name.text.as_str()).collect()
+    }
+
+    /// The names of the fields of data.
+    #[must_use]
+    pub fn fields(&self) -> BTreeSet<&str> {
+        let data = self.own_items().filter_map(|item| match &item.kind {
+            ast::ItemKind::Data(data) => Some(data),
+            _ => None,
+        });
+        let names = data.flat_map(|data| &data.settings.entries).filter_map(|setting| match &setting.kind {
+            ast::SettingKind::Field { name, .. } => Some(name.text.as_str()),
+            _ => None,
+        });
+        names.collect()
+    }
+
+    /// The items of the model's own file and of those it uses, without the standard library that is always there.
+    fn own_items(&self) -> impl Iterator<Item = &ast::Item> {
+        self.modules[self.library..].iter().flat_map(|module| &module.ast.items)
+    }
+
     pub(super) fn main_module(&self) -> usize {
         self.library
     }
@@ -103,6 +180,16 @@ impl Bundle {
     /// Whether `span` lies in the standard library.
     pub(super) fn is_library(&self, span: Span) -> bool {
         self.sources.source(span.file).path().starts_with("std/")
+    }
+}
+
+/// The name that a dim is, if it is one that begins with a capital letter.
+fn free_name(dim: &ast::Dim) -> Option<&str> {
+    match dim {
+        ast::Dim::One(ast::Expr { kind: ast::ExprKind::Name(name), .. }) => {
+            name.starts_with(char::is_uppercase).then_some(name.as_str())
+        }
+        _ => None,
     }
 }
 

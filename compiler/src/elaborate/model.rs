@@ -16,6 +16,7 @@ use crate::elaborate::value::{Tensor, Value};
 use crate::elaborate::{Bundle, Elaborated, Expansion, OptimizerHandle, Request};
 use crate::ir::{Assignment, Kind, NodeId, Source};
 use crate::ops::StopGradient;
+use crate::size::too_large;
 use crate::source::Span;
 use crate::syntax::ast::{self, Attribute, Definition, DefinitionKind, ExprKind, Item, ItemKind, Parameter};
 
@@ -47,6 +48,9 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
         Err(Reported) => return Checked { value: None, diagnostics: e.diagnostics },
     };
     let finished = e.finish(&subject, request);
+    if let Some(diagnostic) = too_large(&e.graph, subject.model.name.span) {
+        e.report(diagnostic);
+    }
     let failed = e.diagnostics.iter().any(Diagnostic::is_error);
     let (Ok(finished), false) = (finished, failed) else {
         return Checked { value: None, diagnostics: e.diagnostics };
@@ -109,7 +113,9 @@ fn subject<'a>(e: &mut Elaborator<'a>, request: &Request) -> Outcome<Subject<'a>
         let names = models.iter().map(|(_, model, _)| model.name.text.as_str());
         return match &wanted {
             Some((name, span)) => {
-                let help = did_you_mean(name, names);
+                let names: Vec<&str> = names.collect();
+                let help = did_you_mean(name, names.iter().copied());
+                let help = help.or_else(|| (!names.is_empty()).then(|| format!("there is: {}", names.join(", "))));
                 let message = format!("unknown model `{name}`");
                 Err(e.report(Diagnostic::error("E0201", message, *span).fact("not found").help_maybe(help)))
             }
@@ -305,7 +311,8 @@ impl<'a> Elaborator<'a> {
         if wanted > 0 {
             return Ok(wanted);
         }
-        let span = settings.values.get("batch").map_or_else(Span::default, |expr| expr.span);
+        let said = settings.values.get("batch").filter(|_| request.batch.is_none());
+        let span = said.map_or_else(|| Span::new(self.bundle.main_file(), 0, 0), |expr| expr.span);
         self.fail("E0204", span, "a batch has at least one example", "this is 0")
     }
 

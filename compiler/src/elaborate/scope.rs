@@ -155,9 +155,9 @@ impl Elaborator<'_> {
 /// How a weight of `shape` begins. The fan in of `[out, in, ..]` is the product of all axes but the first.
 #[allow(clippy::cast_precision_loss)]
 fn settle(init: &InitSpec, shape: &[usize]) -> Init {
-    let window: usize = shape.iter().skip(2).product();
-    let fan_in = (shape.iter().skip(1).product::<usize>().max(1)) as f64;
-    let fan_out = (shape.first().copied().unwrap_or(1) * window) as f64;
+    let product = |skipped: usize| shape.iter().skip(skipped).map(|extent| *extent as f64).product::<f64>();
+    let fan_in = product(1).max(1.0);
+    let fan_out = shape.first().copied().unwrap_or(1) as f64 * product(2);
     let within = |bound: f64| Init::Uniform { low: -bound, high: bound };
     match init {
         InitSpec::Default => within(1.0 / fan_in.sqrt()),

@@ -97,11 +97,11 @@ impl<'a> Elaborator<'a> {
                     settings.values.insert(name.clone(), &set.value);
                 }
                 [name] if self.has_constant(name) => {}
-                [group, name] if group == "dims" => {
-                    for dim in &mut settings.dims {
-                        if dim.0.text == *name {
-                            dim.1 = &set.value;
-                        }
+                [group, name]
+                    if group == "dims" && settings.dims.iter().any(|(dim, _)| dim.text == *name) =>
+                {
+                    for dim in settings.dims.iter_mut().filter(|(dim, _)| dim.text == *name) {
+                        dim.1 = &set.value;
                     }
                 }
                 [group, _] if group == "optimizer" => {}

@@ -12,4 +12,4 @@ pub use interpret::{Environment, evaluate, evaluate_node};
 pub use print::print;
 pub use stored::{ALIGNMENT, FlatRegion, StoredId, StoredTensor, flat_layout};
 pub use tensor::{Tensor, for_each_point};
-pub use types::{TensorType, broadcast_shape, contiguous_strides};
+pub use types::{TensorType, broadcast_shape, contiguous_strides, elements};

@@ -30,17 +30,23 @@ impl TensorType {
         self.shape.len()
     }
 
-    /// The number of elements.
+    /// The number of elements; the largest number there is where they are more.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.shape.iter().product()
+        elements(&self.shape)
     }
 
     /// The memory it takes, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.element.bytes(self.size())
+        self.element.bytes(self.size().min(usize::MAX / 8))
     }
+}
+
+/// The number of elements of this shape; the largest number there is where they are more.
+#[must_use]
+pub fn elements(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |count: usize, extent| count.saturating_mul(*extent))
 }
 
 impl fmt::Display for TensorType {
@@ -57,9 +63,9 @@ impl fmt::Display for TensorType {
 /// The strides of a contiguous tensor of this shape, in elements.
 #[must_use]
 pub fn contiguous_strides(shape: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1; shape.len()];
+    let mut strides: Vec<usize> = vec![1; shape.len()];
     for axis in (0..shape.len().saturating_sub(1)).rev() {
-        strides[axis] = strides[axis + 1] * shape[axis + 1];
+        strides[axis] = strides[axis + 1].saturating_mul(shape[axis + 1]);
     }
     strides
 }

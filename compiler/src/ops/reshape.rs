@@ -8,7 +8,7 @@
 //! | schedule | none: a view |
 
 use super::{Example, GradientCx, Lowering, NotDifferentiable, Operator, TypeError};
-use crate::ir::{NodeId, Tensor, TensorType};
+use crate::ir::{NodeId, Tensor, TensorType, elements};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Operator for Reshape {
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, TypeError> {
         super::arity(operands, 1, "reshape")?;
-        let (from, to) = (operands[0].size(), self.shape.iter().product::<usize>());
+        let (from, to) = (operands[0].size(), elements(&self.shape));
         if from != to {
             return Err(TypeError::new(format!("`reshape` of {from} elements to {to}")));
         }

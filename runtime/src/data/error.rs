@@ -4,10 +4,20 @@ use std::path::PathBuf;
 
 use nnc_wgsl::Element;
 
+use crate::artifact::Location;
+
 /// A data set that cannot be used as the model describes it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
+    /// What is wrong with a source, and where the model names it.
+    #[error("{origin}: {error}")]
+    At {
+        /// The source in the model's file.
+        origin: Location,
+        /// What is wrong.
+        error: Box<DataError>,
+    },
     /// No file of that name.
     #[error("there is no data file `{}` (nor `{}.gz`); paths in a model are relative to its file", path.display(), path.display())]
     Missing {
@@ -22,8 +32,16 @@ pub enum DataError {
         /// Why.
         cause: String,
     },
+    /// The file is gzipped and cannot be unpacked.
+    #[error("`{}` cannot be unpacked: {cause}; download it again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What gives it away.
+        cause: String,
+    },
     /// The file is not of the reader's format.
-    #[error("`{}` is no {format} file: {cause}", path.display())]
+    #[error("`{}` is no {format} file: {cause}; is it the file that was meant?", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -50,8 +68,22 @@ pub enum DataError {
         /// Bytes too many.
         extra: u64,
     },
+    /// The file has no tensor for a field.
+    #[error("`{}` has no tensor `{name}`; {}", path.display(), holds(available))]
+    NoTensor {
+        /// The file.
+        path: PathBuf,
+        /// The name looked for.
+        name: String,
+        /// The names it has.
+        available: Vec<String>,
+    },
     /// The file holds examples of another shape.
-    #[error("the field `{field}` has the shape {expected:?}, but the examples of `{}` have {found:?}", path.display())]
+    #[error(
+        "the field `{field}` has the shape {expected:?}, but the examples of `{}` have {found:?}; \
+         declare the field so, or give the file that was meant",
+        path.display()
+    )]
     Shape {
         /// The field.
         field: String,
@@ -63,7 +95,11 @@ pub enum DataError {
         found: Vec<usize>,
     },
     /// The file holds another type of number.
-    #[error("the field `{field}` is {expected}, but `{}` holds {found}", path.display())]
+    #[error(
+        "the field `{field}` is {expected}, but `{}` holds {found}; \
+         declare the field so, or convert the file",
+        path.display()
+    )]
     Element {
         /// The field.
         field: String,
@@ -75,7 +111,11 @@ pub enum DataError {
         found: &'static str,
     },
     /// A value is outside of its range.
-    #[error("the field `{field}` is in {low}..{high}, but example {index} of `{}` has {value}", path.display())]
+    #[error(
+        "the field `{field}` is in {low}..{high}, but example {index} of `{}` has {value}; \
+         mend the file, or widen the range with what the model makes of it",
+        path.display()
+    )]
     Range {
         /// The field.
         field: String,
@@ -91,7 +131,10 @@ pub enum DataError {
         value: f64,
     },
     /// The files of one part have different numbers of examples.
-    #[error("`{first}` has {first_count} examples, but `{second}` has {second_count}")]
+    #[error(
+        "`{first}` has {first_count} examples, but `{second}` has {second_count}; \
+         give files that belong together"
+    )]
     Counts {
         /// A field.
         first: String,
@@ -146,4 +189,19 @@ pub enum DataError {
         /// The fields.
         available: Vec<String>,
     },
+}
+
+impl DataError {
+    /// The error with the place in the model that names the source, where that is known.
+    #[must_use]
+    pub(super) fn at(self, origin: Option<&Location>) -> DataError {
+        match origin {
+            Some(origin) => DataError::At { origin: origin.clone(), error: Box::new(self) },
+            None => self,
+        }
+    }
+}
+
+fn holds(available: &[String]) -> String {
+    if available.is_empty() { "it has none".to_owned() } else { format!("it has: {}", available.join(", ")) }
 }

@@ -1,24 +1,32 @@
-//! Data files, plain or gzipped.
+//! Data files, plain or gzipped, told apart by how they begin.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 
 use super::error::DataError;
+use crate::cause::cause;
 
-/// The file, or the one with `.gz` after its name, uncompressed.
+/// The first bytes of a gzipped file.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The file, or the one with `.gz` after its name, unpacked.
 pub(super) fn open(path: &Path) -> Result<(PathBuf, Box<dyn Read>), DataError> {
     let mut zipped = path.as_os_str().to_owned();
     zipped.push(".gz");
     for candidate in [path.to_owned(), PathBuf::from(zipped)] {
         match File::open(&candidate) {
-            Ok(file) if candidate.extension().is_some_and(|e| e == "gz") => {
-                return Ok((candidate, Box::new(MultiGzDecoder::new(file))));
+            Ok(file) => {
+                let mut reader = BufReader::new(file);
+                let start = reader.fill_buf().map_err(|e| unreadable(&candidate, &e))?;
+                let is_gzipped = start.starts_with(&GZIP);
+                let reader: Box<dyn Read> =
+                    if is_gzipped { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) };
+                return Ok((candidate, reader));
             }
-            Ok(file) => return Ok((candidate, Box::new(file))),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => return Err(unreadable(&candidate, &e)),
         }
     }
@@ -33,7 +41,13 @@ pub(super) fn read_text(path: &Path) -> Result<(PathBuf, String), DataError> {
     Ok((path, text))
 }
 
-/// The error for a file that could not be read.
-pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> DataError {
-    DataError::Unreadable { path: path.to_owned(), cause: error.to_string() }
+/// The error for a file that could not be read, or not be unpacked.
+pub(super) fn unreadable(path: &Path, error: &Error) -> DataError {
+    let path = path.to_owned();
+    match error.kind() {
+        ErrorKind::InvalidInput | ErrorKind::UnexpectedEof => {
+            DataError::Damaged { path, cause: error.to_string() }
+        }
+        _ => DataError::Unreadable { path, cause: cause(error) },
+    }
 }

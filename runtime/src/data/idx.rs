@@ -44,7 +44,11 @@ fn check_arguments(part: &Part, fields: &[Field]) -> Result<(), DataError> {
     let names: Vec<&str> = fields.iter().map(|f| f.name.as_str()).collect();
     Err(DataError::Argument {
         reader: part.reader.clone(),
-        what: format!("it has {} files for the fields {}", part.paths.len(), names.join(", ")),
+        what: format!(
+            "one file for each field is needed, {} are named for: {}",
+            part.paths.len(),
+            names.join(", ")
+        ),
     })
 }
 
@@ -170,6 +174,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_gzipped_is_told_by_its_bytes_not_its_name() {
+        let good = file(0x08, &[1, 2], &[1, 2]);
+        let mut zipped = GzEncoder::new(Vec::new(), Compression::fast());
+        zipped.write_all(&good).unwrap();
+        let zipped = zipped.finish().unwrap();
+        let field = field(Element::F32, &[2], None);
+        assert_eq!(floats(&load("x", &zipped, &field).unwrap(), 0), [1.0, 2.0]);
+        assert_eq!(floats(&load("x.gz", &good, &field).unwrap(), 0), [1.0, 2.0]);
+    }
+
+    #[test]
+    fn every_prefix_and_every_altered_byte_of_a_gzipped_file_is_an_error_or_makes_no_difference() {
+        let mut zipped = GzEncoder::new(Vec::new(), Compression::fast());
+        zipped.write_all(&file(0x08, &[1, 2], &[1, 2])).unwrap();
+        let zipped = zipped.finish().unwrap();
+        let field = field(Element::F32, &[2], None);
+        for length in 0..zipped.len() {
+            assert!(load("x", &zipped[..length], &field).is_err(), "{length} bytes");
+        }
+        for place in 0..zipped.len() {
+            let mut altered = zipped.clone();
+            altered[place] ^= 0x10;
+            if let Ok(column) = load("x", &altered, &field) {
+                assert_eq!(floats(&column, 0), [1.0, 2.0], "byte {place}");
+            }
+        }
+    }
+
+    #[test]
     fn bytes_travel_as_bytes() {
         let column =
             load("x", &file(0x08, &[2, 3], &[1, 2, 3, 4, 5, 6]), &field(Element::U8, &[3], None)).unwrap();
@@ -192,7 +225,6 @@ mod tests {
         assert!(message("x", b"PK\x03\x04", &f32x2).contains("begins with 50 4b"));
         assert!(message("x", &file(0x07, &[1], &[1]), &f32x2).contains("type byte is 07"));
         assert!(message("x", &file(0x08, &[u32::MAX; 3], &[]), &f32x2).contains("too large"));
-        assert!(message("x.gz", &good, &f32x2).contains("cannot be read"));
         let shape = message("x", &good, &field(Element::F32, &[3], None));
         assert!(shape.contains("`x` has the shape [3]") && shape.contains("have [2]"), "{shape}");
         let floats = file(0x0d, &[1], &1f32.to_be_bytes());
@@ -200,7 +232,7 @@ mod tests {
         let labels = file(0x08, &[3], &[9, 10, 11]);
         let range = message("x", &labels, &field(Element::I32, &[], Some((0, 10))));
         assert!(
-            range.contains("in 0..10") && range.contains("example 1 of") && range.ends_with("has 10"),
+            range.contains("in 0..10") && range.contains("example 1 of") && range.contains("has 10"),
             "{range}"
         );
     }

@@ -27,6 +27,7 @@ pub use batches::{Batches, Feed};
 pub use dataset::Dataset;
 pub use error::DataError;
 pub use order::permutation;
+pub use safetensors::tensor_shapes;
 
 use column::Column;
 
@@ -39,6 +40,8 @@ type BytesOnDisk = fn(&Part, &[Field], &Path) -> Result<Vec<bool>, DataError>;
 /// A reader of data files.
 struct Reader {
     name: &'static str,
+    /// The named arguments it takes.
+    arguments: &'static [&'static str],
     /// Whether training shuffles what it reads.
     shuffled: bool,
     read: Read,
@@ -46,11 +49,30 @@ struct Reader {
 }
 
 const READERS: [Reader; 4] = [
-    Reader { name: "characters", shuffled: true, read: characters::read, bytes_on_disk: no_bytes },
-    Reader { name: "csv", shuffled: true, read: csv::read, bytes_on_disk: no_bytes },
-    Reader { name: "idx", shuffled: true, read: idx::read, bytes_on_disk: idx::bytes_on_disk },
+    Reader {
+        name: "characters",
+        arguments: &["take"],
+        shuffled: true,
+        read: characters::read,
+        bytes_on_disk: no_bytes,
+    },
+    Reader {
+        name: "csv",
+        arguments: &["columns", "group", "label", "series", "stride", "take", "window"],
+        shuffled: true,
+        read: csv::read,
+        bytes_on_disk: no_bytes,
+    },
+    Reader {
+        name: "idx",
+        arguments: &["take"],
+        shuffled: true,
+        read: idx::read,
+        bytes_on_disk: idx::bytes_on_disk,
+    },
     Reader {
         name: "safetensors",
+        arguments: &["take"],
         shuffled: false,
         read: safetensors::read,
         bytes_on_disk: safetensors::bytes_on_disk,
@@ -63,8 +85,13 @@ const READERS: [Reader; 4] = [
 /// If the part or its reader does not exist, or a file is missing, damaged, or not what the fields say.
 pub fn open(data: &Data, part: &str, base: &Path) -> Result<Dataset, DataError> {
     let part = find_part(data, part)?;
+    open_part(part, &data.fields, base).map_err(|error| error.at(part.origin.as_ref()))
+}
+
+fn open_part(part: &Part, fields: &[Field], base: &Path) -> Result<Dataset, DataError> {
     let reader = find_reader(part)?;
-    let columns = (reader.read)(part, &data.fields, base)?;
+    check_arguments(reader, part)?;
+    let columns = (reader.read)(part, fields, base)?;
     let whole = Dataset::new(&part.name, columns.clone(), reader.shuffled)?;
     let take = part.options.iter().find(|(name, _)| name == "take");
     let Some((_, take)) = take.filter(|_| !csv::takes_groups(part)) else {
@@ -82,8 +109,9 @@ pub fn open(data: &Data, part: &str, base: &Path) -> Result<Dataset, DataError> 
 pub fn stored_elements(data: &Data, base: &Path) -> Result<Vec<Element>, DataError> {
     let mut bytes = vec![!data.parts.is_empty(); data.fields.len()];
     for part in &data.parts {
-        let reader = find_reader(part)?;
-        for (all, this) in bytes.iter_mut().zip((reader.bytes_on_disk)(part, &data.fields, base)?) {
+        let on_disk = find_reader(part).and_then(|reader| (reader.bytes_on_disk)(part, &data.fields, base));
+        let on_disk = on_disk.map_err(|error| error.at(part.origin.as_ref()))?;
+        for (all, this) in bytes.iter_mut().zip(on_disk) {
             *all &= this;
         }
     }
@@ -113,6 +141,29 @@ fn find_reader(part: &Part) -> Result<&'static Reader, DataError> {
     })
 }
 
+/// What the part names must be arguments of its reader; `prepare` is what the compiler leaves to a reader.
+fn check_arguments(reader: &Reader, part: &Part) -> Result<(), DataError> {
+    let wrong = |what: String| Err(DataError::Argument { reader: reader.name.to_owned(), what });
+    for (name, value) in &part.options {
+        match (name.as_str(), value) {
+            ("prepare", Argument::List(steps)) => {
+                let text = |step: &Argument| match step {
+                    Argument::Text(text) => format!("`{text}`"),
+                    other => format!("{other:?}"),
+                };
+                let steps: Vec<String> = steps.iter().map(text).collect();
+                return wrong(format!("it does not carry out {}; do that to the files", steps.join(", ")));
+            }
+            (name, _) if reader.arguments.contains(&name) => {}
+            (name, _) => {
+                let known = reader.arguments.join(", ");
+                return wrong(format!("it has no argument `{name}`; it has: {known}"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// `take=0..0.9` is a part of all examples, `take=0..500` and `take=500` are numbers of them.
 fn taken(reader: &str, take: &Argument, examples: usize) -> Result<Range<usize>, DataError> {
     let wrong = |what: String| DataError::Argument { reader: reader.to_owned(), what };
@@ -134,6 +185,28 @@ fn taken(reader: &str, take: &Argument, examples: usize) -> Result<Range<usize>,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifact::Location;
+
+    #[test]
+    fn a_source_names_its_place_and_what_its_reader_does_not_know() {
+        let part = |options: Vec<(String, Argument)>| Part {
+            name: "train".to_owned(),
+            reader: "idx".to_owned(),
+            paths: Vec::new(),
+            options,
+            origin: Some(Location { file: "model.nn".to_owned(), line: 7, column: 11 }),
+        };
+        let message = |name: &str, value| {
+            let parts = vec![part(vec![(name.to_owned(), value)])];
+            let data = Data { name: "points".to_owned(), fields: Vec::new(), parts };
+            open(&data, "train", Path::new("")).unwrap_err().to_string()
+        };
+        let expected = "model.nn:7:11: `idx`: it has no argument `tkae`; it has: take";
+        assert_eq!(message("tkae", Argument::Number(1.0)), expected);
+        let steps = Argument::List(vec![Argument::Text("resize(64)".to_owned())]);
+        let expected = "model.nn:7:11: `idx`: it does not carry out `resize(64)`; do that to the files";
+        assert_eq!(message("prepare", steps), expected);
+    }
 
     #[test]
     fn take_is_a_part_or_a_number() {

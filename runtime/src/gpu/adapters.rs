@@ -56,8 +56,12 @@ pub(super) fn profile(adapter: &wgpu::Adapter) -> Profile {
     let (info, limits) = (&adapter.get_info(), adapter.limits());
     let named = |name| Profile::named(name).expect("the built-in profiles have names");
     let binding_bytes = limits.max_storage_buffer_binding_size & !3;
+    let lockstep = match (info.subgroup_min_size, info.subgroup_max_size) {
+        (least, most) if adapter.features().contains(wgpu::Features::SUBGROUP) && least == most => least.max(1),
+        _ => 1,
+    };
     let family = if is_software(info) {
-        named("lavapipe")
+        Profile { subgroup: lockstep, ..named("lavapipe") }
     } else if info.vendor == 0x10de {
         named("nvidia-hopper")
     } else if info.backend == wgpu::Backend::Metal {
@@ -78,7 +82,6 @@ pub(super) fn profile(adapter: &wgpu::Adapter) -> Profile {
         invocations: family.invocations.min(limits.max_compute_invocations_per_workgroup),
         storage_buffers: family.storage_buffers.min(limits.max_storage_buffers_per_shader_stage),
         binding_bytes: family.binding_bytes.min(binding_bytes),
-        subgroup: if adapter.features().contains(wgpu::Features::SUBGROUP) { family.subgroup } else { 1 },
         ..family
     }
 }

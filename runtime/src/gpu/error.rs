@@ -44,7 +44,8 @@ pub enum DeviceError {
     },
     /// The adapter allows less than the program needs.
     #[error(
-        "{what} needs {needed}, but `{adapter}` allows {allowed}; compile for this device or use a smaller batch"
+        "{what} needs {needed}, but `{adapter}` allows {allowed}; compile for this device, \
+         or make the layer or the batch smaller"
     )]
     OverLimit {
         /// What needs it, with the unit: `the arena 0, in bytes,`.
@@ -123,7 +124,7 @@ impl DeviceError {
 /// `file:line:column`, or `the model` where the place is not known.
 #[must_use]
 pub fn place(origin: Option<&Location>) -> String {
-    origin.map_or_else(|| "the model".to_owned(), |at| format!("{}:{}:{}", at.file, at.line, at.column))
+    origin.map_or_else(|| "the model".to_owned(), ToString::to_string)
 }
 
 fn install_remedy() -> &'static str {

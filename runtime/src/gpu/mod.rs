@@ -4,6 +4,7 @@ mod adapters;
 mod cache;
 mod device;
 mod error;
+mod limits;
 mod outputs;
 mod pipelines;
 mod program;

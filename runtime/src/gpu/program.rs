@@ -8,7 +8,7 @@ use super::device::Device;
 use super::error::DeviceError;
 use super::pipelines::Pipeline;
 use super::ring::Ring;
-use crate::artifact::{Area, Bound, Buffer, Port, Program};
+use crate::artifact::{Bound, Buffer, Port, Program};
 use crate::validate::ALIGNMENT;
 
 /// Steps that can be in flight.
@@ -50,7 +50,6 @@ impl Loaded {
         regions: &[wgpu::Buffer],
         arenas: &[wgpu::Buffer],
     ) -> Result<Loaded, DeviceError> {
-        check_areas(device, program)?;
         let (params, params_bytes) = upload_params(device, program)?;
         let uniform = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let host = device.buffer("the host scalars", HOST_BYTES, uniform, false)?;
@@ -234,23 +233,4 @@ fn params_size(words: usize) -> u64 {
 
 fn binding(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> wgpu::BindingResource<'_> {
     wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(bytes) })
-}
-
-fn check_areas(device: &Device, program: &Program) -> Result<(), DeviceError> {
-    let allowed = device.device.limits().max_storage_buffer_binding_size;
-    for dispatch in &program.dispatches {
-        for bound in &dispatch.bindings {
-            if let Bound::Area(Area { bytes, .. }) = bound
-                && *bytes > allowed
-            {
-                return Err(DeviceError::OverLimit {
-                    what: format!("an operand of `{}`, in bytes,", dispatch.label),
-                    needed: *bytes,
-                    allowed,
-                    adapter: device.name().to_owned(),
-                });
-            }
-        }
-    }
-    Ok(())
 }

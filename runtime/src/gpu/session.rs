@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::device::Device;
 use super::error::DeviceError;
+use super::limits;
 use super::outputs::{Outputs, Ticket};
 use super::pipelines::{self, Pipeline};
 use super::program::{DEPTH, Loaded};
@@ -76,13 +77,14 @@ impl Session {
             .iter()
             .map(|role| artifact.program(*role).ok_or_else(|| no_program(*role)))
             .collect::<Result<Vec<&Program>, _>>()?;
+        let arena_bytes = shared_arenas(&programs);
+        limits::check(device, artifact, &programs, &arena_bytes)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let regions = artifact
             .regions
             .iter()
             .map(|r| device.buffer(&format!("the region `{}`", r.name), r.bytes, usage, false))
             .collect::<Result<Vec<_>, _>>()?;
-        let arena_bytes = shared_arenas(&programs);
         let arenas = (0..)
             .zip(&arena_bytes)
             .map(|(i, &bytes): (usize, _)| device.buffer(&format!("the arena {i}"), bytes, usage, false))

@@ -34,11 +34,10 @@ pub enum TrainError {
     NoEnd,
     /// The loss, or a gradient of a finite loss, is infinite or not a number.
     #[error(
-        "{} at step {step} (epoch {epoch}): {}; the weights are those of step {}, \
-         lower the learning rate or set `clip`",
+        "{} at step {step} (epoch {epoch}): {}; {}",
         broken(*loss),
         cause(fault.as_ref()),
-        step - 1
+        remedy(*checkpoint)
     )]
     NotFinite {
         /// The loss.
@@ -49,6 +48,8 @@ pub enum TrainError {
         epoch: u64,
         /// The first value of the step that is not finite, where a repetition found one.
         fault: Option<Fault>,
+        /// The step of the checkpoint that the run left, if it writes any.
+        checkpoint: Option<u64>,
     },
 }
 
@@ -57,6 +58,14 @@ fn broken(loss: f64) -> String {
         format!("a gradient of the loss {loss} is not finite")
     } else {
         format!("the loss is {loss}")
+    }
+}
+
+fn remedy(checkpoint: Option<u64>) -> String {
+    let change = "lower the learning rate or set `clip`";
+    match checkpoint {
+        Some(step) => format!("{change}, and go on from step {step} with `--resume`"),
+        None => change.to_owned(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Training: epochs over the data, checkpoints that continue bit for bit, and what is reported meanwhile.
 //!
 //! Two steps are in flight; their results arrive a step late and stall nothing. After each epoch the other
-//! parts of the data are measured with the current weights, then `stop` and `save` are looked at.
+//! parts of the data are measured with the current weights, then `stop` and `save` are looked at. A checkpoint
+//! is written when the step after it has given a finite loss: until then it may be one that cannot go on.
 
 mod error;
 mod evaluate;
@@ -149,7 +150,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// If the data, the checkpoint or the device fails, a file cannot be written, or the loss is not finite: then
-/// the last good weights are in the checkpoint.
+/// the checkpoint is the last one that was followed by a finite loss, or else the beginning of the run.
 pub fn train(
     session: &mut Session,
     training: &Training,

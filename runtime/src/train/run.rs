@@ -14,6 +14,7 @@ use crate::checkpoint::{self, Fingerprint, Progress};
 use crate::data::{self, Batches, Feed};
 use crate::gpu::{Outputs, Session};
 use crate::host::{self, Clock, EpochRecord, Measured};
+use crate::tensor::Tensor;
 use crate::weights;
 
 /// A run between two steps.
@@ -26,6 +27,10 @@ pub(super) struct Run<'a> {
     others: Vec<(String, Feed)>,
     fingerprint: Fingerprint,
     files: Option<Files>,
+    /// The state after a step whose successor is not known to be finite: written once that is.
+    unproven: Option<(Progress, Vec<Tensor>)>,
+    /// The step of the checkpoint that this run has on disk.
+    on_disk: Option<u64>,
     /// What is done: every step whose results were collected.
     progress: Progress,
     /// Steps submitted, of the whole run.
@@ -54,20 +59,8 @@ impl<'a> Run<'a> {
         let total_steps = total_steps(training, steps_per_epoch)?;
         let names = names(training);
         let fingerprint = checkpoint::fingerprint(session.tensors(), training);
-        session.initialize(training.seed)?;
-        if let Some(path) = &options.weights {
-            let tensors = weights::load(path, session.tensors())?;
-            session.write_tensors(&tensors)?;
-        }
-        let mut progress = Progress {
-            step: 0,
-            epoch: 0,
-            position: 0,
-            sums: vec![0.0; names.len()],
-            seconds: 0.0,
-            history: Vec::new(),
-            best: None,
-        };
+        begin(session, training, options)?;
+        let mut progress = Progress::start(names.len());
         if options.resume {
             let folder = options.out.clone().unwrap_or_else(|| PathBuf::from("."));
             let (saved, tensors) = checkpoint::read(&Files::checkpoint_path(&folder), &fingerprint)?;
@@ -81,6 +74,8 @@ impl<'a> Run<'a> {
         Ok(Run {
             submitted: progress.step,
             saved_step: progress.step,
+            on_disk: options.resume.then_some(progress.step),
+            unproven: None,
             session,
             training,
             options,
@@ -122,6 +117,7 @@ impl<'a> Run<'a> {
         if ended == Ended::Interrupted {
             self.save()?;
         }
+        self.write_unproven()?;
         Ok(Summary { ended, progress: self.progress })
     }
 
@@ -171,6 +167,7 @@ impl<'a> Run<'a> {
         if halted || !loss.is_finite() {
             return Err(self.not_finite(loss)?);
         }
+        self.write_unproven()?;
         self.add(&outputs);
         report(Event::Step {
             step: self.progress.step,
@@ -189,20 +186,25 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Saves the state before the bad step, which the program has kept, and looks for the cause.
+    /// Looks for the cause, and leaves a checkpoint from which a run with other settings can go on: the last one
+    /// that was followed by a finite loss, or else the beginning. The weights of the bad step, though finite,
+    /// would give the same loss again.
     fn not_finite(&mut self, loss: f64) -> Result<TrainError, TrainError> {
         let (step, epoch) = (self.progress.step + 1, self.progress.epoch + 1);
         while self.session.collect()?.is_some() {}
-        let good = |v: &crate::Tensor| v.values().iter().all(|x| x.is_finite());
-        if kept_tensors(self.session)?.iter().all(good) {
-            self.save()?;
-        }
+        self.unproven = None;
         let mut batch = self.feed.empty();
         let order = self.feed.order(self.progress.epoch);
         self.feed.fill(&order, self.progress.position as usize, &mut batch);
         let clock = self.clock(step);
         let fault = self.session.trace(Role::Train, &batch, &clock)?;
-        Ok(TrainError::NotFinite { loss, step, epoch, fault })
+        if self.on_disk.is_none() && self.files.is_some() {
+            begin(self.session, self.training, self.options)?;
+            self.progress = Progress::start(self.names.len());
+            self.save()?;
+            self.write_unproven()?;
+        }
+        Ok(TrainError::NotFinite { loss, step, epoch, fault, checkpoint: self.on_disk })
     }
 
     fn end_epoch(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
@@ -256,13 +258,21 @@ impl<'a> Run<'a> {
             }
     }
 
+    /// Takes the state to be written by [`Run::write_unproven`].
     fn save(&mut self) -> Result<(), TrainError> {
-        if let Some(files) = &self.files {
-            let tensors = kept_tensors(self.session)?;
-            files.save(self.session.tensors(), &tensors, &self.fingerprint, &self.progress)?;
+        if self.files.is_some() {
+            self.unproven = Some((self.progress.clone(), kept_tensors(self.session)?));
         }
         self.saved_at = Instant::now();
         self.saved_step = self.submitted;
+        Ok(())
+    }
+
+    fn write_unproven(&mut self) -> Result<(), TrainError> {
+        if let (Some(files), Some((progress, tensors))) = (&self.files, self.unproven.take()) {
+            files.save(self.session.tensors(), &tensors, &self.fingerprint, &progress)?;
+            self.on_disk = Some(progress.step);
+        }
         Ok(())
     }
 
@@ -281,6 +291,16 @@ impl<'a> Run<'a> {
             total_steps: self.total_steps,
         }
     }
+}
+
+/// First values, or those of the weight file that the run starts from.
+fn begin(session: &mut Session, training: &Training, options: &Options<'_>) -> Result<(), TrainError> {
+    session.initialize(training.seed)?;
+    if let Some(path) = &options.weights {
+        let tensors = weights::load(path, session.tensors())?;
+        session.write_tensors(&tensors)?;
+    }
+    Ok(())
 }
 
 fn total_steps(training: &Training, steps_per_epoch: u64) -> Result<u64, TrainError> {

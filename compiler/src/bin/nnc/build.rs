@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// Examples a step.
-    #[arg(long)]
+    #[arg(long, value_parser = model::batch)]
     batch: Option<usize>,
     /// One JSON object on stdout.
     #[arg(long)]

@@ -1,5 +1,7 @@
 //! How a command fails.
 
+use nnc_runtime::cause::cause;
+
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -23,12 +25,6 @@ impl Failure {
 
     /// A file that could not be read or written, and why.
     pub(crate) fn file(path: &std::path::Path, error: &std::io::Error) -> Failure {
-        let cause = match error.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-            std::io::ErrorKind::InvalidData => "it is not text".to_owned(),
-            _ => error.to_string(),
-        };
-        Failure::new(format!("`{}`: {cause}", path.display()))
+        Failure::new(format!("`{}`: {}", path.display(), cause(error)))
     }
 }

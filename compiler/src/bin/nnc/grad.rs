@@ -7,8 +7,8 @@ use nnc_runtime::{Clock, Session, weights};
 
 use crate::device::DeviceArguments;
 use crate::failure::Failure;
-use crate::inputs;
-use crate::model::ModelArguments;
+use crate::inputs::Inputs;
+use crate::model::{self, ModelArguments};
 use crate::output;
 
 #[derive(Debug, clap::Args)]
@@ -30,15 +30,18 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?;
-    let batch = inputs::examples(&arguments.input)?;
-    let artifact = arguments.model.compile(device.profile(), &[Role::Gradient], Some(batch))?.artifact;
+    let bundle = arguments.model.load()?;
+    let inputs = Inputs::open(&arguments.input)?;
+    let batch = inputs.examples(&bundle.fields())?;
+    let request = arguments.model.request(device.profile(), &[Role::Gradient], Some(batch));
+    let artifact = model::finish(nnc::compile(&bundle, &request), bundle.sources())?.artifact;
     let mut session = Session::open(&artifact, &device)?;
     let seed = artifact.training.as_ref().map_or(0, |t| t.seed);
     session.initialize(seed)?;
     if let Some(path) = &arguments.weights {
         session.write_tensors(&weights::load(path, session.tensors())?)?;
     }
-    let mut batches = inputs::batches(&arguments.input, session.program(Role::Gradient)?)?;
+    let mut batches = inputs.batches(&artifact, session.program(Role::Gradient)?)?;
     let batch = batches.next().ok_or_else(|| Failure::new("the input has no examples"))?;
     let clock = Clock::single(seed, batch.examples as u64);
     let outputs = session.run(Role::Gradient, &batch, &clock)?;

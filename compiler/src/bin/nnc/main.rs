@@ -90,7 +90,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Wrong) => ExitCode::from(1),
         Err(Failure::Stopped(message)) => {
-            output::note(&format!("error: {message}"));
+            let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+            output::note(&format!("error: {}", lines.collect::<Vec<_>>().join("; ")));
             ExitCode::from(2)
         }
     }

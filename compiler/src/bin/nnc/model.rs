@@ -9,6 +9,7 @@ use nnc::source::{Loader, Sources};
 use nnc::syntax::ast::ItemKind;
 use nnc::{Compiled, Request};
 use nnc_runtime::artifact::Role;
+use nnc_runtime::format;
 use nnc_wgsl::Profile;
 
 use crate::failure::Failure;
@@ -75,6 +76,16 @@ impl ModelArguments {
 }
 
 impl Settings {
+    /// The argument that replaces something, if there is one.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--set", !self.set.is_empty()),
+            ("--dim", !self.dim.is_empty()),
+            ("--model", self.model.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+
     /// The request to compile these programs.
     pub(crate) fn request(&self, profile: &Profile, roles: &[Role], batch: Option<usize>) -> Request {
         let request = Request::new(profile.clone(), roles);
@@ -90,8 +101,32 @@ impl Settings {
 
 /// Reads and parses a file with all it uses.
 pub(crate) fn load(file: &Path, settings: &Settings) -> Result<Checked<Bundle>, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|e| Failure::file(file, &e))?;
-    Ok(elaborate::load(&file.to_string_lossy(), &text, &settings.set, &Files))
+    let bundle = elaborate::load(&file.to_string_lossy(), &text(file)?, &settings.set, &Files);
+    let known = bundle.value.free_dims();
+    if let Some((name, _)) = settings.dim.iter().find(|(name, _)| !known.contains(name.as_str()))
+        && !bundle.has_errors()
+    {
+        let has = match known.is_empty() {
+            true => "it has none".to_owned(),
+            false => format!("it has: {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+        };
+        let file = file.display();
+        return Err(Failure::new(format!("`--dim {name}`: no model of `{file}` has this free dim; {has}")));
+    }
+    Ok(bundle)
+}
+
+/// The text of a model's file, which is neither an artifact nor other bytes.
+fn text(file: &Path) -> Result<String, Failure> {
+    let bytes = std::fs::read(file).map_err(|e| Failure::file(file, &e))?;
+    if bytes.starts_with(&format::MAGIC) {
+        let what = "it is a compiled artifact, which `nnc run` takes; this command takes a model's file";
+        return Err(Failure::new(format!("`{}`: {what}", file.display())));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Ok(text),
+        _ => Err(Failure::file(file, &std::io::Error::from(std::io::ErrorKind::InvalidData))),
+    }
 }
 
 /// The value, after its diagnostics were printed.
@@ -161,6 +196,15 @@ fn plain(path: &Path) -> PathBuf {
 fn assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// A number of examples a step, as an argument.
+pub(crate) fn batch(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("a batch has at least one example".to_owned()),
+        Ok(batch) => Ok(batch),
+        Err(_) => Err(format!("`{text}` is no number of examples")),
+    }
 }
 
 fn dimension(text: &str) -> Result<(String, usize), String> {

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use nnc_runtime::artifact::{Artifact, Program, Role};
+use nnc_runtime::artifact::{Artifact, Init, Program, Role};
 use nnc_runtime::{Clock, Device, Session, Tensor, format, weights};
 
 use crate::device::DeviceArguments;
 use crate::failure::Failure;
-use crate::inputs;
-use crate::model::ModelArguments;
+use crate::inputs::{self, Inputs};
+use crate::model::{self, ModelArguments};
 use crate::output;
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// Examples computed at once.
-    #[arg(long)]
+    #[arg(long, value_parser = model::batch)]
     batch: Option<usize>,
 }
 
@@ -37,15 +37,18 @@ const BATCH: usize = 64;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?;
-    let artifact = artifact(arguments, &device)?;
+    let inputs = Inputs::open(&arguments.input)?;
+    let artifact = artifact(arguments, &device, &inputs)?;
     let mut session = Session::open_roles(&artifact, &device, &[Role::Infer])?;
     session.initialize(artifact.training.as_ref().map_or(0, |t| t.seed))?;
     if let Some(path) = &arguments.weights {
         session.write_tensors(&weights::load(path, session.tensors())?)?;
     }
     let mut outputs: Vec<Tensor> = Vec::new();
-    let batches = inputs::batches(&arguments.input, session.program(Role::Infer)?)?;
-    check_whole(session.program(Role::Infer)?, inputs::examples(&arguments.input)?)?;
+    let program = session.program(Role::Infer)?;
+    let examples = inputs.examples(&inputs::batched_names(program))?;
+    let batches = inputs.batches(&artifact, program)?;
+    check_whole(program, examples)?;
     for batch in batches {
         let clock = Clock::single(0, batch.examples as u64);
         let results = session.run(Role::Infer, &batch, &clock)?;
@@ -57,20 +60,41 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn artifact(arguments: &Arguments, device: &Device) -> Result<Artifact, Failure> {
+fn artifact(arguments: &Arguments, device: &Device, inputs: &Inputs) -> Result<Artifact, Failure> {
     let file = &arguments.model.file;
     if is_artifact(file)? {
-        let bytes = std::fs::read(file).map_err(|e| Failure::file(file, &e))?;
-        return format::read(&bytes).map_err(|e| Failure::new(format!("`{}`: {e}", file.display())));
+        return compiled(arguments);
     }
     if arguments.weights.is_none() {
         return Err(Failure::new("`--weights` is missing: a model's file holds none"));
     }
+    let bundle = arguments.model.load()?;
     let batch = match arguments.batch {
         Some(batch) => batch,
-        None => inputs::examples(&arguments.input)?.min(BATCH),
+        None => inputs.examples(&bundle.batched_inputs())?.min(BATCH),
     };
-    Ok(arguments.model.compile(device.profile(), &[Role::Infer], Some(batch))?.artifact)
+    let request = arguments.model.request(device.profile(), &[Role::Infer], Some(batch));
+    Ok(model::finish(nnc::compile(&bundle, &request), bundle.sources())?.artifact)
+}
+
+/// The artifact as it was built, which must hold weights if none are given.
+fn compiled(arguments: &Arguments) -> Result<Artifact, Failure> {
+    let file = arguments.model.file.display();
+    let given = arguments.batch.map(|_| "--batch").or(arguments.model.settings.given());
+    if let Some(name) = given {
+        return Err(Failure::new(format!(
+            "`{name}` is for a model's file: `{file}` is compiled; use it with `nnc build`"
+        )));
+    }
+    let bytes = std::fs::read(&arguments.model.file).map_err(|e| Failure::file(&arguments.model.file, &e))?;
+    let artifact = format::read(&bytes).map_err(|e| Failure::new(format!("`{file}`: {e}")))?;
+    let mut saved = artifact.tensors.iter().filter(|tensor| weights::is_saved(tensor));
+    if arguments.weights.is_none() && saved.any(|tensor| !matches!(tensor.init, Init::Values(_))) {
+        return Err(Failure::new(format!(
+            "`{file}` holds no weights; give `--weights`, or build it with `--weights`"
+        )));
+    }
+    Ok(artifact)
 }
 
 fn is_artifact(file: &Path) -> Result<bool, Failure> {

@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     device: DeviceArguments,
     /// Examples a step; the meaning is computed one number at a time, so few are enough.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = model::batch)]
     batch: usize,
     /// One JSON object for each value on stdout.
     #[arg(long)]
