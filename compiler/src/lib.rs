@@ -19,6 +19,7 @@ pub mod check;
 pub mod compile;
 pub mod diagnostic;
 pub mod elaborate;
+pub mod format;
 pub mod gradient;
 pub mod ir;
 pub mod lower;

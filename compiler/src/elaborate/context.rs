@@ -51,6 +51,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) declared: Vec<(NodeId, Span)>,
     /// The layer table.
     pub(super) rows: Vec<Row>,
+    /// What each stage gives.
+    pub(super) stages: Vec<(Span, String)>,
     /// The update step that is being elaborated.
     pub(super) update: Option<UpdateInProgress>,
 }
@@ -84,6 +86,7 @@ impl<'a> Elaborator<'a> {
             host_steps: Vec::new(),
             declared: Vec::new(),
             rows: Vec::new(),
+            stages: Vec::new(),
             update: None,
         }
     }

@@ -95,6 +95,8 @@ pub struct Elaborated {
     pub batch: usize,
     /// The layer table.
     pub rows: Vec<Row>,
+    /// What each stage of the model's files gives, once for each time it is expanded: `f32[N, 10]`.
+    pub stages: Vec<(Span, String)>,
     /// Where the loss is written.
     pub loss_span: Option<Span>,
     /// Where a gradient ends in the model's own text, and what ends it.

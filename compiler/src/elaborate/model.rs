@@ -75,6 +75,7 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
         model: subject.model.name.text.clone(),
         batch: finished.batch,
         rows: e.rows,
+        stages: e.stages,
         loss_span: finished.loss_span,
         stops: e.stops,
     };

@@ -82,6 +82,11 @@ impl<'a> Elaborator<'a> {
             self.dropped_outputs(&value, span);
             value = self.stage(frame, stage, value.first(), span, None)?;
             span = stage.span;
+            if let Value::Tensor(tensor) = value.clone().first()
+                && !self.bundle.is_library(span)
+            {
+                self.stages.push((span, tensor.show()));
+            }
         }
         Ok(value)
     }

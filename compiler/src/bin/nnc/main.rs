@@ -13,6 +13,7 @@ mod environment;
 mod eval;
 mod explain;
 mod failure;
+mod fmt;
 mod grad;
 mod inputs;
 mod model;
@@ -63,6 +64,8 @@ enum Command {
     Show(show::Arguments),
     /// Explains a diagnostic by its code.
     Explain(explain::Arguments),
+    /// Writes files in their canonical layout.
+    Fmt(fmt::Arguments),
     /// Lists the weights of a model.
     Weights(weights::Arguments),
     /// Lists the adapters of this machine.
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Weights(arguments) => weights::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };
