@@ -4,6 +4,7 @@ use nnc_runtime::artifact::StoredKind;
 
 use crate::diagnostic::Diagnostic;
 use crate::ir::{Graph, Kind, Source};
+use crate::ops::Lowering;
 use crate::source::Span;
 
 /// The most elements of a tensor: kernels count them in 32 bits.
@@ -22,6 +23,9 @@ pub(crate) fn too_large(graph: &Graph, span: Span) -> Option<Diagnostic> {
         }
         Kind::Source(Source::Input { name, .. }) => format!("the input `{name}`"),
         Kind::Source(Source::Region(name)) => format!("the region `{name}`"),
+        Kind::Operator(op) if matches!(op.lower(), Lowering::Pack { .. }) => {
+            "the tensor of all weights".to_owned()
+        }
         Kind::Source(Source::Host { .. } | Source::Constant(_) | Source::Random { .. })
         | Kind::Operator(_) => "a tensor".to_owned(),
     };

@@ -1,7 +1,8 @@
 //! Files that are either the old or the new one, whatever happens meanwhile.
 //!
 //! A file is written beside its target, flushed to the disk, and renamed over it; then the folder is flushed.
-//! A crash, a full disk or a kill leaves the previous file in place.
+//! A crash, a full disk or a kill leaves the previous file in place. A device or a pipe is written to as it is:
+//! renaming would put a file where it was.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -17,7 +18,7 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
-/// Writes `bytes` to `path`, in one piece or not at all.
+/// Writes `bytes` to `path`, in one piece or not at all where that is a file.
 ///
 /// # Errors
 /// If the folder does not exist or is not writable, or the disk is full; the previous file is still there.
@@ -35,6 +36,11 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
     };
+    let is_special = fs::metadata(path).is_ok_and(|target| !target.is_file() && !target.is_dir());
+    if is_special {
+        let written = File::options().write(true).open(path).and_then(|mut file| fill(&mut file));
+        return written.map_err(fail);
+    }
     let name = path.file_name().ok_or_else(|| fail(io::Error::from(io::ErrorKind::InvalidInput)))?;
     let mut temporary_name = std::ffi::OsString::from(".");
     temporary_name.push(name);
@@ -126,6 +132,16 @@ mod tests {
         assert!(error.to_string().contains("the disk is full"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"one");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_device_is_written_to_and_stays_one() {
+        write(Path::new("/dev/null"), b"one").unwrap();
+        let full = write(Path::new("/dev/full"), b"one").unwrap_err().to_string();
+        assert!(full.contains("`/dev/full`") && full.contains("the disk is full"), "{full}");
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        assert!(!fs::metadata("/dev/full").unwrap().is_file());
     }
 
     #[test]

@@ -156,6 +156,23 @@ mod tests {
         }
     }
 
+    /// A right checksum over any content is an error or a valid artifact.
+    #[test]
+    fn altered_content_with_its_own_checksum_is_read_or_refused() {
+        let file = write(&example::linear());
+        for place in HEADER_BYTES..file.len() {
+            for mask in [1, 4, 16, 0x7f] {
+                let mut altered = file.clone();
+                altered[place] ^= mask;
+                let crc = crc32fast::hash(&altered[HEADER_BYTES..]);
+                altered[16..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
+                if let Ok(artifact) = read(&altered) {
+                    assert!(artifact.validate().is_ok(), "byte {place}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_newer_format_says_so() {
         let mut file = write(&example::linear());

@@ -267,9 +267,11 @@ mod tests {
         tensors[0].shape = vec![1, 2];
         write(&path, &tensors).unwrap();
         let message = load(&path, &example::linear().tensors).unwrap_err().to_string();
-        for part in
-            ["lacks last", "has no lost (did you mean last?)", "`w` is f32 [2] in the model and f32 [1, 2] in the file"]
-        {
+        for part in [
+            "lacks last",
+            "has no lost (did you mean last?)",
+            "`w` is f32 [2] in the model and f32 [1, 2] in the file",
+        ] {
             assert!(message.contains(part), "{message}");
         }
     }

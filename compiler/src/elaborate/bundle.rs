@@ -92,7 +92,9 @@ impl Bundle {
     #[must_use]
     pub fn definition_span(&self, name: &str) -> Span {
         let models = self.own_items().filter_map(|item| match &item.kind {
-            ast::ItemKind::Definition(definition) if definition.name.text == name => Some(definition.name.span),
+            ast::ItemKind::Definition(definition) if definition.name.text == name => {
+                Some(definition.name.span)
+            }
             _ => None,
         });
         models.last().unwrap_or(Span::new(self.main_file(), 0, 0))

@@ -116,7 +116,8 @@ fn subject<'a>(e: &mut Elaborator<'a>, request: &Request) -> Outcome<Subject<'a>
             Some((name, span)) => {
                 let names: Vec<&str> = names.collect();
                 let help = did_you_mean(name, names.iter().copied());
-                let help = help.or_else(|| (!names.is_empty()).then(|| format!("there is: {}", names.join(", "))));
+                let help =
+                    help.or_else(|| (!names.is_empty()).then(|| format!("there is: {}", names.join(", "))));
                 let message = format!("unknown model `{name}`");
                 Err(e.report(Diagnostic::error("E0201", message, *span).fact("not found").help_maybe(help)))
             }

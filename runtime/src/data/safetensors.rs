@@ -61,7 +61,8 @@ pub(super) fn bytes_on_disk(part: &Part, fields: &[Field], base: &Path) -> Resul
 pub fn tensor_shapes(path: &Path) -> Result<Vec<(String, Vec<usize>)>, DataError> {
     let bytes = map(path)?;
     let tensors = parse(path, &bytes)?;
-    let mut shapes: Vec<_> = tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
+    let mut shapes: Vec<_> =
+        tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
     shapes.sort();
     Ok(shapes)
 }

@@ -57,7 +57,9 @@ pub(super) fn profile(adapter: &wgpu::Adapter) -> Profile {
     let named = |name| Profile::named(name).expect("the built-in profiles have names");
     let binding_bytes = limits.max_storage_buffer_binding_size & !3;
     let lockstep = match (info.subgroup_min_size, info.subgroup_max_size) {
-        (least, most) if adapter.features().contains(wgpu::Features::SUBGROUP) && least == most => least.max(1),
+        (least, most) if adapter.features().contains(wgpu::Features::SUBGROUP) && least == most => {
+            least.max(1)
+        }
         _ => 1,
     };
     let family = if is_software(info) {

@@ -3,7 +3,7 @@
 use super::device::Device;
 use super::error::{DeviceError, place};
 use super::program::HOST_BYTES;
-use crate::artifact::{Area, Artifact, Bound, Buffer, Dispatch, Program, Stored};
+use crate::artifact::{Area, Artifact, Bound, Buffer, Dispatch, Program, Stored, StoredKind};
 
 /// Compares every buffer and every binding with the device; `arenas` are the sizes of the arenas in bytes.
 ///
@@ -23,13 +23,14 @@ pub(super) fn check(
     let binding = limits.max_storage_buffer_binding_size;
     let dispatches = programs.iter().flat_map(|program| &program.dispatches);
     let bound = dispatches.flat_map(|dispatch| (0..dispatch.bindings.len()).map(move |at| (dispatch, at)));
-    let mut too_large = bound.filter_map(|(dispatch, at)| match dispatch.bindings[at] {
+    let too_large = bound.filter_map(|(dispatch, at)| match dispatch.bindings[at] {
         Bound::Area(area) if area.bytes > binding => Some((dispatch, at, area)),
         Bound::Area(_) | Bound::Host => None,
     });
-    // A stored tensor is what the model's author can name; a value made of it is as large or follows from it.
-    let first = too_large.clone().find(|(_, _, area)| stored(artifact, area).is_some());
-    if let Some((dispatch, at, area)) = first.or_else(|| too_large.next()) {
+    // The largest weight is what the model's author can name; moments and values follow from it.
+    let is_weight = |tensor: &Stored| matches!(tensor.kind, StoredKind::Weight | StoredKind::State);
+    let rank = |area: &Area| (stored(artifact, area).is_some_and(is_weight), area.bytes);
+    if let Some((dispatch, at, area)) = too_large.rev().max_by_key(|(.., area)| rank(area)) {
         let what = name(artifact, dispatch, at, &area);
         let line = place(dispatch.origin.as_ref());
         return over(format!("{what} in `{}` at {line}", dispatch.label), area.bytes, binding);

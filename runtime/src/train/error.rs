@@ -36,7 +36,7 @@ pub enum TrainError {
     #[error(
         "{} at step {step} (epoch {epoch}): {}; {}",
         broken(*loss),
-        cause(fault.as_ref()),
+        cause(fault.as_deref()),
         remedy(*checkpoint)
     )]
     NotFinite {
@@ -47,7 +47,7 @@ pub enum TrainError {
         /// The epoch, from 1.
         epoch: u64,
         /// The first value of the step that is not finite, where a repetition found one.
-        fault: Option<Fault>,
+        fault: Option<Box<Fault>>,
         /// The step of the checkpoint that the run left, if it writes any.
         checkpoint: Option<u64>,
     },

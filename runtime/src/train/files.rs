@@ -76,6 +76,12 @@ pub(super) fn kept_tensors(session: &Session) -> Result<Vec<Tensor>, TrainError>
     Ok(session.read_tensors(checkpoint::is_kept)?)
 }
 
+/// Makes the folder that `save` wants the weights in, so that a run cannot fail for it after its first epoch.
+pub(super) fn make_folder_of(save: &Save, base: &Path) -> Result<(), TrainError> {
+    let (Save::Best { to, .. } | Save::Every { to, .. }) = save;
+    make_folder(&base.join(to))
+}
+
 /// Writes the weights where `save` wants them after this epoch; the file, if it was written.
 pub(super) fn save_as_asked(
     save: &Save,

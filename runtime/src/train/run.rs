@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::error::TrainError;
 use super::evaluate::{measure, names};
-use super::files::{Files, kept_tensors, save_as_asked};
+use super::files::{Files, kept_tensors, make_folder_of, save_as_asked};
 use super::{Checkpoints, Ended, EpochReport, Event, Options, Summary};
 use crate::artifact::{HALTED, Role, Training};
 use crate::checkpoint::{self, Fingerprint, Progress};
@@ -66,6 +66,9 @@ impl<'a> Run<'a> {
             let (saved, tensors) = checkpoint::read(&Files::checkpoint_path(&folder), &fingerprint)?;
             session.write_tensors(&tensors)?;
             progress = saved;
+        }
+        if let Some(save) = &training.save {
+            make_folder_of(save, &options.base)?;
         }
         let files = match &options.out {
             Some(folder) => Some(Files::open(folder, progress.history.len())?),
@@ -197,7 +200,7 @@ impl<'a> Run<'a> {
         let order = self.feed.order(self.progress.epoch);
         self.feed.fill(&order, self.progress.position as usize, &mut batch);
         let clock = self.clock(step);
-        let fault = self.session.trace(Role::Train, &batch, &clock)?;
+        let fault = self.session.trace(Role::Train, &batch, &clock)?.map(Box::new);
         if self.on_disk.is_none() && self.files.is_some() {
             begin(self.session, self.training, self.options)?;
             self.progress = Progress::start(self.names.len());

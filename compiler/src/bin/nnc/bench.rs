@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::build;
 use crate::device::DeviceArguments;
 use crate::failure::Failure;
-use crate::model::ModelArguments;
+use crate::model::{self, ModelArguments};
 use crate::output;
 use crate::sample;
 
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     device: DeviceArguments,
     /// Examples a step.
-    #[arg(long)]
+    #[arg(long, value_parser = model::batch)]
     batch: Option<usize>,
     /// Steps to time.
     #[arg(long, default_value_t = 50)]
