@@ -1,0 +1,89 @@
+//! Weights of another model, and files that hold none.
+
+use nnc_tests::device::device;
+
+use crate::workplace::{Workplace, floats};
+
+/// The folder after a training run; `None` without an adapter.
+fn trained() -> Option<Workplace> {
+    device()?;
+    let place = Workplace::new();
+    place.succeeds(&["train", "model.nn", "--out", "run"]);
+    place.write("w", place.read("run/weights.safetensors"));
+    Some(place)
+}
+
+/// `w` is refused by every command that takes weights.
+fn refused(place: &Workplace, parts: &[&str]) {
+    place.refuses(2, &["eval", "model.nn", "--weights", "w"], parts);
+    place.refuses(2, &["train", "model.nn", "--weights", "w", "--out", "run"], parts);
+    place.refuses(2, &["build", "model.nn", "--weights", "w"], parts);
+}
+
+#[test]
+fn weights_that_fit_are_taken() {
+    let Some(place) = trained() else { return };
+    place.succeeds(&["eval", "model.nn", "--weights", "w"]);
+    place.succeeds(&["train", "model.nn", "--weights", "w"]);
+    place.succeeds(&["build", "model.nn", "--weights", "w"]);
+}
+
+#[test]
+fn a_missing_file() {
+    let Some(place) = trained() else { return };
+    std::fs::remove_file(place.path("w")).unwrap();
+    refused(&place, &["`w` cannot be read: there is no such file"]);
+    std::fs::create_dir(place.path("w")).unwrap();
+    refused(&place, &["`w` cannot be read: it is a folder"]);
+}
+
+#[test]
+fn a_layer_of_another_width() {
+    let Some(place) = trained() else { return };
+    place.replace("linear(8)", "linear(9)");
+    let shape = "`linear.weight` is f32 [9, 16] in the model and f32 [8, 16] in the file";
+    refused(&place, &["`w` does not fit the model", shape, "give weights that were saved from this model"]);
+}
+
+#[test]
+fn a_layer_more_and_a_layer_less() {
+    let Some(place) = trained() else { return };
+    place.replace("linear(8)", "linear(8) -> relu -> linear(8)");
+    refused(&place, &["it lacks linear_3.weight, linear_3.bias", "give weights"]);
+    place.replace("linear(8) -> relu -> linear(8) -> relu -> ", "");
+    refused(&place, &["the model has no linear_2.bias, linear_2.weight", "give weights"]);
+}
+
+#[test]
+fn another_name() {
+    let Some(place) = trained() else { return };
+    let mut tensors = nnc_runtime::weights::read(&place.path("w")).unwrap();
+    tensors[1].path = "linear.wieght".to_owned();
+    place.write_tensors("w", &tensors);
+    refused(&place, &["it lacks linear.weight", "has no linear.wieght (did you mean linear.weight?)"]);
+}
+
+#[test]
+fn a_file_of_something_else() {
+    let Some(place) = trained() else { return };
+    let images = place.read("images");
+    for content in [&b"these are no weights\n"[..], &[], &images] {
+        place.write("w", content);
+        refused(&place, &["`w` is no whole safetensors file", "copy or save it again"]);
+    }
+    place.write_tensors("w", &[floats("image", &[4, 16], |i| i as f32)]);
+    refused(&place, &["it lacks linear.weight", "the model has no image"]);
+    place.write("w", place.read("run/checkpoint"));
+    refused(&place, &["`w` is a checkpoint", "`weights.safetensors` beside it"]);
+}
+
+#[test]
+fn a_truncated_file() {
+    let Some(place) = trained() else { return };
+    let whole = place.read("w");
+    for length in [1, 7, 8, 100, whole.len() / 2, whole.len() - 1] {
+        place.write("w", &whole[..length]);
+        let parts = ["`w` is no whole safetensors file", "copy or save it again"];
+        place.refuses(2, &["eval", "model.nn", "--weights", "w"], &parts);
+    }
+}
