@@ -2,7 +2,7 @@
 //!
 //! A file is written beside its target, flushed to the disk, and renamed over it; then the folder is flushed.
 //! A crash, a full disk or a kill leaves the previous file in place. A device or a pipe is written to as it is:
-//! renaming would put a file where it was.
+//! renaming would put a file where it was. A link keeps pointing where it did, and a file keeps its permissions.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -32,6 +32,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 /// As [`write`], and whatever `fill` returns.
 pub fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), WriteError> {
     let fail = |source| WriteError { path: path.to_owned(), source };
+    let linked = path.is_symlink().then(|| fs::canonicalize(path).ok()).flatten();
+    let path = linked.as_deref().unwrap_or(path);
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
@@ -49,6 +51,9 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -
     let written = (|| {
         let mut file = File::create(&temporary)?;
         fill(&mut file)?;
+        if let Ok(previous) = fs::metadata(path) {
+            file.set_permissions(previous.permissions())?;
+        }
         file.sync_all()?;
         drop(file);
         fs::rename(&temporary, path)?;
@@ -132,6 +137,23 @@ mod tests {
         assert!(error.to_string().contains("the disk is full"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"one");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_and_permissions_are_kept() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("file"), other.path().join("link"));
+        write(&path, b"one").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink(&path, &link).unwrap();
+        write(&link, b"two").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
     }
 
     #[test]
