@@ -14,14 +14,17 @@
 //! [`compile()`] is all of them, [`check()`] the first four, for their diagnostics alone. The library is pure: it reads no files, no clock and no hash order, so the
 //! same text gives the same bytes.
 
+pub mod account;
 pub mod assemble;
 pub mod check;
 pub mod compile;
 pub mod diagnostic;
 pub mod elaborate;
+pub mod figure;
 pub mod format;
 pub mod gradient;
 pub mod ir;
+pub mod library;
 pub mod lower;
 pub mod ops;
 pub mod passes;
@@ -29,6 +32,7 @@ pub mod plan;
 pub mod program;
 mod size;
 pub mod source;
+pub mod summary;
 pub mod syntax;
 pub mod update;
 #[cfg(feature = "cli")]

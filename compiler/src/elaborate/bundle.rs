@@ -26,6 +26,12 @@ const SHELF: [(&str, &str); 2] = [
     ("std/vision.nn", include_str!("../../std/vision.nn")),
 ];
 
+/// Path and text of every file of the standard library.
+#[must_use]
+pub fn library_files() -> Vec<(&'static str, &'static str)> {
+    LIBRARY.iter().chain(&SHELF).copied().collect()
+}
+
 /// Everything a compilation reads.
 #[derive(Clone, Debug)]
 pub struct Bundle {
@@ -72,19 +78,6 @@ impl Bundle {
     #[must_use]
     pub fn main_file(&self) -> FileId {
         self.modules[self.main_module()].file
-    }
-
-    /// The text of the definition `name` of the standard library, with its doc comment.
-    #[must_use]
-    pub fn library_text(&self, name: &str) -> Option<&str> {
-        let items = self.modules[..self.library].iter().flat_map(|module| &module.ast.items);
-        items
-            .filter_map(|item| match &item.kind {
-                ast::ItemKind::Definition(definition) if definition.name.text == name => Some(item.span),
-                _ => None,
-            })
-            .map(|span| self.sources.slice(span))
-            .next()
     }
 
     /// Where the name of the model `name` stands, in the model's own file or one that it uses; the beginning of

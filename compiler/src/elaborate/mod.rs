@@ -32,7 +32,7 @@ mod value;
 
 use std::sync::Arc;
 
-pub use bundle::{Bundle, load};
+pub use bundle::{Bundle, library_files, load};
 pub use check::{check, missing_gradients};
 pub use optimizer::{OptimizerHandle, Update, UpdateState};
 
@@ -93,7 +93,7 @@ pub struct Elaborated {
     pub model: String,
     /// The batch size.
     pub batch: usize,
-    /// The layer table.
+    /// All uses of layers and functions in the model's files, each behind those inside it.
     pub rows: Vec<Row>,
     /// What each stage of the model's files gives, once for each time it is expanded: `f32[N, 10]`.
     pub stages: Vec<(Span, String)>,
@@ -120,7 +120,7 @@ pub struct Settings {
     pub precision: Option<String>,
 }
 
-/// A line of the layer table.
+/// A use of a layer or function: a line of the layer table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The scope or label.
@@ -135,6 +135,12 @@ pub struct Row {
     pub weights: Vec<String>,
     /// Where it is written.
     pub span: Span,
+    /// Whether it is a block of the model's own, whose stages have rows themselves.
+    pub block: bool,
+    /// How many blocks of the model's own it lies in.
+    pub depth: usize,
+    /// The numbers of the nodes that it made.
+    pub nodes: std::ops::Range<usize>,
 }
 
 /// Expands the model that `request` names. The value is absent after an error.

@@ -13,7 +13,7 @@ use crate::elaborate::host::HostValue;
 use crate::elaborate::settings::TrainSettings;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Tensor, Value};
-use crate::elaborate::{Bundle, Elaborated, Expansion, OptimizerHandle, Request};
+use crate::elaborate::{Bundle, Elaborated, Expansion, OptimizerHandle, Request, Row};
 use crate::ir::{Assignment, Kind, NodeId, Source};
 use crate::ops::StopGradient;
 use crate::size::too_large;
@@ -38,6 +38,7 @@ struct Finished {
     train: Option<usize>,
     training: Option<nnc_runtime::artifact::Training>,
     settings: super::Settings,
+    rows: Vec<Row>,
 }
 
 pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<Elaborated>> {
@@ -74,7 +75,7 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
         settings: finished.settings,
         model: subject.model.name.text.clone(),
         batch: finished.batch,
-        rows: e.rows,
+        rows: finished.rows,
         stages: e.stages,
         loss_span: finished.loss_span,
         stops: e.stops,
@@ -247,8 +248,10 @@ impl<'a> Elaborator<'a> {
                 self.fail::<()>("E0306", condition.span, message, "this does not hold")?;
             }
         }
+        let before = self.rows.len();
         let result = self.body(&mut frame, &subject.model.body)?;
         let outputs = self.outputs(&mut frame, subject.model, result)?;
+        let rows = self.rows.split_off(before);
         let weights: Vec<Value<'a>> = self
             .weights
             .trained
@@ -263,7 +266,7 @@ impl<'a> Elaborator<'a> {
             .collect();
         self.predeclared.insert("weights".to_owned(), Value::List(weights));
 
-        let mut finished = Finished { batch, ..Finished::default() };
+        let mut finished = Finished { batch, rows, ..Finished::default() };
         if trained {
             let mut names = fields;
             names.module = self.bundle.main_module();

@@ -194,13 +194,13 @@ impl<'a> Elaborator<'a> {
         }
         given.extend(self.arguments(frame, arguments)?);
         let callee = called.clone();
-        let weights = self.weights.trained.len();
+        let before = (self.weights.trained.len(), self.graph.len());
         let value = self.call(frame, called, name.span, stage.span, label, given)?;
         if self.bundle.is_library(stage.span) {
             return Ok(value);
         }
         let value = self.made_by(value, stage.span, &name.text);
-        self.record(stage, &callee, &value, weights, label.unwrap_or(&name.text));
+        self.record(stage, &callee, &value, before, label.unwrap_or(&name.text));
         Ok(value)
     }
 
@@ -218,9 +218,16 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    /// Adds a line to the layer table, unless the stage is a block of the model's own, which has lines itself.
-    fn record(&mut self, stage: &Stage, called: &Value<'a>, value: &Value<'a>, weights: usize, label: &str) {
-        let of_the_model = match called {
+    /// Adds a line to the layer table; `before` is how many weights and nodes there were.
+    fn record(
+        &mut self,
+        stage: &Stage,
+        called: &Value<'a>,
+        value: &Value<'a>,
+        before: (usize, usize),
+        label: &str,
+    ) {
+        let block = match called {
             Value::Callable(Callable::Definition(definition, _)) => {
                 !self.bundle.is_library(definition.name.span)
             }
@@ -228,17 +235,21 @@ impl<'a> Elaborator<'a> {
             _ => false,
         };
         let Value::Tensor(tensor) = value.clone().first() else { return };
-        if of_the_model {
-            return;
-        }
+        let (weights, nodes) = before;
         let weights: Vec<String> =
             self.weights.trained[weights..].iter().map(|(path, _)| path.clone()).collect();
-        let path = match weights.first().and_then(|path| path.rsplit_once('.')) {
-            Some((path, _)) => path.to_owned(),
+        let scopes = self.weights.scope().split('.').filter(|scope| !scope.is_empty()).count();
+        let path = match weights.first() {
+            Some(path) if block => path.split('.').take(scopes + 1).collect::<Vec<_>>().join("."),
+            Some(path) => path.rsplit_once('.').map_or(path.as_str(), |(path, _)| path).to_owned(),
             None => self.stored_path(label),
         };
         let text = self.bundle.sources().slice(stage.span);
-        let operation = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut operation = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if let StageKind::Call { path, branches: Some(_), .. } = &stage.kind {
+            let names: Vec<&str> = path.iter().map(|name| name.text.as_str()).collect();
+            operation = format!("{} {{ .. }}", names.join("."));
+        }
         self.rows.push(Row {
             path,
             operation,
@@ -246,6 +257,9 @@ impl<'a> Elaborator<'a> {
             extents: tensor.shape(),
             weights,
             span: stage.span,
+            block,
+            depth: self.sites.len(),
+            nodes: nodes..self.graph.len(),
         });
     }
 

@@ -14,7 +14,7 @@ use nnc_wgsl::Profile;
 
 use crate::ir::Graph;
 
-pub use fuse::{Anchor, Cluster, clusters};
+pub use fuse::{Anchor, Cluster, Separate, clusters, why_separate};
 pub use verify::verify;
 
 /// A rewrite of a graph.

@@ -59,8 +59,9 @@ enum Stage {
     Plan,
 }
 
+/// A program of a model.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum RoleName {
+pub(crate) enum RoleName {
     Train,
     Evaluate,
     Infer,
@@ -103,8 +104,9 @@ fn tokens(arguments: &Arguments) -> Result<(), Failure> {
     model::report(&lexed.diagnostics, &sources)
 }
 
-fn role(arguments: &Arguments, bundle: &Bundle) -> Role {
-    match arguments.role {
+/// The program that is named, or else the training step if the file has one.
+pub(crate) fn role(name: Option<RoleName>, bundle: &Bundle) -> Role {
+    match name {
         Some(RoleName::Train) => Role::Train,
         Some(RoleName::Evaluate) => Role::Evaluate,
         Some(RoleName::Infer) => Role::Infer,
@@ -117,14 +119,14 @@ fn role(arguments: &Arguments, bundle: &Bundle) -> Role {
 fn compiled(arguments: &Arguments) -> Result<Compiled, Failure> {
     let bundle = arguments.model.load()?;
     let profile = model::profile(&arguments.target)?;
-    let request = arguments.model.request(&profile, &[role(arguments, &bundle)], arguments.batch);
+    let request = arguments.model.request(&profile, &[role(arguments.role, &bundle)], arguments.batch);
     model::finish(nnc::compile(&bundle, &request), bundle.sources())
 }
 
 fn graph(arguments: &Arguments) -> Result<String, Failure> {
     let bundle = arguments.model.load()?;
     let profile = model::profile(&arguments.target)?;
-    let request = arguments.model.request(&profile, &[role(arguments, &bundle)], arguments.batch);
+    let request = arguments.model.request(&profile, &[role(arguments.role, &bundle)], arguments.batch);
     let mut found = None;
     let mut passes = BTreeSet::new();
     let checked = compile_observed(&bundle, &request, |_, step, graph| {

@@ -136,13 +136,6 @@ pub(crate) fn finish_load(file: &Path, text: &str, settings: &Settings) -> Resul
     Ok(bundle.value)
 }
 
-/// Parses `text`, which stands for that of `file`, with all it uses.
-pub(crate) fn finish_load(file: &Path, text: &str, settings: &Settings) -> Result<Bundle, Failure> {
-    let bundle = elaborate::load(&file.to_string_lossy(), text, &settings.set, &Files);
-    report(&bundle.diagnostics, bundle.value.sources())?;
-    Ok(bundle.value)
-}
-
 /// The value, after its diagnostics were printed.
 pub(crate) fn finish<T>(checked: Checked<Option<T>>, sources: &Sources) -> Result<T, Failure> {
     report(&checked.diagnostics, sources)?;

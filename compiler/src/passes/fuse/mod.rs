@@ -13,6 +13,7 @@
 
 mod forming;
 mod order;
+mod separate;
 mod soundness;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ use nnc_wgsl::Profile;
 
 use crate::ir::{Graph, NodeId};
 use crate::ops::Lowering;
+
+pub use separate::{Separate, why_separate};
 
 /// The longest row that one workgroup reduces, in elements.
 const ROW: usize = 8192;

@@ -1,0 +1,87 @@
+//! What nodes are called, and reasons as sentences.
+
+use crate::account::Teller;
+use crate::ir::{Graph, Kind, NodeId, Origin};
+use crate::passes::Separate;
+
+impl<'a> Teller<'a> {
+    pub(super) fn origin(&self, node: NodeId) -> &'a Origin {
+        &self.graph().node(node).origin
+    }
+
+    /// What the model's author calls the maker of `node`: the first word of the stage, or else the operator.
+    pub(super) fn name(&self, node: NodeId) -> String {
+        let written = self.origin(node).spans.first().map_or("", |span| self.sources.slice(*span));
+        let name: String =
+            written.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == '.').collect();
+        let operator = || operator_name(self.graph(), node);
+        let is_name = name.starts_with(|c: char| c.is_alphabetic());
+        format!("`{}`", if is_name { name } else { operator() })
+    }
+
+    /// The names of two nodes; where they are one, with the operators.
+    pub(super) fn names(&self, one: NodeId, other: NodeId) -> (String, String) {
+        let (first, second) = (self.name(one), self.name(other));
+        if first != second {
+            return (first, second);
+        }
+        let operator = |node: NodeId| operator_name(self.graph(), node);
+        (format!("the {} of {first}", operator(one)), format!("the {} of {second}", operator(other)))
+    }
+
+    pub(super) fn reason(&self, reason: Separate, producer: NodeId, reader: NodeId) -> String {
+        let (producer_name, reader_name) = self.names(producer, reader);
+        match reason {
+            Separate::ReadsFromMemory => {
+                format!("{reader_name} reads whole windows or rows, which must lie in memory")
+            }
+            Separate::Moves => {
+                format!("{producer_name} and {reader_name} put parts together, which is work of its own")
+            }
+            Separate::AnchorTakesMapsOnly => {
+                format!(
+                    "{reader_name} reduces, and the kernel of {producer_name} takes elementwise work only"
+                )
+            }
+            Separate::OtherSpace(one, other) => {
+                format!("{producer_name} is over {}, {reader_name} over {}", extents(&one), extents(&other))
+            }
+            Separate::Around => {
+                format!("something between {producer_name} and {reader_name} has to be done first")
+            }
+            Separate::OtherElements => {
+                format!("{reader_name} needs other elements of {producer_name} than the one it stands at")
+            }
+            Separate::Settled => format!("{producer_name} and {reader_name} had their kernels when they met"),
+            Separate::Buffers(limit) => format!("together they bind more than {limit} buffers"),
+        }
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`; each once.
+pub(super) fn listed(names: impl IntoIterator<Item = String>) -> String {
+    let mut once: Vec<String> = Vec::new();
+    for name in names {
+        if !once.contains(&name) {
+            once.push(name);
+        }
+    }
+    match once.as_slice() {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// The operator without its attributes.
+fn operator_name(graph: &Graph, node: NodeId) -> String {
+    match &graph.node(node).kind {
+        Kind::Operator(op) => op.label().split('{').next().unwrap_or_default().to_owned(),
+        Kind::Source(_) => "input".to_owned(),
+    }
+}
+
+fn extents(space: &[usize]) -> String {
+    let extents: Vec<String> = space.iter().map(ToString::to_string).collect();
+    format!("[{}]", extents.join(", "))
+}

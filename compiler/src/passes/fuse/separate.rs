@@ -1,0 +1,114 @@
+//! Why kernels that read from one another are apart, asked after the clusters are formed.
+
+use std::collections::BTreeMap;
+
+use nnc_wgsl::Profile;
+
+use super::order::Order;
+use super::soundness::Rules;
+use super::{Anchor, Cluster, cluster_of, clusters};
+use crate::ir::{Graph, NodeId};
+use crate::lower::layouts;
+use crate::ops::Lowering;
+
+/// Why two values, one of which reads the other, are computed by two kernels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Separate {
+    /// The reader is a product, a convolution or a pooling, which walks its operands in memory.
+    ReadsFromMemory,
+    /// One of them is a concat or a pack.
+    Moves,
+    /// The reader reduces, and the producer's kernel is a product, a convolution or a pooling.
+    AnchorTakesMapsOnly,
+    /// They are computed over different spaces.
+    OtherSpace(Vec<usize>, Vec<usize>),
+    /// A third kernel comes between them.
+    Around,
+    /// The reader needs other elements than the one that it computes.
+    OtherElements,
+    /// Together they bind more buffers than the profile has.
+    Buffers(u32),
+    /// They could be one, but each had its place when they met.
+    Settled,
+}
+
+/// For each pair of a producer and its reader that lie in different kernels of `graph`: why.
+///
+/// # Panics
+/// If one of them lies in no kernel.
+#[must_use]
+pub fn why_separate(graph: &Graph, profile: &Profile, pairs: &[(NodeId, NodeId)]) -> Vec<Separate> {
+    let kernels = Kernels::new(graph);
+    pairs.iter().map(|(producer, reader)| kernels.separate(profile, *producer, *reader)).collect()
+}
+
+/// The clusters of a graph and what ties them.
+struct Kernels<'a> {
+    rules: Rules<'a>,
+    clusters: Vec<Cluster>,
+    home: BTreeMap<NodeId, usize>,
+    rank: BTreeMap<NodeId, usize>,
+    order: Order,
+}
+
+impl<'a> Kernels<'a> {
+    fn new(graph: &'a Graph) -> Kernels<'a> {
+        let rank: BTreeMap<NodeId, usize> =
+            graph.order().into_iter().enumerate().map(|(rank, id)| (id, rank)).collect();
+        let mut by_number = vec![None; rank.keys().map(|id| id.index() + 1).max().unwrap_or(0)];
+        for (id, layout) in layouts(graph) {
+            by_number[id.index()] = Some(layout);
+        }
+        let results = graph.results.iter().map(|(_, id)| *id);
+        let results = results.chain(graph.assignments.iter().map(|a| a.value)).collect();
+        let rules = Rules { graph, layouts: by_number, results };
+        let clusters = clusters(graph);
+        let (mut home, mut order) = (BTreeMap::new(), Order::default());
+        for cluster in &clusters {
+            let number = order.add();
+            home.extend(cluster.members.iter().map(|member| (*member, number)));
+            let operands = cluster.members.iter().flat_map(|member| graph.operands(*member));
+            for source in operands.filter_map(|operand| home.get(&rules.layout(operand).base).copied()) {
+                if source != number {
+                    order.link(number, source);
+                }
+            }
+        }
+        Kernels { rules, clusters, home, rank, order }
+    }
+
+    fn separate(&self, profile: &Profile, producer: NodeId, reader: NodeId) -> Separate {
+        let graph = self.rules.graph;
+        let (from, to) = (self.home[&producer], self.home[&reader]);
+        let (left, right) = (&self.clusters[from], &self.clusters[to]);
+        match (graph.operator(reader).expect("a member is computed").lower(), &left.anchor) {
+            (Lowering::Conv { .. } | Lowering::Contract { .. } | Lowering::Window { .. }, _) => {
+                return Separate::ReadsFromMemory;
+            }
+            (Lowering::Concat { .. } | Lowering::Pack { .. }, _) | (_, Anchor::Move(_)) => {
+                return Separate::Moves;
+            }
+            (Lowering::Reduce { .. }, Anchor::Conv(_) | Anchor::Contract(_) | Anchor::Window(_)) => {
+                return Separate::AnchorTakesMapsOnly;
+            }
+            _ => {}
+        }
+        if left.space != right.space {
+            return Separate::OtherSpace(left.space.clone(), right.space.clone());
+        }
+        if self.order.depends_around(to, from) {
+            return Separate::Around;
+        }
+        let mut members: Vec<NodeId> = left.members.iter().chain(&right.members).copied().collect();
+        members.sort_by_key(|id| self.rank[id]);
+        let together = cluster_of(graph, members);
+        let is_member = |one: NodeId| self.home.get(&one).is_some_and(|home| [from, to].contains(home));
+        match self.rules.summary(&together, is_member) {
+            None => Separate::OtherElements,
+            Some(summary) if summary.bindings() >= profile.storage_buffers as usize => {
+                Separate::Buffers(profile.storage_buffers)
+            }
+            Some(_) => Separate::Settled,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Every diagnostic has a page whose examples do what it says; every line of a model is accounted for.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use nnc::account::{FactKind, LineAccount, account};
+use nnc::diagnostic::{CODES, Colour, Diagnostic, render_all};
+use nnc::elaborate::load;
+use nnc::source::NoFiles;
+use nnc::{Request, check};
+use nnc_runtime::artifact::Role;
+use nnc_tests::command::{nnc, succeed};
+use nnc_tests::workspace;
+use nnc_wgsl::Profile;
+
+/// Codes that no small model shows: an operator without a gradient, which the language does not have, and settings
+/// that are not carried out, of which there may be none.
+const WITHOUT_EXAMPLE: [&str; 3] = ["E0503", "E0508", "W0503"];
+
+fn profile() -> Profile {
+    Profile::named("webgpu-default").expect("the profile exists")
+}
+
+/// What checking `text` finds, and the same as printed.
+fn problems(text: &str) -> (Vec<Diagnostic>, String) {
+    let loaded = load("model.nn", text, &[], &NoFiles);
+    let mut found = loaded.diagnostics;
+    let bundle = Arc::new(loaded.value);
+    if !found.iter().any(Diagnostic::is_error) {
+        found.extend(check(&bundle, &Request::new(profile(), &[])));
+    }
+    let printed = render_all(&found, bundle.sources(), Colour::Never);
+    (found, printed)
+}
+
+/// The texts between "```{fence}" and "```".
+fn blocks<'a>(page: &'a str, fence: &str) -> Vec<&'a str> {
+    let starts = format!("```{fence}\n");
+    page.split(&starts).skip(1).map(|rest| rest.split("```").next().unwrap_or("")).collect()
+}
+
+#[test]
+fn the_examples_of_every_page_cause_what_they_explain_and_mend_it() {
+    for (code, page) in CODES {
+        let (wrong, right) = (blocks(page, "nn wrong"), blocks(page, "nn"));
+        if WITHOUT_EXAMPLE.contains(code) {
+            continue;
+        }
+        assert_eq!((wrong.len(), right.len()), (1, 1), "{code} has one wrong and one right example");
+        let (found, printed) = problems(wrong[0]);
+        assert!(found.iter().any(|one| one.code == *code), "the wrong example of {code} finds:\n{printed}");
+        let errors = found.iter().filter(|one| one.is_error() && one.code != *code).count();
+        assert_eq!(errors, 0, "the wrong example of {code} has other errors as well:\n{printed}");
+        let (found, printed) = problems(right[0]);
+        let fine = !found.iter().any(|one| one.code == *code || one.is_error());
+        assert!(fine, "the right example of {code} finds:\n{printed}");
+    }
+}
+
+/// Every code that a source file of the compiler names.
+fn codes_in_sources() -> BTreeSet<String> {
+    fn below(folder: &Path, out: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).expect("the folder can be read") {
+            let path = entry.expect("an entry can be read").path();
+            if path.is_dir() {
+                below(&path, out);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source file is text");
+                let tests = text.find("#[cfg(test)]").unwrap_or(text.len());
+                let words = text[..tests].split('"').skip(1).step_by(2);
+                let is_code = |word: &&str| {
+                    let digits = word.strip_prefix(['E', 'W']).unwrap_or("");
+                    digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit())
+                };
+                out.extend(words.filter(is_code).map(str::to_owned));
+            }
+        }
+    }
+    let mut out = BTreeSet::new();
+    below(&workspace::root().join("compiler/src"), &mut out);
+    out
+}
+
+#[test]
+fn every_code_that_a_source_file_can_emit_has_a_page() {
+    let pages: BTreeSet<String> = CODES.iter().map(|(code, _)| (*code).to_owned()).collect();
+    let emitted = codes_in_sources();
+    assert!(emitted.len() > 45, "only {} codes were found", emitted.len());
+    let missing: Vec<&String> = emitted.difference(&pages).collect();
+    assert!(missing.is_empty(), "without a page: {missing:?}");
+}
+
+#[test]
+fn the_command_prints_pages_and_refuses_unknown_codes() {
+    let output = succeed(nnc(&["explain", "e0301"]));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("```nn wrong"));
+    let unknown = nnc(&["explain", "E0999"]).output().expect("it runs");
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("there is no diagnostic `E0999`"));
+}
+
+const MODEL: &str = "\
+model M(x: f32[N, 1, 28, 28]) -> y: f32[N, 10] {
+  x
+    -> conv(8, 5, pad=same) -> relu
+    -> max_pool(2)
+    -> flatten
+    -> dropout(0.5)
+    -> linear(10)
+    -> softmax
+}
+";
+
+fn accounts(text: &str, role: Role) -> (Vec<LineAccount>, usize) {
+    let bundle = Arc::new(load("model.nn", text, &[], &NoFiles).value);
+    let compiled = nnc::compile(&bundle, &Request::new(profile(), &[role]));
+    let printed = render_all(&compiled.diagnostics, bundle.sources(), Colour::Never);
+    let compiled = compiled.value.unwrap_or_else(|| panic!("{printed}"));
+    let built = &compiled.programs[0];
+    (account(built, &compiled.rows, bundle.sources(), &profile()), built.lowered.stages.len())
+}
+
+/// The facts of this kind about the line that contains `part`.
+fn facts(lines: &[LineAccount], part: &str, kind: FactKind) -> Vec<String> {
+    let line = lines.iter().find(|line| line.text.contains(part)).expect("the line is accounted for");
+    line.facts.iter().filter(|fact| fact.kind == kind).map(|fact| fact.text.clone()).collect()
+}
+
+#[test]
+fn every_line_says_what_became_of_it() {
+    let (lines, _) = accounts(MODEL, Role::Infer);
+    let conv = facts(&lines, "conv(", FactKind::Kernel);
+    assert!(conv.len() == 1 && conv[0].contains("`conv` and `relu`"), "{conv:?}");
+    let pool = facts(&lines, "max_pool", FactKind::Apart);
+    assert!(pool.len() == 1 && pool[0].contains("which must lie in memory"), "{pool:?}");
+    assert_eq!(facts(&lines, "flatten", FactKind::Elided).len(), 1);
+    let dropout = facts(&lines, "dropout", FactKind::Gone);
+    assert_eq!(dropout, ["nothing is left of `dropout(0.5)` in this program"]);
+}
+
+#[test]
+fn every_kernel_is_accounted_for_once() {
+    let trained = format!(
+        "{MODEL}\ndata d {{\n  x: f32[1, 28, 28]\n  label: i32 in 0..10\n  train = csv(\"d.csv\")\n}}\n\n\
+         train M on d {{\n  batch = 4\n  epochs = 1\n  loss = cross_entropy(y, label)\n  optimizer = adam\n}}\n"
+    );
+    for (text, role) in [(MODEL, Role::Infer), (trained.as_str(), Role::Train)] {
+        let (lines, kernels) = accounts(text, role);
+        let mut named: Vec<usize> = lines
+            .iter()
+            .flat_map(|line| &line.facts)
+            .filter(|fact| fact.kind == FactKind::Kernel)
+            .filter_map(|fact| fact.text.strip_prefix('k')?.split(' ').next()?.parse().ok())
+            .collect();
+        named.sort_unstable();
+        assert_eq!(named, (0..kernels).collect::<Vec<_>>(), "{role:?}");
+    }
+}
