@@ -157,6 +157,31 @@ fn thousands_of_respaced_texts_are_formatted_lawfully() {
     assert!(tried > 3000 && formatted == tried, "{formatted} of {tried} could be read");
 }
 
+#[test]
+fn texts_that_make_no_sense_but_can_be_read_are_formatted_lawfully() {
+    let mut state = 0x0123_4567_89ab_cdef;
+    let mut formatted = 0;
+    for path in files("tests/examples") {
+        let text = read(&path);
+        let mut sources = Sources::new();
+        let id = sources.add("model.nn", text.clone());
+        let tokens = lex(sources.source(id)).value;
+        for _ in 0..300 {
+            let [one, other] = [0; 2].map(|_| tokens[next(&mut state) % (tokens.len() - 1)].span);
+            let mut changed = text.clone();
+            let letters = match next(&mut state) % 4 {
+                0 => "",
+                1 => ";",
+                2 => "\n",
+                _ => &text[other.start as usize..other.end as usize],
+            };
+            changed.replace_range(one.start as usize..one.end as usize, letters);
+            formatted += usize::from(lawful(&changed).is_some());
+        }
+    }
+    assert!(formatted > 500, "only {formatted} changed texts could be read");
+}
+
 /// Files beside the examples.
 struct Beside;
 

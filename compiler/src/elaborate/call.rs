@@ -6,6 +6,7 @@ use nnc_wgsl::Element;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Reported, Site};
+use crate::elaborate::elsewhere::argument_help;
 use crate::elaborate::frame::Frame;
 use crate::elaborate::intrinsic::{Call, Intrinsic};
 use crate::elaborate::types::Role;
@@ -374,23 +375,8 @@ impl<'a> Elaborator<'a> {
         key: &Name,
         signature: String,
     ) -> Reported {
-        const ELSEWHERE: [(&str, &str); 8] = [
-            ("kernel_size", "kernel"),
-            ("padding", "pad"),
-            ("out_channels", "out"),
-            ("out_features", "out"),
-            ("use_bias", "bias"),
-            ("learning_rate", "lr"),
-            ("weight_decay", "decay"),
-            ("dim", "axis"),
-        ];
-        let ours = ELSEWHERE
-            .iter()
-            .find(|(theirs, ours)| *theirs == key.text && names.iter().any(|known| known == ours));
-        let help = match ours {
-            Some((_, ours)) => Some(format!("did you mean `{ours}`?")),
-            None => did_you_mean(&key.text, names.iter().map(String::as_str)),
-        };
+        let help = argument_help(&key.text, names)
+            .or_else(|| did_you_mean(&key.text, names.iter().map(String::as_str)));
         let message = format!("`{called}` has no argument `{}`", key.text);
         let diagnostic = Diagnostic::error("E0202", message, key.span)
             .fact("unknown argument")

@@ -47,8 +47,11 @@ impl<'a> Elaborator<'a> {
             ExprKind::Field(..) => match self.dotted(frame, expr)? {
                 Some(value) => Ok(value),
                 None => {
-                    let message = "a value has no fields";
-                    self.fail("E0201", expr.span, message, "only files used with a prefix have names inside")
+                    let help = self.instead_of_field(frame, expr);
+                    let diagnostic = Diagnostic::error("E0201", "a value has no fields", expr.span)
+                        .fact("only files used with a prefix have names inside")
+                        .help_maybe(help);
+                    Err(self.report(diagnostic))
                 }
             },
             ExprKind::Index(operand, indices) => {
@@ -99,7 +102,13 @@ impl<'a> Elaborator<'a> {
             }
             ExprKind::Field(..) => match self.dotted(frame, callee)? {
                 Some(value) => value,
-                None => return self.fail("E0209", callee.span, "this cannot be called", "not a layer"),
+                None => {
+                    let help = self.instead_of_field(frame, callee);
+                    let message = format!("`{}` cannot be called", self.bundle.sources().slice(callee.span));
+                    let diagnostic =
+                        Diagnostic::error("E0209", message, callee.span).fact("not a layer").help_maybe(help);
+                    return Err(self.report(diagnostic));
+                }
             },
             _ => self.expression(frame, callee)?,
         };

@@ -13,6 +13,7 @@ mod check;
 mod context;
 mod data;
 pub mod dim;
+mod elsewhere;
 mod expression;
 mod frame;
 mod host;

@@ -2,49 +2,16 @@
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::elsewhere::{field_help, name_help};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::intrinsic;
 use crate::elaborate::value::{Callable, InitSpec, Value};
 use crate::source::Span;
-use crate::syntax::ast::{Const, DefinitionKind, ItemKind, Name};
+use crate::syntax::ast::{Const, DefinitionKind, Expr, ExprKind, ItemKind, Name};
 
 /// Symbols that stand for themselves.
 const SYMBOLS: [&str; 10] =
     ["same", "mixed", "f16", "f32", "i32", "dynamic", "nearest", "bilinear", "none", "auto"];
-
-/// What other frameworks call things, and what they are called here.
-const ELSEWHERE: [(&str, &str); 30] = [
-    ("conv1d", "conv"),
-    ("conv2d", "conv"),
-    ("conv3d", "conv"),
-    ("convolution", "conv"),
-    ("convtranspose2d", "conv_transpose"),
-    ("dense", "linear"),
-    ("fc", "linear"),
-    ("fully_connected", "linear"),
-    ("cat", "concat"),
-    ("concatenate", "concat"),
-    ("view", "rearrange"),
-    ("reshape", "rearrange"),
-    ("permute", "rearrange"),
-    ("maxpool", "max_pool"),
-    ("maxpool2d", "max_pool"),
-    ("avgpool", "avg_pool"),
-    ("avgpool2d", "avg_pool"),
-    ("bn", "batch_norm"),
-    ("batchnorm2d", "batch_norm"),
-    ("layernorm", "layer_norm"),
-    ("embedding", "embed"),
-    ("matmul", "@"),
-    ("swish", "silu"),
-    ("logsoftmax", "log_softmax"),
-    ("crossentropy", "cross_entropy"),
-    ("nll_loss", "cross_entropy"),
-    ("mse_loss", "mse"),
-    ("l1_loss", "mae"),
-    ("detach", "stop_grad"),
-    ("where", "select"),
-];
 
 impl<'a> Elaborator<'a> {
     /// What `name` stands for in `frame`, if anything.
@@ -159,15 +126,10 @@ impl<'a> Elaborator<'a> {
         }
         let message = format!("unknown {what} `{}`", name.text);
         let diagnostic = Diagnostic::error("E0201", message, name.span).fact("not found");
-        let folded = name.text.to_lowercase();
-        let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| *theirs == folded);
-        let help = match elsewhere {
-            Some((_, ours)) => Some(format!("here it is called `{ours}`")),
-            None => {
-                let names = self.visible_names(frame);
-                did_you_mean(&name.text, names.iter().map(String::as_str))
-            }
-        };
+        let help = name_help(&name.text).or_else(|| {
+            let names = self.visible_names(frame);
+            did_you_mean(&name.text, names.iter().map(String::as_str))
+        });
         Err(self.report(diagnostic.help_maybe(help)))
     }
 
@@ -185,6 +147,18 @@ impl<'a> Elaborator<'a> {
                 self.fail("E0201", name.span, message, "not found")
             }
         }
+    }
+
+    /// What is written in place of `owner.field`, where `owner` is no file that is used with a prefix.
+    pub(super) fn instead_of_field(&self, frame: &Frame<'a>, expr: &Expr) -> Option<String> {
+        let ExprKind::Field(owner, field) = &expr.kind else { return None };
+        let owner = match &owner.kind {
+            ExprKind::Name(owner) => owner.as_str(),
+            ExprKind::Field(_, last) => last.text.as_str(),
+            _ => "x",
+        };
+        let names = self.visible_names(frame);
+        field_help(owner, &field.text, |name| names.iter().any(|known| known == name))
     }
 
     /// Every name that `frame` can see, for suggestions.

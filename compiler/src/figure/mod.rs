@@ -55,20 +55,14 @@ pub enum Role {
 #[must_use]
 pub fn figure(elaborated: &Elaborated, depth: usize) -> Figure {
     let graph = &elaborated.graph;
-    let alive = alive(graph);
+    let alive: BTreeSet<usize> = alive(graph).into_iter().map(NodeId::index).collect();
     let mut rows: Vec<&Row> =
         elaborated.rows.iter().filter(|row| row.depth < depth && !row.nodes.is_empty()).collect();
     rows.sort_by_key(|row| (row.nodes.start, row.depth));
-    let open = |row: &Row| {
-        let inside = |other: &&Row| {
-            other.depth > row.depth
-                && row.nodes.start <= other.nodes.start
-                && other.nodes.end <= row.nodes.end
-        };
-        let has_parts = |other: &Row| other.block || other.operation.ends_with('}');
-        row.block && rows.iter().filter(|other| inside(other)).any(|other| has_parts(other))
-    };
-    let opened: Vec<bool> = rows.iter().map(|row| open(row)).collect();
+    let opened: Vec<bool> = rows.iter().map(|row| is_opened(row, &rows)).collect();
+    let closed: Vec<&Row> =
+        rows.iter().zip(&opened).filter(|(_, opened)| !**opened).map(|(row, _)| *row).collect();
+    rows = closed.iter().filter(|row| !closed.iter().any(|other| lies_in(row, other))).copied().collect();
     let mut figure = Figure { title: elaborated.model.clone(), ..Figure::default() };
     let mut inputs: BTreeMap<NodeId, usize> = BTreeMap::new();
     for node in graph.nodes() {
@@ -78,21 +72,22 @@ pub fn figure(elaborated: &Elaborated, depth: usize) -> Figure {
             figure.boxes.push(Part { role: Role::Input, title: name.clone(), shape });
         }
     }
-    let mut of_row: Vec<Option<usize>> = vec![None; rows.len()];
-    for (place, row) in rows.iter().enumerate().filter(|(place, _)| !opened[*place]) {
-        let used = graph.nodes().iter().any(|node| row.nodes.contains(&node.index()) && alive.contains(node));
+    let mut of_row: Vec<usize> = vec![0; rows.len()];
+    for (place, row) in rows.iter().enumerate() {
+        let used = alive.range(row.nodes.clone()).next().is_some();
         let role = if used { Role::Stage } else { Role::Training };
-        of_row[place] = Some(figure.boxes.len());
+        of_row[place] = figure.boxes.len();
         figure.boxes.push(Part { role, title: row.operation.clone(), shape: row.shape.clone() });
     }
     let mut comes_from: BTreeMap<NodeId, BTreeSet<usize>> = BTreeMap::new();
     for node in graph.order() {
-        let place = rows.iter().rposition(|row| row.nodes.contains(&node.index()));
+        let after = rows.partition_point(|row| row.nodes.start <= node.index());
+        let place = after.checked_sub(1).filter(|place| rows[*place].nodes.contains(&node.index()));
         let mut found: BTreeSet<usize> = inputs.get(&node).copied().into_iter().collect();
         for operand in graph.operands(node) {
             found.extend(comes_from[&operand].iter().copied());
         }
-        if let Some(own) = place.and_then(|place| of_row[place]) {
+        if let Some(own) = place.map(|place| of_row[place]) {
             figure.edges.extend(found.iter().filter(|from| **from != own).map(|from| (*from, own)));
             found = BTreeSet::from([own]);
         }
@@ -105,6 +100,17 @@ pub fn figure(elaborated: &Elaborated, depth: usize) -> Figure {
         figure.edges.extend(comes_from[node].iter().map(|from| (*from, output)));
     }
     figure
+}
+
+/// Whether `row` is a use inside the block `other`.
+fn lies_in(row: &Row, other: &Row) -> bool {
+    row.depth > other.depth && other.nodes.start <= row.nodes.start && row.nodes.end <= other.nodes.end
+}
+
+/// Whether `row` is a block of the model's own in which others are used or which forks.
+fn is_opened(row: &Row, rows: &[&Row]) -> bool {
+    let has_parts = |other: &Row| other.block || other.operation.ends_with('}');
+    row.block && rows.iter().filter(|other| lies_in(other, row)).any(|other| has_parts(other))
 }
 
 /// `f32[N, 10]`

@@ -62,11 +62,12 @@ pub fn summarize(elaborated: &Elaborated) -> Summary {
             .find(|t| t.kind == StoredKind::Weight && t.path == *path)
             .map_or(0, |t| t.ty.size())
     };
+    let all = graph.nodes();
     let mut rows = Vec::new();
     let mut named = BTreeSet::new();
     for row in elaborated.rows.iter().filter(|row| !row.block) {
-        let nodes: Vec<NodeId> =
-            graph.nodes().into_iter().filter(|node| row.nodes.contains(&node.index())).collect();
+        let before = |end: usize| all.partition_point(|node| node.index() < end);
+        let nodes = &all[before(row.nodes.start)..before(row.nodes.end)];
         named.extend(row.weights.iter().cloned());
         rows.push(SummaryRow {
             path: row.path.clone(),

@@ -53,10 +53,12 @@ pub(super) fn explain(failure: &Failure, tokens: &[Token]) -> Diagnostic {
     if found.kind == Kind::Separator && before.is_some() {
         diagnostic = diagnostic.fact("the line ends here");
     }
-    diagnostic.help_maybe(hint(failure, found, before))
+    diagnostic.help_maybe(hint(failure, tokens, place))
 }
 
-fn hint(failure: &Failure, found: &Token, before: Option<&Token>) -> Option<String> {
+fn hint(failure: &Failure, tokens: &[Token], place: usize) -> Option<String> {
+    let found = &tokens[place];
+    let before = place.checked_sub(1).map(|place| &tokens[place]);
     let wants = |wanted: &str| failure.wanted.contains(&wanted);
     if found.kind == Kind::Name
         && let Some(answer) = answer(&found.text)
@@ -66,7 +68,20 @@ fn hint(failure: &Failure, found: &Token, before: Option<&Token>) -> Option<Stri
     let operator_before = before.filter(|token| {
         matches!(token.kind, Kind::Plus | Kind::Minus | Kind::Times | Kind::Divide | Kind::Power)
     });
+    let assigns_field = |token: &Token| token.kind == Kind::Name && token.text == "self";
+    let statement = tokens[..place].iter().rev().take_while(|token| token.kind != Kind::Separator);
     let help = match found.kind {
+        Kind::Assign if statement.clone().any(assigns_field) => {
+            "there is no `self`: a call owns its weights, and `layer name = ...` shares them"
+        }
+        Kind::Assign if before.is_some_and(|token| token.kind == Kind::Colon) => "a value is bound with `=`",
+        Kind::Greater if before.is_some_and(|token| token.kind == Kind::Assign) => "an arrow is `->`",
+        Kind::Assign if tokens.get(place + 1).is_some_and(|token| token.kind == Kind::Greater) => {
+            "an arrow is `->`"
+        }
+        Kind::FloorDivide | Kind::Divide if wants("a value") || wants("a layer name") || wants("an item") => {
+            "a comment begins with `#`"
+        }
         Kind::Assign if operator_before.is_some() => {
             let sign = operator_before.map_or("", |token| &token.text);
             return Some(format!("there is no `{sign}=`: write `x = x {sign} ...`"));

@@ -65,8 +65,9 @@ impl Words<'_> {
                 first_in_line = false;
                 rest = after;
             } else {
-                self.stray(letter, start);
-                rest = &rest[letter.len_utf8()..];
+                let length = quoted(rest).unwrap_or(letter.len_utf8());
+                self.stray(letter, start, length);
+                rest = &rest[length..];
             }
         }
         self.push(Kind::End, text.len(), text.len(), true);
@@ -120,8 +121,9 @@ impl Words<'_> {
         self.push(Kind::Text, start, start + written.len(), false);
     }
 
-    fn stray(&mut self, letter: char, start: usize) {
-        let span = Span::new(self.source.id(), start, start + letter.len_utf8());
+    /// Reports `letter`, with which no word begins; what belongs to it takes `length` bytes.
+    fn stray(&mut self, letter: char, start: usize, length: usize) {
+        let span = Span::new(self.source.id(), start, start + length);
         if let Some(last) = self.diagnostics.last()
             && last.code == "E0103"
             && last.primary.span.end == span.start
@@ -136,6 +138,7 @@ impl Words<'_> {
             '\'' | '`' | '“' | '”' => Some("a string stands in `\"`"),
             '−' | '–' => Some("minus is `-`"),
             '×' | '·' => Some("times is `*`"),
+            '?' => Some("a choice is `if condition { a } else { b }`"),
             '→' => Some("an arrow is `->`"),
             _ => None,
         };
@@ -145,6 +148,13 @@ impl Words<'_> {
                 .help_maybe(help.map(str::to_owned)),
         );
     }
+}
+
+/// The bytes of a string in quotes of another kind at the start of `text`, which ends in its line.
+fn quoted(text: &str) -> Option<usize> {
+    let quote = text.chars().next().filter(|letter| matches!(letter, '\'' | '`'))?;
+    let line = text.split('\n').next().unwrap_or(text);
+    line[1..].find(quote).map(|place| place + 2)
 }
 
 /// One name, number or operator.

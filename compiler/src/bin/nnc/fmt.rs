@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut wrong = false;
     for file in &arguments.files {
-        let text = std::fs::read_to_string(file).map_err(|e| Failure::file(file, &e))?;
+        let text = model::text(file)?;
         let formatted = match formatted(arguments, file, &text) {
             Err(Failure::Wrong) => {
                 wrong = true;

@@ -117,7 +117,7 @@ pub(crate) fn load(file: &Path, settings: &Settings) -> Result<Checked<Bundle>, 
 }
 
 /// The text of a model's file, which is neither an artifact nor other bytes.
-fn text(file: &Path) -> Result<String, Failure> {
+pub(crate) fn text(file: &Path) -> Result<String, Failure> {
     let bytes = std::fs::read(file).map_err(|e| Failure::file(file, &e))?;
     if bytes.starts_with(&format::MAGIC) {
         let what = "it is a compiled artifact, which `nnc run` takes; this command takes a model's file";
