@@ -19,6 +19,7 @@ pub fn check(bundle: &Arc<Bundle>, request: &Request) -> Vec<Diagnostic> {
     if failed(&found) || !trains {
         return found;
     }
+    let request = &Request { reads_data: true, ..request.clone() };
     let step = prepare(bundle, request, Role::Train, &[], &mut |_, _, _| {});
     merge(&mut found, step.diagnostics);
     if !failed(&found) && step.value.is_some_and(|step| step.memory.is_some()) {

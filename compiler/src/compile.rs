@@ -29,13 +29,16 @@ pub struct Request {
     pub batch: Option<usize>,
     /// Free dims by name.
     pub dims: Vec<(String, usize)>,
+    /// Whether the examples that the file names are to be read: then what no reader can do is an error.
+    pub reads_data: bool,
 }
 
 impl Request {
     /// These programs of the file's last model, with the sizes the file states.
     #[must_use]
     pub fn new(profile: Profile, roles: &[Role]) -> Request {
-        Request { profile, roles: roles.to_vec(), model: None, batch: None, dims: Vec::new() }
+        let roles = roles.to_vec();
+        Request { profile, roles, model: None, batch: None, dims: Vec::new(), reads_data: false }
     }
 }
 
@@ -190,6 +193,12 @@ pub(crate) fn prepare(
     let Checked { value, mut diagnostics } = elaborate(bundle, &wanted);
     let Some(mut elaborated) = value else { return Checked { value: None, diagnostics } };
     observe(role, &Step::Elaborated, &elaborated.graph);
+    if request.reads_data {
+        diagnostics.append(&mut elaborated.unread);
+        if diagnostics.iter().any(Diagnostic::is_error) {
+            return Checked { value: None, diagnostics };
+        }
+    }
     if role != Role::Infer && elaborated.loss.is_none() {
         let span = bundle.definition_span(&elaborated.model);
         let missing = Diagnostic::error("E0505", "the file has no `train` for this model", span)

@@ -22,6 +22,7 @@ pub mod host;
 pub mod init;
 #[cfg(feature = "data")]
 mod mapped;
+pub mod reader;
 #[cfg(any(feature = "gpu", feature = "data"))]
 pub mod tensor;
 #[cfg(all(feature = "gpu", feature = "data"))]

@@ -47,6 +47,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) stops: Vec<(Span, String)>,
     /// What `prepare` and `augment` leave to the reader.
     pub(super) host_steps: Vec<String>,
+    /// Why the examples cannot be read.
+    pub(super) unread: Vec<Diagnostic>,
     /// The model's outputs and where they are declared.
     pub(super) declared: Vec<(NodeId, Span)>,
     /// The layer table.
@@ -84,6 +86,7 @@ impl<'a> Elaborator<'a> {
             constants: BTreeMap::new(),
             stops: Vec::new(),
             host_steps: Vec::new(),
+            unread: Vec::new(),
             declared: Vec::new(),
             rows: Vec::new(),
             stages: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nnc_runtime::artifact::{Argument, Data, Field, Location, Part};
+use nnc_runtime::artifact::{Data, Field, Location};
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::Expansion;
@@ -216,16 +216,22 @@ impl<'a> Elaborator<'a> {
     }
 
     /// The part of a binding that runs on the device: `None` where it is the reader's work, because it calls a
-    /// function marked `@host` or names something that only the reader knows.
+    /// function marked `@host` or names something that is no field. What the reader is left with is noted.
     fn on_device(&mut self, frame: &mut Frame<'a>, value: &'a ast::Expr) -> Outcome<Option<Value<'a>>> {
         let ExprKind::Pipeline(pipeline) = &value.kind else {
             let mut words = Vec::new();
             names_in(value, &mut words);
             for (word, span) in words {
-                let known = self.lookup(frame, word, span)?;
-                if known.is_none_or(|known| is_host(&known)) {
-                    self.host_steps.push(self.bundle.sources().slice(value.span).to_owned());
-                    return Ok(None);
+                match self.lookup(frame, word, span)? {
+                    None => {
+                        self.unknown_field(frame, word, span, value.span);
+                        return Ok(None);
+                    }
+                    Some(known) if is_host(&known) => {
+                        self.host_step(word, span, value.span);
+                        return Ok(None);
+                    }
+                    Some(_) => {}
                 }
             }
             return self.expression(frame, value).map(Some);
@@ -233,7 +239,7 @@ impl<'a> Elaborator<'a> {
         if let ExprKind::Name(source) = &pipeline.source.kind
             && self.lookup(frame, source, pipeline.source.span)?.is_none()
         {
-            self.host_steps.push(self.bundle.sources().slice(value.span).to_owned());
+            self.unknown_field(frame, source, pipeline.source.span, value.span);
             return Ok(None);
         }
         let mut first = 0;
@@ -248,7 +254,7 @@ impl<'a> Elaborator<'a> {
                 let message = format!("`{}` is the reader's work and must come first", name.text);
                 return self.fail("E0403", name.span, message, "after what the device does");
             }
-            self.host_steps.push(self.bundle.sources().slice(stage.span).to_owned());
+            self.host_step(&name.text, stage.span, stage.span);
             first = place + 1;
         }
         let source = self.expression(frame, &pipeline.source)?;
@@ -261,8 +267,6 @@ impl<'a> Elaborator<'a> {
         let mut frame = Frame::new(module);
         let mut fields = Vec::new();
         let mut parts = Vec::new();
-        self.host_steps.sort();
-        self.host_steps.dedup();
         for setting in &data.settings.entries {
             match &setting.kind {
                 SettingKind::Field { name, ty } => {
@@ -277,76 +281,16 @@ impl<'a> Elaborator<'a> {
                         range: range.map(|(low, high, _)| (low, high)),
                     });
                 }
-                SettingKind::Value { names, value } => {
-                    for name in names.iter().filter(|name| PARTS.contains(&name.text.as_str())) {
-                        parts.push(self.part(&mut frame, &name.text, value)?);
-                    }
-                }
-                SettingKind::Group { .. } => {}
+                SettingKind::Value { .. } | SettingKind::Group { .. } => {}
+            }
+        }
+        for setting in &data.settings.entries {
+            let SettingKind::Value { names, value } = &setting.kind else { continue };
+            for name in names.iter().filter(|name| PARTS.contains(&name.text.as_str())) {
+                parts.push(self.part(&mut frame, &name.text, value, &fields)?);
             }
         }
         Ok(Data { name: data.name.text.clone(), fields, parts })
-    }
-
-    fn part(&mut self, frame: &mut Frame<'a>, name: &str, value: &'a ast::Expr) -> Outcome<Part> {
-        let (reader, arguments) = match &value.kind {
-            ExprKind::Call { callee, arguments } => match &callee.kind {
-                ExprKind::Name(reader) => (reader, arguments.as_slice()),
-                _ => {
-                    return self.fail(
-                        "E0204",
-                        value.span,
-                        "a source is a reader",
-                        "such as `idx(\"images\")`",
-                    );
-                }
-            },
-            ExprKind::Name(reader) => (reader, [].as_slice()),
-            _ => return self.fail("E0204", value.span, "a source is a reader", "such as `idx(\"images\")`"),
-        };
-        let mut paths = Vec::new();
-        let mut options = Vec::new();
-        for argument in arguments {
-            let given = self.expression(frame, &argument.value)?;
-            let converted = self.reader_argument(&given, argument.value.span)?;
-            match (&argument.name, converted) {
-                (Some(name), converted) => options.push((name.text.clone(), converted)),
-                (None, Argument::Text(path)) => paths.push(path),
-                (None, _) => {
-                    let message = "an argument without a name is a path";
-                    return self.fail("E0204", argument.span, message, "this is no string");
-                }
-            }
-        }
-        if !self.host_steps.is_empty() {
-            let steps = self.host_steps.iter().cloned().map(Argument::Text).collect();
-            options.push(("prepare".to_owned(), Argument::List(steps)));
-        }
-        let origin = Some(self.location(value.span));
-        Ok(Part { name: name.to_owned(), reader: reader.clone(), paths, options, origin })
-    }
-
-    fn reader_argument(&mut self, value: &Value<'a>, span: Span) -> Outcome<Argument> {
-        match value {
-            Value::Int(_) | Value::Float(_) => self.real(value, span).map(Argument::Number),
-            Value::Bool(truth) => Ok(Argument::Bool(*truth)),
-            Value::Text(text) => Ok(Argument::Text(text.clone())),
-            Value::Range(low, high) => Ok(Argument::Range(*low, *high)),
-            Value::List(values) => {
-                let values: Outcome<Vec<Argument>> =
-                    values.iter().map(|value| self.reader_argument(value, span)).collect();
-                values.map(Argument::List)
-            }
-            other => {
-                let found = other.describe();
-                self.fail(
-                    "E0204",
-                    span,
-                    "a reader takes numbers, strings and lists",
-                    format!("this is {found}"),
-                )
-            }
-        }
     }
 
     /// A place as the artifact keeps it.
@@ -409,7 +353,7 @@ impl<'a> Elaborator<'a> {
     }
 }
 
-/// Whether `value` is a function that only the reader can compute.
+/// Whether `value` is a function that only a reader can compute.
 fn is_host(value: &Value<'_>) -> bool {
     match value {
         Value::Callable(Callable::Definition(definition, _)) => {

@@ -24,6 +24,7 @@ mod model;
 mod names;
 mod optimizer;
 mod pipeline;
+mod reader;
 mod scan;
 mod scope;
 mod settings;
@@ -37,7 +38,7 @@ pub use bundle::{Bundle, library_files, load};
 pub use check::{check, missing_gradients};
 pub use optimizer::{OptimizerHandle, Update, UpdateState};
 
-use crate::diagnostic::Checked;
+use crate::diagnostic::{Checked, Diagnostic};
 use crate::ir::{Graph, NodeId, StoredTensor};
 use crate::source::Span;
 
@@ -102,6 +103,8 @@ pub struct Elaborated {
     pub loss_span: Option<Span>,
     /// Where a gradient ends in the model's own text, and what ends it.
     pub stops: Vec<(Span, String)>,
+    /// Why the examples cannot be read as `data` says; errors where they are to be read.
+    pub unread: Vec<Diagnostic>,
 }
 
 /// What `train` says about a step besides loss and optimizer.

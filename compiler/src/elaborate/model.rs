@@ -79,6 +79,7 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
         stages: e.stages,
         loss_span: finished.loss_span,
         stops: e.stops,
+        unread: e.unread,
     };
     Checked { value: Some(elaborated), diagnostics: e.diagnostics }
 }

@@ -10,16 +10,14 @@ use std::sync::Arc;
 
 use super::column::{Column, Storage};
 use super::error::DataError;
-use super::file::read_text;
+use super::file::{one_file, read_text};
 use crate::artifact::{Field, Part};
 use crate::mapped::Bytes;
 
 /// The fields of a part.
 pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Column>, DataError> {
     let wrong = |what: String| DataError::Argument { reader: part.reader.clone(), what };
-    let [path] = part.paths.as_slice() else {
-        return Err(wrong(format!("it takes one file, not {}", part.paths.len())));
-    };
+    let path = one_file(part)?;
     if fields.is_empty() || fields.len() > 2 {
         return Err(wrong(format!("it feeds one field or two, not {}", fields.len())));
     }

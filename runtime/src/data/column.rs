@@ -87,6 +87,21 @@ impl Column {
         found: &[usize],
         bytes: Bytes,
     ) -> Result<Column, DataError> {
+        Column::fits(field, path, storage, found)?;
+        let elements = found.iter().product();
+        let column =
+            Column { field: field.clone(), path: path.to_owned(), storage, bytes, elements, examples };
+        column.check_range()?;
+        Ok(column)
+    }
+
+    /// Whether examples of the shape `found` feed the field, but for their values.
+    pub(super) fn fits(
+        field: &Field,
+        path: &Path,
+        storage: Storage,
+        found: &[usize],
+    ) -> Result<(), DataError> {
         let long = |shape: &[usize]| shape.iter().copied().filter(|d| *d != 1).collect::<Vec<_>>();
         if long(&field.shape) != long(found) {
             return Err(DataError::Shape {
@@ -104,11 +119,7 @@ impl Column {
                 found: storage.name(),
             });
         }
-        let elements = found.iter().product();
-        let column =
-            Column { field: field.clone(), path: path.to_owned(), storage, bytes, elements, examples };
-        column.check_range()?;
-        Ok(column)
+        Ok(())
     }
 
     pub(crate) fn field(&self) -> &Field {
@@ -163,19 +174,61 @@ impl Column {
         }
     }
 
+    /// Finds the first value that is outside the field's range, or does not fit into the field at all.
     fn check_range(&self) -> Result<(), DataError> {
-        let Some((low, high)) = self.field.range else { return Ok(()) };
+        if let Some((low, high)) = self.field.range
+            && let Some((index, value)) = self.first_outside(low, high)
+        {
+            let (field, path) = (self.field.name.clone(), self.path.clone());
+            return Err(DataError::Range { field, low, high, path, index, value });
+        }
+        if self.storage != Storage::I64 || self.field.element != Element::I32 {
+            return Ok(());
+        }
+        match self.first_outside(i64::from(i32::MIN), i64::from(i32::MAX) + 1) {
+            None => Ok(()),
+            Some((index, value)) => Err(DataError::Overflow {
+                field: self.field.name.clone(),
+                expected: self.field.element,
+                path: self.path.clone(),
+                index,
+                value,
+            }),
+        }
+    }
+
+    /// The first value outside of `low..high`, and its example.
+    fn first_outside(&self, low: i64, high: i64) -> Option<(usize, f64)> {
         let inside = |value: f64| value >= low as f64 && value < high as f64;
-        let mut values = self.bytes.chunks_exact(self.storage.size()).map(|b| self.storage.value(b));
-        let Some(place) = values.position(|v| !inside(v)) else { return Ok(()) };
-        let size = self.storage.size();
-        Err(DataError::Range {
-            field: self.field.name.clone(),
-            low,
-            high,
-            path: self.path.clone(),
-            index: place / self.elements.max(1),
-            value: self.storage.value(&self.bytes[place * size..(place + 1) * size]),
-        })
+        let values = self.bytes.chunks_exact(self.storage.size()).map(|b| self.storage.value(b));
+        let (place, value) = values.enumerate().find(|(_, value)| !inside(*value))?;
+        Some((place / self.elements.max(1), value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn integers_that_do_not_fit_are_an_error() {
+        let field = |element, range| Field { name: "n".to_owned(), element, shape: Vec::new(), range };
+        let column = |field: &Field, values: &[i64]| {
+            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            let bytes = Bytes::Owned(Arc::new(bytes));
+            Column::new(field, Path::new("file"), Storage::I64, values.len(), &[], bytes)
+        };
+        let edges = [i64::from(i32::MIN), i64::from(i32::MAX)];
+        column(&field(Element::I32, None), &edges).unwrap();
+        for wrong in [i64::from(i32::MIN) - 1, i64::from(i32::MAX) + 1] {
+            let error = column(&field(Element::I32, None), &[0, wrong]).unwrap_err();
+            let message = error.to_string();
+            assert!(message.contains("example 1 of `file`") && message.contains("does not fit"), "{message}");
+        }
+        column(&field(Element::F32, None), &[i64::MAX]).unwrap();
+        let ranged = column(&field(Element::I32, Some((0, 3))), &[5_000_000_000]).unwrap_err();
+        assert!(matches!(ranged, DataError::Range { index: 0, .. }), "{ranged}");
     }
 }

@@ -12,15 +12,13 @@ use std::sync::Arc;
 
 use super::column::{Column, Storage};
 use super::error::DataError;
-use super::file::read_text;
+use super::file::{one_file, read_text};
 use crate::artifact::{Argument, Field, Part};
 use crate::mapped::Bytes;
 
 /// The fields of a part.
 pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Column>, DataError> {
-    let [path] = part.paths.as_slice() else {
-        return Err(wrong(part, format!("it takes one file, not {}", part.paths.len())));
-    };
+    let path = one_file(part)?;
     let names = columns(part)?;
     let label = text(part, "label")?;
     let needed = 1 + usize::from(label.is_some());
@@ -60,9 +58,9 @@ pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Col
         let whole = starts.iter().all(|s| label[*s].fract() == 0.0);
         let bytes = starts.iter().flat_map(|s| {
             let value = label[*s];
-            if whole { (value as i32).to_le_bytes() } else { (value as f32).to_le_bytes() }
+            if whole { (value as i64).to_le_bytes() } else { value.to_le_bytes() }
         });
-        let storage = if whole { Storage::I32 } else { Storage::F32 };
+        let storage = if whole { Storage::I64 } else { Storage::F64 };
         result.push(make(&fields[1], storage, &[], bytes.collect())?);
     }
     Ok(result)

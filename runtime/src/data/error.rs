@@ -61,12 +61,15 @@ pub enum DataError {
         found: u64,
     },
     /// The file goes on after its end.
-    #[error("`{}` has {extra} bytes after its end; is it the file it is named after?", path.display())]
+    #[error(
+        "`{}` goes on after the {expected} bytes that its header says; is it the file it is named after?",
+        path.display()
+    )]
     Trailing {
         /// The file.
         path: PathBuf,
-        /// Bytes too many.
-        extra: u64,
+        /// The bytes it should have.
+        expected: u64,
     },
     /// The file has no tensor for a field.
     #[error("`{}` has no tensor `{name}`; {}", path.display(), holds(available))]
@@ -109,6 +112,23 @@ pub enum DataError {
         path: PathBuf,
         /// The type there.
         found: &'static str,
+    },
+    /// A number does not fit into the field.
+    #[error(
+        "the field `{field}` is {expected}, but example {index} of `{}` has {value}, which does not fit",
+        path.display()
+    )]
+    Overflow {
+        /// The field.
+        field: String,
+        /// Its type in the model.
+        expected: Element,
+        /// The file.
+        path: PathBuf,
+        /// The first example that does not fit, from 0.
+        index: usize,
+        /// Its value.
+        value: f64,
     },
     /// A value is outside of its range.
     #[error(
@@ -171,6 +191,14 @@ pub enum DataError {
         /// What is wrong with it.
         what: String,
     },
+    /// A part without examples.
+    #[error("the part `{part}` has no examples: nothing is in {}", listed(paths))]
+    Empty {
+        /// The part.
+        part: String,
+        /// Its files.
+        paths: Vec<String>,
+    },
     /// Fewer examples than one batch.
     #[error("the part `{part}` has {examples} examples, less than one batch of {batch}; use a smaller batch")]
     TooFew {
@@ -204,4 +232,9 @@ impl DataError {
 
 fn holds(available: &[String]) -> String {
     if available.is_empty() { "it has none".to_owned() } else { format!("it has: {}", available.join(", ")) }
+}
+
+fn listed(paths: &[String]) -> String {
+    let quoted: Vec<String> = paths.iter().map(|path| format!("`{path}`")).collect();
+    quoted.join(", ")
 }

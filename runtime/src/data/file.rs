@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 
 use super::error::DataError;
+use crate::artifact::Part;
 use crate::cause::cause;
 
 /// The first bytes of a gzipped file.
@@ -33,12 +34,29 @@ pub(super) fn open(path: &Path) -> Result<(PathBuf, Box<dyn Read>), DataError> {
     Err(DataError::Missing { path: path.to_owned() })
 }
 
+/// The most bytes of text that are read, and inflated: a small file can unpack to any size.
+const TEXT_LIMIT: u64 = 4 << 30;
+
 /// A whole file of UTF-8 text, and the path it was found at.
 pub(super) fn read_text(path: &Path) -> Result<(PathBuf, String), DataError> {
-    let (path, mut reader) = open(path)?;
+    let (path, reader) = open(path)?;
     let mut text = String::new();
-    reader.read_to_string(&mut text).map_err(|e| unreadable(&path, &e))?;
+    reader.take(TEXT_LIMIT + 1).read_to_string(&mut text).map_err(|e| unreadable(&path, &e))?;
+    if text.len() as u64 > TEXT_LIMIT {
+        return Err(DataError::Unreadable { path, cause: "it has more than 4 GiB of text".to_owned() });
+    }
     Ok((path, text))
+}
+
+/// The path of a part that is one file.
+pub(super) fn one_file(part: &Part) -> Result<&str, DataError> {
+    match part.paths.as_slice() {
+        [path] => Ok(path),
+        paths => Err(DataError::Argument {
+            reader: part.reader.clone(),
+            what: format!("it takes one file, not {}", paths.len()),
+        }),
+    }
 }
 
 /// The error for a file that could not be read, or not be unpacked.

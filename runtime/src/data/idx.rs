@@ -15,13 +15,11 @@ use crate::mapped::Bytes;
 
 /// The fields of a part; file `i` feeds field `i`.
 pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Column>, DataError> {
-    check_arguments(part, fields)?;
     fields.iter().zip(&part.paths).map(|(field, path)| read_field(field, &base.join(path))).collect()
 }
 
 /// For each field, whether its file holds unsigned bytes.
-pub(super) fn bytes_on_disk(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<bool>, DataError> {
-    check_arguments(part, fields)?;
+pub(super) fn bytes_on_disk(part: &Part, _fields: &[Field], base: &Path) -> Result<Vec<bool>, DataError> {
     part.paths
         .iter()
         .map(|path| {
@@ -37,36 +35,21 @@ struct Header {
     bytes: usize,
 }
 
-fn check_arguments(part: &Part, fields: &[Field]) -> Result<(), DataError> {
-    if part.paths.len() == fields.len() {
-        return Ok(());
-    }
-    let names: Vec<&str> = fields.iter().map(|f| f.name.as_str()).collect();
-    Err(DataError::Argument {
-        reader: part.reader.clone(),
-        what: format!(
-            "one file for each field is needed, {} are named for: {}",
-            part.paths.len(),
-            names.join(", ")
-        ),
-    })
-}
-
 fn read_field(field: &Field, path: &Path) -> Result<Column, DataError> {
     let (path, mut reader) = open(path)?;
     let header = read_header(&path, &mut reader)?;
+    // What a header does not announce is not inflated: a small file can unpack to any size.
+    Column::fits(field, &path, header.storage, &header.extents[1..])?;
     let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes).map_err(|e| unreadable(&path, &e))?;
+    let mut announced = reader.take(header.bytes as u64 + 1);
+    announced.read_to_end(&mut bytes).map_err(|e| unreadable(&path, &e))?;
+    let header_bytes = 4 + 4 * header.extents.len() as u64;
+    let expected = header.bytes as u64 + header_bytes;
     if bytes.len() < header.bytes {
-        let header_bytes = 4 + 4 * header.extents.len() as u64;
-        return Err(DataError::Truncated {
-            path,
-            expected: header.bytes as u64 + header_bytes,
-            found: bytes.len() as u64 + header_bytes,
-        });
+        return Err(DataError::Truncated { path, expected, found: bytes.len() as u64 + header_bytes });
     }
     if bytes.len() > header.bytes {
-        return Err(DataError::Trailing { path, extra: (bytes.len() - header.bytes) as u64 });
+        return Err(DataError::Trailing { path, expected });
     }
     for number in bytes.chunks_exact_mut(header.storage.size()) {
         number.reverse();
@@ -212,6 +195,20 @@ mod tests {
     }
 
     #[test]
+    fn a_zipped_file_is_inflated_no_further_than_its_header_says() {
+        let mut zipped = GzEncoder::new(Vec::new(), Compression::fast());
+        zipped.write_all(&file(0x08, &[2, 2], &[1, 2, 3, 4])).unwrap();
+        let mut whole = zipped.finish().unwrap();
+        // A stream that never ends as it should: reading beyond what was announced would meet the damage.
+        let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
+        bomb.write_all(&vec![0; 1 << 20]).unwrap();
+        let bomb = bomb.finish().unwrap();
+        whole.extend(&bomb[..bomb.len() - 8]);
+        let error = load("x.gz", &whole, &field(Element::F32, &[2], None)).unwrap_err();
+        assert!(matches!(error, DataError::Trailing { expected: 16, .. }), "{error}");
+    }
+
+    #[test]
     fn what_is_wrong_with_a_file_is_said() {
         let f32x2 = field(Element::F32, &[2], None);
         let good = file(0x08, &[2, 2], &[1, 2, 3, 4]);
@@ -221,7 +218,7 @@ mod tests {
         assert!(message("x", &good[..3], &f32x2).contains("ends within its header"));
         assert!(message("x", &good[..10], &f32x2).contains("ends within its header"));
         assert!(message("x", &good[..15], &f32x2).contains("says 16 bytes, it has 15"));
-        assert!(message("x", &[&good[..], &[0]].concat(), &f32x2).contains("1 bytes after its end"));
+        assert!(message("x", &[&good[..], &[0]].concat(), &f32x2).contains("goes on after the 16 bytes"));
         assert!(message("x", b"PK\x03\x04", &f32x2).contains("begins with 50 4b"));
         assert!(message("x", &file(0x07, &[1], &[1]), &f32x2).contains("type byte is 07"));
         assert!(message("x", &file(0x08, &[u32::MAX; 3], &[]), &f32x2).contains("too large"));

@@ -1,7 +1,8 @@
 //! Where examples come from: readers by name, and the data sets they make.
 //!
 //! Bytes travel as bytes: a file of unsigned bytes feeds a `u8` field without conversion, and the device widens
-//! it. Everything that can be wrong with a file is found while it is opened.
+//! it. Everything that can be wrong with a file is found while it is opened. The readers' names and options stand in
+//! [`crate::reader`].
 
 #[cfg(feature = "gpu")]
 mod batches;
@@ -21,6 +22,7 @@ use std::path::Path;
 use nnc_wgsl::Element;
 
 use crate::artifact::{Argument, Data, Field, Part};
+use crate::reader::{READERS, Reader, Takes};
 
 #[cfg(feature = "gpu")]
 pub use batches::{Batches, Feed};
@@ -37,47 +39,16 @@ type Read = fn(&Part, &[Field], &Path) -> Result<Vec<Column>, DataError>;
 /// For each field, whether its file holds unsigned bytes.
 type BytesOnDisk = fn(&Part, &[Field], &Path) -> Result<Vec<bool>, DataError>;
 
-/// A reader of data files.
-struct Reader {
-    name: &'static str,
-    /// The named arguments it takes.
-    arguments: &'static [&'static str],
-    /// Whether training shuffles what it reads.
-    shuffled: bool,
-    read: Read,
-    bytes_on_disk: BytesOnDisk,
+/// How the reader of this name reads, and tells bytes; `None` without such a reader.
+fn functions(reader: &str) -> Option<(Read, BytesOnDisk)> {
+    match reader {
+        "characters" => Some((characters::read, no_bytes)),
+        "csv" => Some((csv::read, no_bytes)),
+        "idx" => Some((idx::read, idx::bytes_on_disk)),
+        "safetensors" => Some((safetensors::read, safetensors::bytes_on_disk)),
+        _ => None,
+    }
 }
-
-const READERS: [Reader; 4] = [
-    Reader {
-        name: "characters",
-        arguments: &["take"],
-        shuffled: true,
-        read: characters::read,
-        bytes_on_disk: no_bytes,
-    },
-    Reader {
-        name: "csv",
-        arguments: &["columns", "group", "label", "series", "stride", "take", "window"],
-        shuffled: true,
-        read: csv::read,
-        bytes_on_disk: no_bytes,
-    },
-    Reader {
-        name: "idx",
-        arguments: &["take"],
-        shuffled: true,
-        read: idx::read,
-        bytes_on_disk: idx::bytes_on_disk,
-    },
-    Reader {
-        name: "safetensors",
-        arguments: &["take"],
-        shuffled: false,
-        read: safetensors::read,
-        bytes_on_disk: safetensors::bytes_on_disk,
-    },
-];
 
 /// Opens a part (`train`, `test`, `valid`); relative paths start at `base`.
 ///
@@ -89,16 +60,22 @@ pub fn open(data: &Data, part: &str, base: &Path) -> Result<Dataset, DataError> 
 }
 
 fn open_part(part: &Part, fields: &[Field], base: &Path) -> Result<Dataset, DataError> {
-    let reader = find_reader(part)?;
-    check_arguments(reader, part)?;
-    let columns = (reader.read)(part, fields, base)?;
+    let (reader, read, _) = find_reader(part, fields)?;
+    let columns = read(part, fields, base)?;
     let whole = Dataset::new(&part.name, columns.clone(), reader.shuffled)?;
     let take = part.options.iter().find(|(name, _)| name == "take");
-    let Some((_, take)) = take.filter(|_| !csv::takes_groups(part)) else {
-        return Ok(whole);
+    let dataset = match take.filter(|_| !csv::takes_groups(part)) {
+        Some((_, take)) => {
+            let range = taken(&part.reader, take, whole.examples())?;
+            let columns = columns.iter().map(|c| c.take(range.clone())).collect();
+            Dataset::new(&part.name, columns, reader.shuffled)?
+        }
+        None => whole,
     };
-    let range = taken(&part.reader, take, whole.examples())?;
-    Dataset::new(&part.name, columns.iter().map(|c| c.take(range.clone())).collect(), reader.shuffled)
+    if dataset.examples() == 0 {
+        return Err(DataError::Empty { part: part.name.clone(), paths: part.paths.clone() });
+    }
+    Ok(dataset)
 }
 
 /// The element type that each field is best uploaded as: `U8` for a float field whose files hold unsigned
@@ -109,7 +86,8 @@ fn open_part(part: &Part, fields: &[Field], base: &Path) -> Result<Dataset, Data
 pub fn stored_elements(data: &Data, base: &Path) -> Result<Vec<Element>, DataError> {
     let mut bytes = vec![!data.parts.is_empty(); data.fields.len()];
     for part in &data.parts {
-        let on_disk = find_reader(part).and_then(|reader| (reader.bytes_on_disk)(part, &data.fields, base));
+        let on_disk = find_reader(part, &data.fields)
+            .and_then(|(_, _, bytes_on_disk)| bytes_on_disk(part, &data.fields, base));
         let on_disk = on_disk.map_err(|error| error.at(part.origin.as_ref()))?;
         for (all, this) in bytes.iter_mut().zip(on_disk) {
             *all &= this;
@@ -134,34 +112,16 @@ fn find_part<'a>(data: &'a Data, part: &str) -> Result<&'a Part, DataError> {
     })
 }
 
-fn find_reader(part: &Part) -> Result<&'static Reader, DataError> {
-    READERS.iter().find(|r| r.name == part.reader).ok_or_else(|| DataError::NoReader {
+/// The reader of a part, whose files and options it takes.
+fn find_reader(part: &Part, fields: &[Field]) -> Result<(&'static Reader, Read, BytesOnDisk), DataError> {
+    let found = Reader::named(&part.reader).zip(functions(&part.reader));
+    let (reader, (read, bytes_on_disk)) = found.ok_or_else(|| DataError::NoReader {
         name: part.reader.clone(),
         available: READERS.iter().map(|r| r.name).collect(),
-    })
-}
-
-/// What the part names must be arguments of its reader; `prepare` is what the compiler leaves to a reader.
-fn check_arguments(reader: &Reader, part: &Part) -> Result<(), DataError> {
-    let wrong = |what: String| Err(DataError::Argument { reader: reader.name.to_owned(), what });
-    for (name, value) in &part.options {
-        match (name.as_str(), value) {
-            ("prepare", Argument::List(steps)) => {
-                let text = |step: &Argument| match step {
-                    Argument::Text(text) => format!("`{text}`"),
-                    other => format!("{other:?}"),
-                };
-                let steps: Vec<String> = steps.iter().map(text).collect();
-                return wrong(format!("it does not carry out {}; do that to the files", steps.join(", ")));
-            }
-            (name, _) if reader.arguments.contains(&name) => {}
-            (name, _) => {
-                let known = reader.arguments.join(", ");
-                return wrong(format!("it has no argument `{name}`; it has: {known}"));
-            }
-        }
-    }
-    Ok(())
+    })?;
+    let wrong = |what| DataError::Argument { reader: part.reader.clone(), what };
+    reader.check(part, fields.len()).map_err(wrong)?;
+    Ok((reader, read, bytes_on_disk))
 }
 
 /// `take=0..0.9` is a part of all examples, `take=0..500` and `take=500` are numbers of them.
@@ -172,7 +132,7 @@ fn taken(reader: &str, take: &Argument, examples: usize) -> Result<Range<usize>,
         Argument::Range(low, high) if *high <= 1.0 => (low * examples as f64, high * examples as f64),
         Argument::Range(low, high) => (*low, *high),
         Argument::Bool(_) | Argument::Text(_) | Argument::List(_) => {
-            return Err(wrong("`take` is a range such as 0..0.9 or a number of examples".to_owned()));
+            return Err(wrong(format!("`take` is {}", Takes::Examples.describe())));
         }
     };
     let (start, end) = (low.round(), high.round());
@@ -206,6 +166,33 @@ mod tests {
         let steps = Argument::List(vec![Argument::Text("resize(64)".to_owned())]);
         let expected = "model.nn:7:11: `idx`: it does not carry out `resize(64)`; do that to the files";
         assert_eq!(message("prepare", steps), expected);
+    }
+
+    #[test]
+    fn every_reader_of_the_table_reads() {
+        for reader in &READERS {
+            assert!(functions(reader.name).is_some(), "{}", reader.name);
+        }
+    }
+
+    #[test]
+    fn a_part_without_examples_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("none"), [0, 0, 8, 2, 0, 0, 0, 0, 0, 0, 0, 3]).unwrap();
+        let field = Field { name: "x".to_owned(), element: Element::F32, shape: vec![3], range: None };
+        let part = |options| Part {
+            name: "test".to_owned(),
+            reader: "idx".to_owned(),
+            paths: vec!["none".to_owned()],
+            options,
+            origin: None,
+        };
+        let data = |part| Data { name: "d".to_owned(), fields: vec![field.clone()], parts: vec![part] };
+        let empty = open(&data(part(Vec::new())), "test", folder.path()).unwrap_err();
+        assert!(empty.to_string().contains("the part `test` has no examples"), "{empty}");
+        let typo = part(vec![("tke".to_owned(), Argument::Range(0.0, 0.5))]);
+        let typo = open(&data(typo), "test", folder.path()).unwrap_err();
+        assert!(matches!(typo, DataError::Argument { .. }), "{typo}");
     }
 
     #[test]

@@ -7,17 +7,14 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::column::{Column, Storage};
 use super::error::DataError;
+use super::file::one_file;
 use crate::artifact::{Field, Part};
 use crate::cause::cause;
 use crate::mapped::Bytes;
 
 /// The fields of a part, from one file that is mapped into memory.
 pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Column>, DataError> {
-    let [path] = part.paths.as_slice() else {
-        let what = format!("it takes one file, not {}", part.paths.len());
-        return Err(DataError::Argument { reader: part.reader.clone(), what });
-    };
-    let path = base.join(path);
+    let path = base.join(one_file(part)?);
     let bytes = map(&path)?;
     let foreign = |cause| DataError::Foreign { path: path.clone(), format: "safetensors", cause };
     let tensors = parse(&path, &bytes)?;
@@ -47,8 +44,7 @@ pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Col
 
 /// For each field, whether the file holds unsigned bytes.
 pub(super) fn bytes_on_disk(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<bool>, DataError> {
-    let Some(path) = part.paths.first() else { return Ok(vec![false; fields.len()]) };
-    let path = base.join(path);
+    let path = base.join(one_file(part)?);
     let bytes = map(&path)?;
     let tensors = parse(&path, &bytes)?;
     Ok(fields.iter().map(|f| tensors.tensor(&f.name).is_ok_and(|t| t.dtype() == Dtype::U8)).collect())

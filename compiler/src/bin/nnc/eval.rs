@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?;
-    let artifact = arguments.model.compile(device.profile(), &[Role::Evaluate], None)?.artifact;
+    let artifact = arguments.model.compile_for_data(device.profile(), &[Role::Evaluate])?.artifact;
     let training = training_of(artifact.training.as_ref())?;
     let mut session = Session::open(&artifact, &device)?;
     session.initialize(training.seed)?;

@@ -69,6 +69,13 @@ impl ModelArguments {
         finish(checked, bundle.sources())
     }
 
+    /// Compiles these programs of the model to run over the examples that its file names.
+    pub(crate) fn compile_for_data(&self, profile: &Profile, roles: &[Role]) -> Result<Compiled, Failure> {
+        let bundle = self.load()?;
+        let request = Request { reads_data: true, ..self.request(profile, roles, None) };
+        finish(nnc::compile(&bundle, &request), bundle.sources())
+    }
+
     /// The request to compile these programs.
     pub(crate) fn request(&self, profile: &Profile, roles: &[Role], batch: Option<usize>) -> Request {
         self.settings.request(profile, roles, batch)

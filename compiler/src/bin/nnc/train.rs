@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?;
     let begin = Instant::now();
     let roles = [Role::Train, Role::Evaluate];
-    let compiled = arguments.model.compile(device.profile(), &roles, None)?;
+    let compiled = arguments.model.compile_for_data(device.profile(), &roles)?;
     let training = training_of(compiled.artifact.training.as_ref())?.clone();
     let compiled_in = begin.elapsed();
     let mut session = Session::open(&compiled.artifact, &device)?;

@@ -1,0 +1,184 @@
+//! Sources: which reader reads the examples of a part, and what is left to it.
+//!
+//! A model whose examples cannot be read can still be built, measured and verified. What is wrong with a source, and
+//! what `prepare` and `augment` ask of a reader that none does, is therefore kept apart, in `unread`, and reported
+//! where examples are to be read.
+
+use nnc_runtime::artifact::{Argument, Field, Part};
+use nnc_runtime::reader::{PREPARE, READERS, Reader};
+
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::frame::Frame;
+use crate::elaborate::value::Value;
+use crate::source::Span;
+use crate::syntax::ast::{self, ExprKind, Name};
+
+impl<'a> Elaborator<'a> {
+    /// A source such as `idx("images", "labels", take=0..0.9)`, for data with these fields.
+    pub(super) fn part(
+        &mut self,
+        frame: &mut Frame<'a>,
+        name: &str,
+        value: &'a ast::Expr,
+        fields: &[Field],
+    ) -> Outcome<Part> {
+        let (reader, place, arguments) = match &value.kind {
+            ExprKind::Call { callee, arguments } => match &callee.kind {
+                ExprKind::Name(reader) => (reader, callee.span, arguments.as_slice()),
+                _ => return self.no_reader(value.span),
+            },
+            ExprKind::Name(reader) => (reader, value.span, [].as_slice()),
+            _ => return self.no_reader(value.span),
+        };
+        let known = Reader::named(reader);
+        if known.is_none() {
+            self.unknown_reader(reader, place);
+        }
+        let mut paths = Vec::new();
+        let mut options: Vec<(String, Argument)> = Vec::new();
+        for argument in arguments {
+            let given = self.expression(frame, &argument.value)?;
+            let converted = self.reader_argument(&given, argument.value.span)?;
+            match (&argument.name, converted) {
+                (Some(name), converted) => {
+                    let again = options.iter().any(|(other, _)| *other == name.text);
+                    self.check_option(known, name, &converted, argument.value.span, again);
+                    options.push((name.text.clone(), converted));
+                }
+                (None, Argument::Text(path)) => paths.push(path),
+                (None, _) => {
+                    let message = "an argument without a name is a path";
+                    return self.fail("E0204", argument.span, message, "this is no string");
+                }
+            }
+        }
+        if let Some(known) = known {
+            self.check_whole(known, &paths, &options, fields, value.span);
+        }
+        if !self.host_steps.is_empty() {
+            let steps = self.host_steps.iter().cloned().map(Argument::Text).collect();
+            options.push((PREPARE.to_owned(), Argument::List(steps)));
+        }
+        let origin = Some(self.location(value.span));
+        Ok(Part { name: name.to_owned(), reader: reader.clone(), paths, options, origin })
+    }
+
+    /// Notes that `prepare` or `augment` calls `name`, which only a reader can do; `step` is what it is left with.
+    pub(super) fn host_step(&mut self, name: &str, span: Span, step: Span) {
+        let message = format!("no reader of this version carries out `{name}`");
+        let fact = "it needs the files as they are, before the device sees them";
+        let help = "bring the files to the declared shape beforehand, and leave this out";
+        self.left_to_reader(Diagnostic::error("E0508", message, span).fact(fact).help(help), step);
+    }
+
+    /// Notes that `prepare` or `augment` names what is no field; `step` is what the reader is left with.
+    pub(super) fn unknown_field(&mut self, frame: &Frame<'a>, name: &str, span: Span, step: Span) {
+        let fields = frame.names.keys().map(String::as_str);
+        let help = did_you_mean(name, fields);
+        let diagnostic = Diagnostic::error("E0201", format!("unknown name `{name}`"), span)
+            .fact("no field of the data")
+            .help_maybe(help);
+        self.left_to_reader(diagnostic, step);
+    }
+
+    fn left_to_reader(&mut self, diagnostic: Diagnostic, step: Span) {
+        let step = self.bundle.sources().slice(step).to_owned();
+        if !self.host_steps.contains(&step) {
+            self.host_steps.push(step);
+        }
+        self.note_unread(diagnostic);
+    }
+
+    fn note_unread(&mut self, diagnostic: Diagnostic) {
+        if !self.unread.contains(&diagnostic) {
+            self.unread.push(diagnostic);
+        }
+    }
+
+    fn no_reader<T>(&mut self, span: Span) -> Outcome<T> {
+        self.fail("E0204", span, "a source is a reader", "such as `idx(\"images\")`")
+    }
+
+    fn unknown_reader(&mut self, name: &str, span: Span) {
+        let names = || READERS.iter().map(|reader| reader.name);
+        let diagnostic = Diagnostic::error("E0201", format!("unknown reader `{name}`"), span)
+            .fact("not found")
+            .note(format!("readers are {}", names().collect::<Vec<_>>().join(", ")))
+            .help_maybe(did_you_mean(name, names()));
+        self.note_unread(diagnostic);
+    }
+
+    /// Notes what is wrong with one option.
+    fn check_option(
+        &mut self,
+        reader: Option<&Reader>,
+        name: &Name,
+        value: &Argument,
+        span: Span,
+        again: bool,
+    ) {
+        let Some(reader) = reader else { return };
+        let text = &name.text;
+        let diagnostic = match reader.option(text) {
+            None => {
+                let message = format!("`{}` has no option `{text}`", reader.name);
+                Diagnostic::error("E0202", message, name.span)
+                    .fact("unknown option")
+                    .note(format!("its options are {}", reader.option_names()))
+                    .help_maybe(did_you_mean(text, reader.options.iter().map(|option| option.name)))
+            }
+            Some(option) if !option.takes.accepts(value) => {
+                let message = format!("`{text}` is {}", option.takes.describe());
+                Diagnostic::error("E0204", message, span).fact("this is none")
+            }
+            Some(_) if again => {
+                Diagnostic::error("E0212", format!("`{text}` is given twice"), name.span).fact("again here")
+            }
+            Some(_) => return,
+        };
+        self.note_unread(diagnostic);
+    }
+
+    /// Notes what is missing from a source as a whole.
+    fn check_whole(
+        &mut self,
+        reader: &Reader,
+        paths: &[String],
+        options: &[(String, Argument)],
+        fields: &[Field],
+        span: Span,
+    ) {
+        for option in reader.options.iter().filter(|option| option.required) {
+            if !options.iter().any(|(name, _)| name == option.name) {
+                let message = format!("`{}` needs `{}`", reader.name, option.name);
+                let fact = format!("`{}` is {}", option.name, option.takes.describe());
+                self.note_unread(Diagnostic::error("E0203", message, span).fact(fact));
+            }
+        }
+        if let Err(what) = reader.files.check(paths.len(), fields.len()) {
+            let code = if paths.len() < fields.len().max(1) { "E0203" } else { "E0202" };
+            let message = format!("`{}` is given the wrong number of files", reader.name);
+            self.note_unread(Diagnostic::error(code, message, span).fact(what));
+        }
+    }
+
+    fn reader_argument(&mut self, value: &Value<'a>, span: Span) -> Outcome<Argument> {
+        match value {
+            Value::Int(_) | Value::Float(_) => self.real(value, span).map(Argument::Number),
+            Value::Bool(truth) => Ok(Argument::Bool(*truth)),
+            Value::Text(text) => Ok(Argument::Text(text.clone())),
+            Value::Range(low, high) => Ok(Argument::Range(*low, *high)),
+            Value::List(values) => {
+                let values: Outcome<Vec<Argument>> =
+                    values.iter().map(|value| self.reader_argument(value, span)).collect();
+                values.map(Argument::List)
+            }
+            other => {
+                let found = other.describe();
+                let message = "a reader takes numbers, strings and lists";
+                self.fail("E0204", span, message, format!("this is {found}"))
+            }
+        }
+    }
+}
