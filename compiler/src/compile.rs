@@ -10,6 +10,7 @@ use crate::diagnostic::{Checked, Diagnostic};
 use crate::elaborate::{Bundle, Elaborated, Expansion, Row, Settings, elaborate, missing_gradients};
 use crate::gradient::{NoGradient, differentiate};
 use crate::ir::{Graph, NodeId, StoredTensor};
+use crate::meaning::{add_step, meaning};
 use crate::passes::Pass;
 use crate::plan::Storage;
 use crate::program::{Built, Workshop};
@@ -133,6 +134,7 @@ pub fn compile_observed(
         tensors: storage.tensors.clone(),
         programs,
         training,
+        values: Arc::default(),
     };
     Checked { value: Some(Compiled { artifact, programs: built, storage, rows }), diagnostics }
 }
@@ -193,6 +195,7 @@ pub(crate) fn prepare(
     let Checked { value, mut diagnostics } = elaborate(bundle, &wanted);
     let Some(mut elaborated) = value else { return Checked { value: None, diagnostics } };
     observe(role, &Step::Elaborated, &elaborated.graph);
+    let before = (role == Role::Train).then(|| meaning(bundle, &elaborated.graph));
     if request.reads_data {
         diagnostics.append(&mut elaborated.unread);
         if diagnostics.iter().any(Diagnostic::is_error) {
@@ -213,6 +216,9 @@ pub(crate) fn prepare(
             return Checked { value: None, diagnostics };
         }
         observe(role, &Step::Differentiated, &elaborated.graph);
+    }
+    if let (Some(before), Some(training)) = (before, &mut elaborated.training) {
+        training.meaning = add_step(before, &elaborated.graph);
     }
     let Elaborated { graph, batch, model, training, rows, settings, loss_span, .. } = elaborated;
     let memory = settings.memory.filter(|_| role == Role::Train);

@@ -26,6 +26,7 @@ pub mod gradient;
 pub mod ir;
 pub mod library;
 pub mod lower;
+mod meaning;
 pub mod ops;
 pub mod passes;
 pub mod plan;

@@ -1,5 +1,7 @@
 //! One program: from a graph to dispatches.
 
+use std::sync::Arc;
+
 use nnc_runtime::artifact::{Artifact, Program, Role};
 use nnc_wgsl::Profile;
 
@@ -69,6 +71,7 @@ pub fn artifact_of(graph: Graph, role: Role, profile: &Profile) -> (Built, Artif
         tensors: workshop.storage.tensors,
         programs: vec![program],
         training: None,
+        values: Arc::default(),
     };
     (built, artifact)
 }

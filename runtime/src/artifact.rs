@@ -3,9 +3,10 @@
 //! An artifact holds the text of every kernel, one [`Program`] for each use of the network (a training step,
 //! evaluation, inference, gradients), the persistent memory they share, and what the training loop needs to
 //! know. It is written by the compiler and read by [`crate::Session`]; reading one back needs no compiler and
-//! no device. On disk it is a header (magic, format, length, checksum) and JSON; see [`crate::format`].
+//! no device. On disk it is a header, JSON and the bytes of given values; see [`crate::format`].
 
 use std::fmt;
+use std::sync::Arc;
 
 use nnc_wgsl::{Element, Expr, Kernel, Profile};
 use serde::{Deserialize, Serialize};
@@ -30,9 +31,26 @@ pub struct Artifact {
     pub programs: Vec<Program>,
     /// How it is trained, if the file says so.
     pub training: Option<Training>,
+    /// First values that were given as numbers, as they are stored, one after another. In a file they stand behind the
+    /// JSON.
+    #[serde(skip)]
+    pub values: Arc<Vec<u8>>,
 }
 
 impl Artifact {
+    /// Gives the tensor at `path` these first values: row-major, little-endian, whole words. False if there is no such
+    /// tensor, or it has another size.
+    pub fn give(&mut self, path: &str, bytes: &[u8]) -> bool {
+        let tensor = self.tensors.iter_mut().find(|t| t.path == path);
+        let Some(tensor) = tensor.filter(|t| t.element.bytes(t.shape.iter().product()) == bytes.len()) else {
+            return false;
+        };
+        let values = Arc::make_mut(&mut self.values);
+        tensor.init = Init::Given { offset: values.len() as u64 };
+        values.extend(bytes);
+        true
+    }
+
     /// The program of this role, if there is one.
     #[must_use]
     pub fn program(&self, role: Role) -> Option<&Program> {
@@ -107,8 +125,13 @@ pub enum Init {
         /// The factor.
         gain: f64,
     },
-    /// These numbers, in row-major order.
+    /// These numbers, in row-major order: few, such as a constant of the model.
     Values(Vec<f64>),
+    /// As many bytes of [`Artifact::values`] as the tensor takes.
+    Given {
+        /// Where they begin, in bytes.
+        offset: u64,
+    },
 }
 
 /// The output of a training step that is not 0 once a loss or a gradient was not finite: the step, and every later
@@ -126,6 +149,17 @@ pub enum Role {
     Infer,
     /// Loss and the gradient of every weight (under its path), in training mode, without update.
     Gradient,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Train => "train",
+            Role::Evaluate => "evaluate",
+            Role::Infer => "infer",
+            Role::Gradient => "gradient",
+        })
+    }
 }
 
 /// A list of dispatches and the memory they work in.
@@ -285,6 +319,27 @@ pub struct Training {
     pub save: Option<Save>,
     /// Where the examples come from.
     pub data: Data,
+    /// What a resumed run must find unchanged.
+    pub meaning: Meaning,
+}
+
+/// Checksums of what a training step means, the same for every device. A run goes on only where they are equal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meaning {
+    /// What `prepare` and `augment` do.
+    pub data: u32,
+    /// What the model computes.
+    pub model: u32,
+    /// The whole step, with loss, gradients and update.
+    pub step: u32,
+}
+
+impl Meaning {
+    /// The checksum of a text.
+    #[must_use]
+    pub fn checksum(text: &str) -> u32 {
+        crc32fast::hash(text.as_bytes())
+    }
 }
 
 /// A data set: the fields of one example, and the parts.
@@ -348,15 +403,15 @@ pub enum Save {
     Best {
         /// The value.
         value: HostExpr,
-        /// The folder.
-        to: String,
+        /// The folder; the run's own if `None`.
+        to: Option<String>,
     },
     /// The weights every so many epochs.
     Every {
         /// Epochs between.
         epochs: u64,
-        /// The folder.
-        to: String,
+        /// The folder; the run's own if `None`.
+        to: Option<String>,
     },
 }
 

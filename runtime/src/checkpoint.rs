@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::{Stored, StoredKind, Training};
+use crate::artifact::{Meaning, Stored, StoredKind, Training};
 use crate::cause::cause;
 use crate::durable::{self, WriteError};
 use crate::host::EpochRecord;
@@ -32,6 +32,9 @@ pub struct Progress {
     pub history: Vec<EpochRecord>,
     /// The largest value that `save = best(...)` has seen.
     pub best: Option<f64>,
+    /// Whether the run ended because something was not finite: then it may go on with another `train`, which is the
+    /// remedy, over the same data and model.
+    pub failed: bool,
 }
 
 impl Progress {
@@ -46,21 +49,28 @@ impl Progress {
             seconds: 0.0,
             history: Vec::new(),
             best: None,
+            failed: false,
         }
     }
 }
 
-/// What must be equal for a run to go on: each part of the model or its training by a text or a checksum.
+/// What must be equal for a run to go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
-    /// Paths, kinds and shapes of the stored tensors.
-    pub tensors: u32,
     /// Examples a step.
     pub batch: u64,
     /// The seed of the run.
     pub seed: u64,
-    /// Fields and sources of the data, and the metrics.
-    pub data: u32,
+    /// Fields and sources of the data: a checksum.
+    pub sources: u32,
+    /// Examples of each part.
+    pub examples: Vec<(String, u64)>,
+    /// Paths and shapes of weights and states: a checksum.
+    pub weights: u32,
+    /// Paths and shapes of what the optimizer keeps, and the metrics: a checksum.
+    pub optimizer: u32,
+    /// What the step means.
+    pub meaning: Meaning,
 }
 
 /// A checkpoint that cannot be used.
@@ -91,19 +101,26 @@ pub enum CheckpointError {
     },
     /// It is of another training run.
     #[error(
-        "the checkpoint `{}` is of another run: its {part} is {found}, now it is {expected}; \
-         restore that, or start without `--resume`",
+        "the checkpoint `{}` is of another run: {difference}; restore that, or start without `--resume`",
         path.display()
     )]
     Foreign {
         /// The file.
         path: PathBuf,
         /// What differs.
-        part: &'static str,
-        /// What the checkpoint has.
-        found: String,
-        /// What the run has.
-        expected: String,
+        difference: String,
+    },
+    /// It was written by another version.
+    #[error(
+        "the checkpoint `{}` has format {found}, this version reads {VERSION}; \
+         go on with the version that wrote it, or start the training without `--resume`",
+        path.display()
+    )]
+    Outdated {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
     },
     /// It cannot be written.
     #[error(transparent)]
@@ -117,26 +134,38 @@ struct Header {
     progress: Progress,
 }
 
-const VERSION: u32 = 1;
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
 
-/// The fingerprint of a run. How long it goes on, when it stops and what it saves may change.
+const VERSION: u32 = 2;
+
+/// The fingerprint of a run over so many examples of each part. How long it goes on, when it stops and what it saves
+/// may change.
 #[must_use]
-pub fn fingerprint(stored: &[Stored], training: &Training) -> Fingerprint {
-    let tensors: Vec<_> = stored
-        .iter()
-        .filter(|t| is_kept(t))
-        .map(|t| format!("{} {:?} {} {:?}", t.path, t.kind, t.element, t.shape))
-        .collect();
-    let data: Vec<_> = training
-        .data
-        .parts
-        .iter()
+pub fn fingerprint(stored: &[Stored], training: &Training, examples: Vec<(String, u64)>) -> Fingerprint {
+    let tensors = |kinds: &[StoredKind]| -> Vec<String> {
+        let of_kind = stored.iter().filter(|t| kinds.contains(&t.kind));
+        of_kind.map(|t| format!("{} {:?} {} {:?}", t.path, t.kind, t.element, t.shape)).collect()
+    };
+    let fields = training.data.fields.iter();
+    let parts = training.data.parts.iter();
+    let sources = parts
         .map(|p| format!("{} {} {:?} {:?}", p.name, p.reader, p.paths, p.options))
-        .chain(training.data.fields.iter().map(|f| format!("{} {} {:?}", f.name, f.element, f.shape)))
-        .chain(training.metrics.iter().cloned())
-        .collect();
-    let crc = |lines: Vec<String>| crc32fast::hash(lines.join("\n").as_bytes());
-    Fingerprint { tensors: crc(tensors), batch: training.batch as u64, seed: training.seed, data: crc(data) }
+        .chain(fields.map(|f| format!("{} {} {:?} {:?}", f.name, f.element, f.shape, f.range)));
+    let mut optimizer = tensors(&[StoredKind::Optimizer]);
+    optimizer.extend(training.metrics.iter().cloned());
+    let crc = |lines: Vec<String>| Meaning::checksum(&lines.join("\n"));
+    Fingerprint {
+        batch: training.batch as u64,
+        seed: training.seed,
+        sources: crc(sources.collect()),
+        examples,
+        weights: crc(tensors(&[StoredKind::Weight, StoredKind::State])),
+        optimizer: crc(optimizer),
+        meaning: training.meaning,
+    }
 }
 
 /// Whether a stored tensor belongs into checkpoints.
@@ -184,28 +213,45 @@ pub fn read(path: &Path, expected: &Fingerprint) -> Result<(Progress, Vec<Tensor
     if found != crc {
         return Err(damaged(format!("its checksum is {found:08x}, not {crc:08x}")));
     }
-    let header: Header = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
-    if header.version != VERSION {
-        return Err(damaged(format!("its format is {}, not {VERSION}", header.version)));
+    let Version { version } = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
+    if version != VERSION {
+        return Err(CheckpointError::Outdated { path: path.to_owned(), found: version });
     }
-    match difference(&header.fingerprint, expected) {
+    let header: Header = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
+    match difference(&header.fingerprint, expected, header.progress.failed) {
         None => Ok((header.progress, tensors)),
-        Some((part, found, expected)) => {
-            Err(CheckpointError::Foreign { path: path.to_owned(), part, found, expected })
-        }
+        Some(difference) => Err(CheckpointError::Foreign { path: path.to_owned(), difference }),
     }
 }
 
-fn difference(found: &Fingerprint, expected: &Fingerprint) -> Option<(&'static str, String, String)> {
-    let hex = |crc: u32| format!("{crc:08x}");
-    [
-        ("model", hex(found.tensors), hex(expected.tensors)),
-        ("batch", found.batch.to_string(), expected.batch.to_string()),
-        ("seed", found.seed.to_string(), expected.seed.to_string()),
-        ("data", hex(found.data), hex(expected.data)),
-    ]
-    .into_iter()
-    .find(|(_, found, expected)| found != expected)
+/// What differs, from the data to the update: each is asked about only where those before it agree. Where the run
+/// failed, the step may be another one.
+fn difference(found: &Fingerprint, expected: &Fingerprint, failed: bool) -> Option<String> {
+    let number = |what: &str, found: u64, expected: u64| {
+        (found != expected).then(|| format!("its {what} is {found}, now it is {expected}"))
+    };
+    let other = |differs: bool, what: &str| differs.then(|| what.to_owned());
+    let (was, is) = (&found.meaning, &expected.meaning);
+    number("batch", found.batch, expected.batch)
+        .or_else(|| number("seed", found.seed, expected.seed))
+        .or_else(|| {
+            other(found.sources != expected.sources, "its data is not the same: other fields or sources")
+        })
+        .or_else(|| {
+            let mut counts = found.examples.iter().zip(&expected.examples);
+            let ((part, was), (_, is)) = counts.find(|(was, is)| was != is)?;
+            Some(format!("its data is not the same: {was} examples in `{part}`, now {is}"))
+        })
+        .or_else(|| other(was.data != is.data, "its data is prepared in another way"))
+        .or_else(|| other(found.weights != expected.weights, "its model is not the same: other weights"))
+        .or_else(|| other(was.model != is.model, "its model is not the same: it computes something else"))
+        .or_else(|| {
+            let differs = found.optimizer != expected.optimizer || (was.step != is.step && !failed);
+            other(
+                differs,
+                "its training is not the same: another loss, metric, optimizer or setting of `train`",
+            )
+        })
 }
 
 /// The CRC-32 of the text and of every tensor with its name and shape, in the order of names.
@@ -226,6 +272,7 @@ mod tests {
     use nnc_wgsl::Element;
 
     use super::*;
+    use crate::artifact::{HostExpr, Save};
     use crate::example;
     use crate::host::Measured;
 
@@ -239,6 +286,7 @@ mod tests {
             seconds: 1.5,
             history: vec![EpochRecord { step: 5, measured }],
             best: Some(2.0 / 3.0),
+            failed: false,
         }
     }
 
@@ -247,8 +295,12 @@ mod tests {
         vec![Tensor { path: "w".to_owned(), element: Element::F32, shape: vec![2], bytes }]
     }
 
+    fn examples() -> Vec<(String, u64)> {
+        vec![("train".to_owned(), 22), ("test".to_owned(), 10)]
+    }
+
     fn run() -> Fingerprint {
-        fingerprint(&example::linear().tensors, &example::training("a", "b"))
+        fingerprint(&example::linear().tensors, &example::training("a", "b"), examples())
     }
 
     #[test]
@@ -294,14 +346,50 @@ mod tests {
         };
         assert!(message(|f| f.seed = 8).contains("its seed is 7, now it is 8"));
         assert!(message(|f| f.batch = 9).contains("its batch is 4, now it is 9"));
-        assert!(message(|f| f.tensors ^= 1).contains("its model is"));
-        assert!(message(|f| f.data ^= 1).contains("its data is"));
+        assert!(message(|f| f.sources ^= 1).contains("its data is not the same: other fields or sources"));
+        assert!(
+            message(|f| f.examples[1].1 = 9)
+                .contains("its data is not the same: 10 examples in `test`, now 9")
+        );
+        assert!(message(|f| f.meaning.data ^= 1).contains("its data is prepared in another way"));
+        assert!(message(|f| f.weights ^= 1).contains("its model is not the same: other weights"));
+        assert!(
+            message(|f| f.meaning.model ^= 1)
+                .contains("its model is not the same: it computes something else")
+        );
+        assert!(message(|f| f.optimizer ^= 1).contains("its training is not the same"));
+        assert!(message(|f| f.meaning.step ^= 1).contains("its training is not the same"));
+    }
+
+    #[test]
+    fn a_failed_run_goes_on_with_another_training_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        write(&path, &run(), &Progress { failed: true, ..progress() }, &tensors()).unwrap();
+        let mut other = run();
+        other.meaning.step ^= 1;
+        assert!(read(&path, &other).unwrap().0.failed);
+        other.meaning.model ^= 1;
+        assert!(matches!(read(&path, &other), Err(CheckpointError::Foreign { .. })));
     }
 
     #[test]
     fn the_length_of_a_run_may_change() {
         let mut training = example::training("a", "b");
         training.epochs = Some(99);
-        assert_eq!(fingerprint(&example::linear().tensors, &training), run());
+        training.steps = Some(7);
+        training.stop = Some(HostExpr::Epoch);
+        training.save = Some(Save::Every { epochs: 1, to: None });
+        assert_eq!(fingerprint(&example::linear().tensors, &training, examples()), run());
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_version_is_told_apart_from_a_damaged_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        let json = r#"{"version":1,"fingerprint":{"tensors":1}}"#;
+        let text = format!("{:08x}{json}", checksum(json, &tensors()));
+        std::fs::write(&path, weights::serialize(&tensors(), Some(text))).unwrap();
+        assert!(matches!(read(&path, &run()), Err(CheckpointError::Outdated { found: 1, .. })));
     }
 }

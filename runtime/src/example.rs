@@ -1,10 +1,12 @@
 //! The smallest whole artifact, written by hand: for readers of the format and tests of executors.
 
+use std::sync::Arc;
+
 use nnc_wgsl::{Binary, Binding, Element, Expr, Kernel, Profile, Scalar};
 
 use crate::artifact::{
-    Area, Artifact, Bound, Buffer, Data, Dispatch, Field, HostScalar, HostSymbol, Init, Location, Part, Port,
-    Program, Region, Role, Stored, StoredKind, Training,
+    Area, Artifact, Bound, Buffer, Data, Dispatch, Field, HostScalar, HostSymbol, Init, Location, Meaning,
+    Part, Port, Program, Region, Role, Stored, StoredKind, Training,
 };
 
 /// Examples a batch of [`linear`].
@@ -68,6 +70,7 @@ pub fn linear() -> Artifact {
         ],
         programs: vec![train(), evaluate(), infer(), gradient()],
         training: None,
+        values: Arc::default(),
     }
 }
 
@@ -100,6 +103,7 @@ pub fn training(train: &str, test: &str) -> Training {
             fields: vec![field("x", &[2]), field("t", &[])],
             parts: vec![part("train", train), part("test", test)],
         },
+        meaning: Meaning { data: 1, model: 2, step: 3 },
     }
 }
 

@@ -1,9 +1,11 @@
-//! The artifact on disk: a header, and the artifact as JSON.
+//! The artifact on disk: a header, the artifact as JSON, and the bytes of given values.
 //!
-//! The header is `NNCA`, the format version (u32), the length of the JSON in bytes (u64) and its CRC-32 (u32),
-//! all little-endian. A file that is cut short, altered, foreign or of a newer format is told apart by its
-//! error, and what was read is [validated](Artifact::validate), so that executing it can neither panic nor
-//! touch memory outside its buffers.
+//! The header is `NNCA`, the format version (u32), the length of the JSON in bytes (u64), the CRC-32 of the JSON and
+//! that of the values (u32 each), and the length of the values in bytes (u64), all little-endian. A file that is cut
+//! short, altered, foreign or of another format is told apart by its error, and what was read is
+//! [validated](Artifact::validate). Its kernels are trusted: a checksum tells an accident, not an intention.
+
+use std::sync::Arc;
 
 use crate::artifact::Artifact;
 use crate::validate::Invalid;
@@ -11,10 +13,10 @@ use crate::validate::Invalid;
 /// The first four bytes of an artifact file.
 pub const MAGIC: [u8; 4] = *b"NNCA";
 
-/// The version of the format that this runtime writes; it reads this one and those before.
-pub const VERSION: u32 = 1;
+/// The version of the format that this runtime writes and reads.
+pub const VERSION: u32 = 2;
 
-const HEADER_BYTES: usize = 20;
+const HEADER_BYTES: usize = 32;
 
 /// A file that is no usable artifact.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +27,15 @@ pub enum FormatError {
     Foreign,
     /// It was written for a later runtime.
     #[error(
-        "the artifact has format {found}, this runtime reads up to {VERSION}; update it or compile again"
+        "the artifact has format {found}, this runtime reads {VERSION}; update the runtime or compile again"
     )]
     Newer {
+        /// Its format.
+        found: u32,
+    },
+    /// It was written for an earlier runtime.
+    #[error("the artifact has format {found}, this runtime reads {VERSION}; compile it again")]
+    Older {
         /// Its format.
         found: u32,
     },
@@ -72,13 +80,17 @@ pub enum FormatError {
 /// Never: every artifact can be written as JSON.
 #[must_use]
 pub fn write(artifact: &Artifact) -> Vec<u8> {
-    let body = serde_json::to_vec(artifact).expect("an artifact has no maps and no failing serializers");
-    let mut file = Vec::with_capacity(HEADER_BYTES + body.len());
+    let json = serde_json::to_vec(artifact).expect("an artifact has no maps and no failing serializers");
+    let values = artifact.values.as_slice();
+    let mut file = Vec::with_capacity(HEADER_BYTES + json.len() + values.len());
     file.extend(MAGIC);
     file.extend(VERSION.to_le_bytes());
-    file.extend((body.len() as u64).to_le_bytes());
-    file.extend(crc32fast::hash(&body).to_le_bytes());
-    file.extend(body);
+    file.extend((json.len() as u64).to_le_bytes());
+    file.extend(crc32fast::hash(&json).to_le_bytes());
+    file.extend(crc32fast::hash(values).to_le_bytes());
+    file.extend((values.len() as u64).to_le_bytes());
+    file.extend(json);
+    file.extend(values);
     file
 }
 
@@ -91,29 +103,39 @@ pub fn read(file: &[u8]) -> Result<Artifact, FormatError> {
     if file.is_empty() || file[..known] != MAGIC[..known] {
         return Err(FormatError::Foreign);
     }
-    let Some((header, body)) = file.split_at_checked(HEADER_BYTES) else {
-        return Err(FormatError::Truncated { expected: HEADER_BYTES as u64, found: file.len() as u64 });
+    let word = |at: usize| file.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    match word(4) {
+        Some(found) if found > VERSION => return Err(FormatError::Newer { found }),
+        Some(found) if found < VERSION => return Err(FormatError::Older { found }),
+        _ => {}
+    }
+    let found = file.len() as u64;
+    let truncated = |expected: u64| FormatError::Truncated { expected, found };
+    let (Some(low), Some(high), Some(json_crc), Some(values_crc), Some(values_low), Some(values_high)) =
+        (word(8), word(12), word(16), word(20), word(24), word(28))
+    else {
+        return Err(truncated(HEADER_BYTES as u64));
     };
-    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let version = word(4);
-    if version == 0 || version > VERSION {
-        return Err(FormatError::Newer { found: version });
+    let json_bytes = u64::from(low) | u64::from(high) << 32;
+    let values_bytes = u64::from(values_low) | u64::from(values_high) << 32;
+    let expected = json_bytes.saturating_add(values_bytes).saturating_add(HEADER_BYTES as u64);
+    if found < expected {
+        return Err(truncated(expected));
     }
-    let length = u64::from(word(8)) | u64::from(word(12)) << 32;
-    let found = body.len() as u64;
-    if found < length {
-        let expected = length.saturating_add(HEADER_BYTES as u64);
-        return Err(FormatError::Truncated { expected, found: file.len() as u64 });
+    if found > expected {
+        return Err(FormatError::Trailing { found: found - expected });
     }
-    if found > length {
-        return Err(FormatError::Trailing { found: found - length });
+    // Both lengths are those of parts of the file, so they fit.
+    let (json, values) = file[HEADER_BYTES..].split_at(json_bytes as usize);
+    for (expected, part) in [(json_crc, json), (values_crc, values)] {
+        let found = crc32fast::hash(part);
+        if expected != found {
+            return Err(FormatError::Altered { expected, found });
+        }
     }
-    let (expected, found) = (word(16), crc32fast::hash(body));
-    if expected != found {
-        return Err(FormatError::Altered { expected, found });
-    }
-    let artifact: Artifact =
-        serde_json::from_slice(body).map_err(|e| FormatError::Content { cause: e.to_string() })?;
+    let mut artifact: Artifact =
+        serde_json::from_slice(json).map_err(|e| FormatError::Content { cause: e.to_string() })?;
+    artifact.values = Arc::new(values.to_vec());
     artifact.validate()?;
     Ok(artifact)
 }
@@ -123,16 +145,39 @@ mod tests {
     use super::*;
     use crate::example;
 
+    /// The example with its weight given as numbers.
+    fn given() -> Artifact {
+        let mut artifact = example::linear();
+        assert!(artifact.give("w", &[0, 0, 0, 63, 0, 0, 192, 191]));
+        artifact
+    }
+
     #[test]
     fn what_was_written_is_read_back() {
-        let artifact = example::linear();
-        assert_eq!(read(&write(&artifact)).unwrap(), artifact);
-        assert_eq!(write(&artifact), write(&artifact.clone()));
+        for artifact in [example::linear(), given()] {
+            assert_eq!(read(&write(&artifact)).unwrap(), artifact);
+            assert_eq!(write(&artifact), write(&artifact.clone()));
+        }
+    }
+
+    #[test]
+    fn given_values_are_bytes_behind_the_json() {
+        let mut artifact = given();
+        assert!(write(&artifact).ends_with(&[0, 0, 0, 63, 0, 0, 192, 191]));
+        assert!(!artifact.give("w", &[0; 4]) && !artifact.give("v", &[0; 8]));
+        let small = write(&artifact).len();
+        artifact.tensors[1].shape = vec![1 << 20];
+        artifact.regions[1].bytes = 4 << 20;
+        assert!(artifact.give("last", &vec![7; 4 << 20]));
+        let large = write(&artifact).len();
+        assert!(large - small < (4 << 20) + 100, "{small} {large}");
+        let first = crate::init::first_value(&artifact.tensors[0], 1, &artifact.values);
+        assert_eq!(first, [0, 0, 0, 63, 0, 0, 192, 191]);
     }
 
     #[test]
     fn every_prefix_is_refused() {
-        let file = write(&example::linear());
+        let file = write(&given());
         for length in 0..file.len() {
             let error = read(&file[..length]).unwrap_err();
             let expected = if length == 0 {
@@ -146,7 +191,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_is_noticed() {
-        let file = write(&example::linear());
+        let file = write(&given());
         for place in 0..file.len() {
             for bit in 0..8 {
                 let mut altered = file.clone();
@@ -174,10 +219,16 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_says_so() {
+    fn another_format_says_so() {
         let mut file = write(&example::linear());
-        file[4] = 2;
+        file[4] = 3;
         let message = read(&file).unwrap_err().to_string();
-        assert!(message.contains("format 2") && message.contains("up to 1"), "{message}");
+        assert!(message.contains("format 3") && message.contains("reads 2"), "{message}");
+        // A file of format 1 had a header of 20 bytes.
+        for length in [8, 20, 25, file.len()] {
+            file[4] = 1;
+            let message = read(&file[..length]).unwrap_err().to_string();
+            assert!(message.contains("has format 1") && message.contains("compile it again"), "{message}");
+        }
     }
 }

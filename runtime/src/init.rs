@@ -4,10 +4,15 @@ use nnc_wgsl::{Element, random_uniform};
 
 use crate::artifact::{Init, Stored};
 
-/// The first value of a tensor, as the bytes that are stored: row-major, little-endian, whole words.
+/// The first value of a tensor, as the bytes that are stored: row-major, little-endian, whole words. `given` are the
+/// artifact's values.
 #[must_use]
-pub fn first_value(tensor: &Stored, seed: u64) -> Vec<u8> {
+pub fn first_value(tensor: &Stored, seed: u64, given: &[u8]) -> Vec<u8> {
     let count: usize = tensor.shape.iter().product();
+    if let Init::Given { offset } = tensor.init {
+        let start = offset as usize;
+        return given[start..start + tensor.element.bytes(count)].to_vec();
+    }
     let values = values(&tensor.init, &tensor.shape, count, seed, crc32fast::hash(tensor.path.as_bytes()));
     let mut bytes: Vec<u8> = match tensor.element {
         Element::F32 => values.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect(),
@@ -33,6 +38,7 @@ fn values(init: &Init, shape: &[usize], count: usize, seed: u64, stream: u32) ->
             orthogonal(normal, rows, columns).into_iter().map(|v| gain * v).collect()
         }
         Init::Values(values) => values.clone(),
+        Init::Given { .. } => panic!("given values are bytes already"),
     }
 }
 
@@ -100,7 +106,7 @@ mod tests {
     }
 
     fn floats(tensor: &Stored, seed: u64) -> Vec<f64> {
-        let bytes = first_value(tensor, seed);
+        let bytes = first_value(tensor, seed, &[]);
         bytes.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect()
     }
 

@@ -34,11 +34,13 @@ impl Artifact {
             self.validate_stored(tensor).map_err(|e| e.within(&format!("the tensor `{}`", tensor.path)))?;
             ensure(paths.insert(&tensor.path), || format!("two tensors are named `{}`", tensor.path))?;
         }
+        let seed = self.training.as_ref().map_or(0, |training| training.seed);
+        ensure(u32::try_from(seed).is_ok(), || format!("the seed {seed} has more than 32 bits"))?;
         let mut roles = HashSet::new();
         for program in &self.programs {
-            ensure(roles.insert(program.role), || format!("there are two {:?} programs", program.role))?;
+            ensure(roles.insert(program.role), || format!("there are two `{}` programs", program.role))?;
             self.validate_program(program)
-                .map_err(|e| e.within(&format!("the {:?} program", program.role)))?;
+                .map_err(|e| e.within(&format!("the `{}` program", program.role)))?;
         }
         for kernel in &self.kernels {
             validate_kernel(kernel).map_err(|e| e.within(&format!("the kernel `{}`", kernel.name)))?;
@@ -57,6 +59,10 @@ impl Artifact {
             Init::Values(values) => ensure(values.len() == count, || {
                 format!("its shape has {count} elements, its first value {}", values.len())
             }),
+            Init::Given { offset } => {
+                ensure(offset.is_multiple_of(4), || format!("its first value begins at {offset}"))?;
+                inside(*offset, bytes, self.values.len() as u64)
+            }
             Init::Orthogonal { .. } => {
                 ensure(!tensor.shape.is_empty(), || "a single number is not orthogonal".to_owned())
             }
@@ -241,6 +247,7 @@ mod tests {
         refused(|a| a.tensors[0].offset = u64::MAX - 3, "reach beyond");
         refused(|a| a.tensors[0].shape = vec![usize::MAX, 2], "too many elements");
         refused(|a| a.tensors[0].init = Init::Values(vec![1.0]), "its first value 1");
+        refused(|a| a.tensors[0].init = Init::Given { offset: 0 }, "reach beyond");
         refused(|a| a.tensors[1].path = a.tensors[0].path.clone(), "two tensors are named");
         refused(|a| a.programs[0].dispatches[0].kernel = 99, "no kernel 99");
         refused(|a| a.programs[0].dispatches[0].params.push(0), "parameters for");

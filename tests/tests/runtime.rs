@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nnc_runtime::artifact::{HostBinary, HostExpr, Role, Save, Training};
 use nnc_runtime::checkpoint::CheckpointError;
-use nnc_runtime::train::{Checkpoints, Ended, Event, Options, Summary, TrainError, evaluate, train};
+use nnc_runtime::train::{
+    Checkpoints, Ended, Event, Folder, Options, Start, Summary, TrainError, evaluate, train,
+};
 use nnc_runtime::{Batch, Clock, Device, DeviceError, Session, Tensor, example, weights};
 use nnc_tests::device::device;
 use nnc_wgsl::Element;
@@ -141,8 +143,8 @@ fn each_role_gives_its_outputs() {
 }
 
 #[test]
-fn allocated_bytes_equal_planned_bytes_and_stay() {
-    let Some(mut session) = session() else { return };
+fn allocated_bytes_equal_planned_bytes() {
+    let Some(session) = session() else { return };
     let artifact = example::linear();
     let regions: u64 = artifact.regions.iter().map(|r| r.bytes).sum();
     let arena = artifact.programs.iter().flat_map(|p| p.arenas.first()).max().copied().unwrap();
@@ -156,11 +158,19 @@ fn allocated_bytes_equal_planned_bytes_and_stay() {
         .sum();
     let planned = regions + arena + programs;
     assert_eq!(session.allocated_bytes(), planned);
-    let batch = batch(&session, Role::Train, &X, &T);
-    for step in 1..20 {
-        session.run(Role::Train, &batch, &Clock { step, ..Clock::single(SEED, 4) }).unwrap();
+}
+
+#[test]
+fn given_values_are_first_values() {
+    let Some(device) = device() else { return };
+    let mut artifact = example::linear();
+    assert!(artifact.give("w", &floats(&[0.5, -1.5])));
+    let mut session = Session::open(&artifact, &device).unwrap();
+    for seed in [1, 2] {
+        session.initialize(seed).unwrap();
+        assert_eq!(tensor(&session, "w"), [0.5, -1.5]);
+        assert_eq!(tensor(&session, "last"), [0.0; 4]);
     }
-    assert_eq!(session.allocated_bytes(), planned);
 }
 
 #[test]
@@ -204,6 +214,73 @@ fn dispatches_can_be_run_one_by_one() {
     }
 }
 
+#[test]
+fn a_run_that_steps_end_within_an_epoch_goes_on_as_if_it_had_not_ended() {
+    let Some(mut session) = session() else { return };
+    let mut saving = training();
+    let loss = HostExpr::Metric { part: "test".to_owned(), name: "loss".to_owned() };
+    saving.save = Some(Save::Best { value: HostExpr::Neg(Box::new(loss)), to: None });
+    let whole = tempfile::tempdir().unwrap();
+    write_data(whole.path(), None);
+    let (unbroken, _) = run(&mut session, &saving, whole.path(), Start::New, None).unwrap();
+    for steps in [1, 3, 7, 12, 14] {
+        let broken = tempfile::tempdir().unwrap();
+        write_data(broken.path(), None);
+        let short = Training { steps: Some(steps), ..saving.clone() };
+        let (first, events) = run(&mut session, &short, broken.path(), Start::New, None).unwrap();
+        assert_eq!((first.ended, first.progress.step), (Ended::Finished, steps));
+        assert_eq!((first.progress.epoch, first.progress.position), (steps / 5, steps % 5));
+        let measured = events.iter().filter(|e| matches!(e, Event::Epoch(_))).count() as u64;
+        assert_eq!(measured, steps / 5 + 1, "the last, short epoch is measured as well");
+        assert!(broken.path().join("run/best.safetensors").exists());
+        let lines = |expected: u64| {
+            let log = String::from_utf8(file(broken.path(), "log.jsonl")).unwrap();
+            assert_eq!(log.lines().count() as u64, expected, "{log}");
+        };
+        lines(steps / 5 + 1);
+        let (same, _) = run(&mut session, &short, broken.path(), Start::Resume, None).unwrap();
+        assert_eq!(same.progress.step, steps);
+        lines(steps / 5 + 1);
+        let (second, _) = run(&mut session, &saving, broken.path(), Start::Resume, None).unwrap();
+        assert_eq!((second.ended, second.progress.step), (Ended::Finished, 15));
+        assert_eq!(second.progress.history, unbroken.progress.history, "{steps}");
+        for name in ["weights.safetensors", "best.safetensors"] {
+            assert!(file(whole.path(), name) == file(broken.path(), name), "{name} after {steps} steps");
+        }
+        lines(3);
+    }
+}
+
+#[test]
+fn a_run_does_not_go_on_over_other_data() {
+    let Some(mut session) = session() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path(), None);
+    run(&mut session, &training(), folder.path(), Start::New, Some(9)).unwrap();
+    let path = folder.path().join("train.safetensors");
+    let shorter: Vec<Tensor> = weights::read(&path)
+        .unwrap()
+        .into_iter()
+        .map(|mut tensor| {
+            let example = tensor.bytes.len() / 22;
+            tensor.bytes.truncate(10 * example);
+            tensor.shape[0] = 10;
+            tensor
+        })
+        .collect();
+    weights::write(&path, &shorter).unwrap();
+    let error = run(&mut session, &training(), folder.path(), Start::Resume, None).unwrap_err();
+    assert!(matches!(error, TrainError::Checkpoint(CheckpointError::Foreign { .. })), "{error}");
+    assert!(
+        error.to_string().contains("its data is not the same: 22 examples in `train`, now 10"),
+        "{error}"
+    );
+    let before = file(folder.path(), "checkpoint");
+    let over = run(&mut session, &training(), folder.path(), Start::Over, None).unwrap();
+    assert_eq!(over.0.progress.step, 6);
+    assert_ne!(file(folder.path(), "checkpoint"), before);
+}
+
 /// 22 examples to train (5 batches, 2 left over) and 10 to test (the last batch of 2), from a fixed formula.
 fn write_data(folder: &Path, spoiled: Option<usize>) {
     for (name, examples) in [("train", 22), ("test", 10)] {
@@ -231,14 +308,13 @@ fn run(
     session: &mut Session,
     training: &Training,
     folder: &Path,
-    resume: bool,
+    start: Start,
     interrupt_at: Option<u64>,
 ) -> Result<(Summary, Vec<Event>), TrainError> {
     let flag = AtomicBool::new(false);
     let options = Options {
         base: folder.to_owned(),
-        out: Some(folder.join("run")),
-        resume,
+        out: Some(Folder::open(&folder.join("run"), start)?),
         checkpoints: Checkpoints::EverySteps(2),
         interrupt: Some(&flag),
         ..Options::default()
@@ -264,7 +340,7 @@ fn an_interrupted_run_ends_with_the_bytes_of_an_unbroken_one() {
     let Some(mut session) = session() else { return };
     let whole = tempfile::tempdir().unwrap();
     write_data(whole.path(), None);
-    let (summary, events) = run(&mut session, &training(), whole.path(), false, None).unwrap();
+    let (summary, events) = run(&mut session, &training(), whole.path(), Start::New, None).unwrap();
     assert_eq!((summary.ended, summary.progress.step, summary.progress.epoch), (Ended::Finished, 15, 3));
     let steps = events.iter().filter(|e| matches!(e, Event::Step { .. })).count();
     let epochs = events.iter().filter(|e| matches!(e, Event::Epoch(_))).count();
@@ -276,11 +352,12 @@ fn an_interrupted_run_ends_with_the_bytes_of_an_unbroken_one() {
     for interrupt_at in [1, 4, 5, 9, 14] {
         let broken = tempfile::tempdir().unwrap();
         write_data(broken.path(), None);
-        let (first, _) = run(&mut session, &training(), broken.path(), false, Some(interrupt_at)).unwrap();
+        let (first, _) =
+            run(&mut session, &training(), broken.path(), Start::New, Some(interrupt_at)).unwrap();
         assert_eq!(first.ended, Ended::Interrupted, "{interrupt_at}");
         assert!(first.progress.step < 15);
         let mut fresh = Session::open(&example::linear(), session.device()).unwrap();
-        let (second, _) = run(&mut fresh, &training(), broken.path(), true, None).unwrap();
+        let (second, _) = run(&mut fresh, &training(), broken.path(), Start::Resume, None).unwrap();
         assert_eq!(second.ended, Ended::Finished);
         assert_eq!(file(whole.path(), "weights.safetensors"), file(broken.path(), "weights.safetensors"));
         let history = |s: &Summary| s.progress.history.clone();
@@ -299,7 +376,7 @@ fn a_run_goes_on_from_any_checkpoint_it_left_behind() {
     let mut left_behind: Vec<Vec<u8>> = Vec::new();
     let options = Options {
         base: whole.path().to_owned(),
-        out: Some(run_folder.clone()),
+        out: Some(Folder::open(&run_folder, Start::New).unwrap()),
         checkpoints: Checkpoints::EverySteps(2),
         ..Options::default()
     };
@@ -311,12 +388,13 @@ fn a_run_goes_on_from_any_checkpoint_it_left_behind() {
         }
     })
     .unwrap();
+    drop(options);
     let weights = file(whole.path(), "weights.safetensors");
     assert!(left_behind.len() >= 5, "{}", left_behind.len());
     for (n, checkpoint) in left_behind.iter().enumerate() {
         // As after a kill: the checkpoint of that moment, and a log that may be ahead of it.
         std::fs::write(run_folder.join("checkpoint"), checkpoint).unwrap();
-        let (summary, _) = run(&mut session, &training(), whole.path(), true, None).unwrap();
+        let (summary, _) = run(&mut session, &training(), whole.path(), Start::Resume, None).unwrap();
         assert_eq!(summary.progress.step, 15);
         assert_eq!(file(whole.path(), "weights.safetensors"), weights, "checkpoint {n}");
         let log = String::from_utf8(file(whole.path(), "log.jsonl")).unwrap();
@@ -350,13 +428,13 @@ fn stop_and_save_are_looked_at_after_each_epoch() {
     let mut training = training();
     training.stop = Some(HostExpr::Binary(HostBinary::Ge, Box::new(HostExpr::Epoch), two));
     let loss = HostExpr::Metric { part: "test".to_owned(), name: "loss".to_owned() };
-    training.save = Some(Save::Best { value: HostExpr::Neg(Box::new(loss)), to: "best".to_owned() });
-    let (summary, events) = run(&mut session, &training, folder.path(), false, None).unwrap();
+    training.save = Some(Save::Best { value: HostExpr::Neg(Box::new(loss)), to: Some("best".to_owned()) });
+    let (summary, events) = run(&mut session, &training, folder.path(), Start::New, None).unwrap();
     assert_eq!((summary.ended, summary.progress.epoch), (Ended::Stopped, 2));
     assert!(events.iter().any(|e| matches!(e, Event::Saved { .. })));
     let best = weights::read(&folder.path().join("best/best.safetensors")).unwrap();
     assert_eq!(best.len(), 2);
-    let (again, _) = run(&mut session, &training, folder.path(), true, None).unwrap();
+    let (again, _) = run(&mut session, &training, folder.path(), Start::Resume, None).unwrap();
     assert_eq!((again.ended, again.progress.step), (Ended::Stopped, summary.progress.step));
 }
 
@@ -366,7 +444,7 @@ fn a_loss_that_is_not_finite_names_its_cause_and_keeps_the_weights() {
     let folder = tempfile::tempdir().unwrap();
     // Example 9 is in the third batch.
     write_data(folder.path(), Some(9));
-    let error = run(&mut session, &training(), folder.path(), false, None).unwrap_err();
+    let error = run(&mut session, &training(), folder.path(), Start::New, None).unwrap_err();
     let TrainError::NotFinite { step, epoch, fault, .. } = &error else { panic!("{error}") };
     assert_eq!((*step, *epoch), (3, 1));
     assert_eq!(fault.as_ref().unwrap().dispatch, 0);
@@ -378,10 +456,10 @@ fn a_loss_that_is_not_finite_names_its_cause_and_keeps_the_weights() {
 
     // The checkpoint is the state after step 2: with the data mended, the run goes on as if nothing had been.
     write_data(folder.path(), None);
-    let (resumed, _) = run(&mut session, &training(), folder.path(), true, None).unwrap();
+    let (resumed, _) = run(&mut session, &training(), folder.path(), Start::Resume, None).unwrap();
     let whole = tempfile::tempdir().unwrap();
     write_data(whole.path(), None);
-    let (unbroken, _) = run(&mut session, &training(), whole.path(), false, None).unwrap();
+    let (unbroken, _) = run(&mut session, &training(), whole.path(), Start::New, None).unwrap();
     assert_eq!(resumed.progress.step, unbroken.progress.step);
     assert_eq!(file(whole.path(), "weights.safetensors"), file(folder.path(), "weights.safetensors"));
 }
@@ -391,11 +469,13 @@ fn a_checkpoint_of_another_run_is_refused() {
     let Some(mut session) = session() else { return };
     let folder = tempfile::tempdir().unwrap();
     write_data(folder.path(), None);
-    let none = run(&mut session, &training(), folder.path(), true, None).unwrap_err();
+    let none = run(&mut session, &training(), folder.path(), Start::Resume, None).unwrap_err();
     assert!(matches!(none, TrainError::Checkpoint(CheckpointError::Missing { .. })), "{none}");
-    run(&mut session, &training(), folder.path(), false, None).unwrap();
+    run(&mut session, &training(), folder.path(), Start::New, None).unwrap();
+    let again = run(&mut session, &training(), folder.path(), Start::New, None).unwrap_err();
+    assert!(matches!(again, TrainError::Occupied { .. }), "{again}");
     let mut other = training();
     other.seed += 1;
-    let foreign = run(&mut session, &other, folder.path(), true, None).unwrap_err();
+    let foreign = run(&mut session, &other, folder.path(), Start::Resume, None).unwrap_err();
     assert!(matches!(foreign, TrainError::Checkpoint(CheckpointError::Foreign { .. })), "{foreign}");
 }

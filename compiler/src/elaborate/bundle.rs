@@ -156,6 +156,12 @@ impl Bundle {
         self.modules[self.library..].iter().flat_map(|module| &module.ast.items)
     }
 
+    /// The item of any file that the text at `span` stands in.
+    pub(crate) fn item_at(&self, span: Span) -> Option<&ast::ItemKind> {
+        let items = self.modules.iter().flat_map(|module| &module.ast.items);
+        items.filter(|item| item.span.contains(span)).map(|item| &item.kind).next()
+    }
+
     pub(super) fn main_module(&self) -> usize {
         self.library
     }

@@ -122,10 +122,10 @@ impl<'a> Elaborator<'a> {
         let text = &name.text;
         let diagnostic = match reader.option(text) {
             None => {
-                let message = format!("`{}` has no option `{text}`", reader.name);
+                let message = format!("`{}` has no argument `{text}`", reader.name);
                 Diagnostic::error("E0202", message, name.span)
-                    .fact("unknown option")
-                    .note(format!("its options are {}", reader.option_names()))
+                    .fact("unknown argument")
+                    .note(format!("it has: {}", reader.option_names()))
                     .help_maybe(did_you_mean(text, reader.options.iter().map(|option| option.name)))
             }
             Some(option) if !option.takes.accepts(value) => {

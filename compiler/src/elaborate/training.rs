@@ -1,6 +1,6 @@
 //! How a model is trained, as the artifact keeps it.
 
-use nnc_runtime::artifact::{Save, Training};
+use nnc_runtime::artifact::{Meaning, Save, Training};
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::Settings;
@@ -29,7 +29,7 @@ impl<'a> Elaborator<'a> {
                 .help("write `epochs = 10`");
             return Err(self.report(diagnostic));
         }
-        let seed = self.count_setting(settings, "seed")?.unwrap_or(0);
+        let seed = self.seed(settings)?;
         let metrics: Vec<String> = settings.metrics.iter().map(|(name, _)| name.text.clone()).collect();
         let known = super::host_expression::Measured { parts, metrics: &settings.metrics };
         let stop = match settings.values.get("stop").copied() {
@@ -44,12 +44,23 @@ impl<'a> Elaborator<'a> {
             batch,
             epochs: epochs.and_then(|count| u64::try_from(count).ok()),
             steps: steps.and_then(|count| u64::try_from(count).ok()),
-            seed: u64::try_from(seed).unwrap_or(0),
+            seed,
             metrics,
             stop,
             save,
             data,
+            meaning: Meaning::default(),
         }))
+    }
+
+    /// The seed: the generator takes 32 bits, so that a larger one would be another's twin.
+    fn seed(&mut self, settings: &TrainSettings<'a>) -> Outcome<u64> {
+        let Some(seed) = self.count_setting(settings, "seed")? else { return Ok(0) };
+        if let Ok(seed) = u32::try_from(seed) {
+            return Ok(u64::from(seed));
+        }
+        let span = settings.values.get("seed").map_or_else(Default::default, |expr| expr.span);
+        self.fail("E0204", span, "a seed is less than 2^32", format!("this is {seed}"))
     }
 
     /// `best(value, to="dir")` or `every(5, to="dir")`.
@@ -58,13 +69,13 @@ impl<'a> Elaborator<'a> {
             && let ExprKind::Name(name) = &callee.kind
             && ["best", "every"].contains(&name.as_str())
         {
-            let mut to = "runs".to_owned();
+            let mut to = None;
             for argument in arguments {
                 match &argument.name {
                     Some(key) if key.text == "to" => {
                         let value = self.settled(&argument.value)?;
                         match value {
-                            Value::Text(folder) => to = folder,
+                            Value::Text(folder) => to = Some(folder),
                             other => {
                                 let found = other.describe();
                                 let message = "`to` is a folder";

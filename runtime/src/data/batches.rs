@@ -49,6 +49,12 @@ impl Feed {
         Feed::new(dataset, program, None, true)
     }
 
+    /// All examples of the part.
+    #[must_use]
+    pub fn examples(&self) -> usize {
+        self.dataset.examples()
+    }
+
     /// Batches in an epoch.
     #[must_use]
     pub fn batches(&self) -> usize {

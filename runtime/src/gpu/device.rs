@@ -7,6 +7,17 @@ use nnc_wgsl::Profile;
 use super::adapters;
 use super::error::DeviceError;
 
+/// Memory taken from a driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Buffers and the like that live.
+    pub allocations: usize,
+    /// Their size, in bytes.
+    pub bytes: u64,
+    /// The size of the blocks that they lie in, in bytes.
+    pub reserved_bytes: u64,
+}
+
 /// A device. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Device {
@@ -60,6 +71,18 @@ impl Device {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.info.name
+    }
+
+    /// What the process has taken from the driver on this device, where the backend keeps account of it: on Vulkan and
+    /// DX12.
+    #[must_use]
+    pub fn taken(&self) -> Option<Taken> {
+        let report = self.device.generate_allocator_report()?;
+        Some(Taken {
+            allocations: report.allocations.len(),
+            bytes: report.total_allocated_bytes,
+            reserved_bytes: report.total_reserved_bytes,
+        })
     }
 
     /// `vulkan`, `metal`, `dx12` or `gl`.

@@ -17,7 +17,7 @@ mod transfer;
 mod trusted;
 
 pub use adapters::{AdapterSummary, adapters};
-pub use device::Device;
+pub use device::{Device, Taken};
 pub use error::{DeviceError, place};
 pub use outputs::{Outputs, Ticket};
 pub use session::{OpenError, Session};

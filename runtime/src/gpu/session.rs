@@ -27,6 +27,8 @@ pub struct Session {
     pub(super) device: Device,
     tensors: Vec<Stored>,
     places: HashMap<String, usize>,
+    /// First values that were given as numbers.
+    values: Arc<Vec<u8>>,
     regions: Vec<wgpu::Buffer>,
     programs: Vec<Loaded>,
     in_flight: VecDeque<InFlight>,
@@ -98,6 +100,7 @@ impl Session {
             device: device.clone(),
             places: artifact.tensors.iter().enumerate().map(|(i, t)| (t.path.clone(), i)).collect(),
             tensors: artifact.tensors.clone(),
+            values: Arc::clone(&artifact.values),
             shared_bytes: arena_bytes.iter().chain(artifact.regions.iter().map(|r| &r.bytes)).sum(),
             regions,
             programs,
@@ -124,7 +127,7 @@ impl Session {
             }
             let mut bytes = vec![0; buffer.size() as usize];
             for tensor in tensors() {
-                let value = first_value(tensor, seed);
+                let value = first_value(tensor, seed, &self.values);
                 let start = tensor.offset as usize;
                 bytes[start..start + value.len()].copy_from_slice(&value);
             }
@@ -289,7 +292,7 @@ impl Session {
 
 pub(super) fn check_batch(program: &Program, batch: &Batch) -> Result<(), DeviceError> {
     let fits = program.inputs == batch.ports() && program.input_bytes == batch.bytes().len() as u64;
-    if fits { Ok(()) } else { Err(DeviceError::Batch { role: role_name(program.role) }) }
+    if fits { Ok(()) } else { Err(DeviceError::Batch { role: program.role.to_string() }) }
 }
 
 fn shared_arenas(programs: &[&Program]) -> Vec<u64> {
@@ -312,9 +315,5 @@ fn compile_used(
 }
 
 fn no_program(role: Role) -> DeviceError {
-    DeviceError::NoProgram { role: role_name(role) }
-}
-
-fn role_name(role: Role) -> String {
-    format!("{role:?}").to_lowercase()
+    DeviceError::NoProgram { role: role.to_string() }
 }

@@ -1,5 +1,7 @@
 //! Why a training run ended early.
 
+use std::path::PathBuf;
+
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 use crate::durable::WriteError;
@@ -29,6 +31,27 @@ pub enum TrainError {
     /// `stop` or `save` asks for something that is not measured.
     #[error(transparent)]
     NotMeasured(#[from] NotMeasured),
+    /// The folder has the files of an earlier run.
+    #[error(
+        "`{}` holds the `{file}` of an earlier run; go on with it by `--resume`, replace it by `--overwrite`, \
+         or name another folder with `--out`",
+        folder.display()
+    )]
+    Occupied {
+        /// The folder.
+        folder: PathBuf,
+        /// The first of its files.
+        file: &'static str,
+    },
+    /// Another run holds the folder.
+    #[error(
+        "another run is writing into `{}`; wait for its end, or name another folder with `--out`",
+        folder.display()
+    )]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Neither `epochs` nor `steps` says when to end.
     #[error("the training has no end; set `epochs` or `steps`")]
     NoEnd,

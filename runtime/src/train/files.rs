@@ -4,8 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::EpochReport;
 use super::error::TrainError;
+use super::folder::{self, Folder, Start};
+use super::{EpochReport, Event, Options};
 use crate::artifact::{Save, Stored};
 use crate::checkpoint::{self, Fingerprint, Progress};
 use crate::durable::{self, WriteError};
@@ -21,11 +22,14 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// The folder, made if it is not there. The log keeps its first `epochs` lines: those of a run that goes on.
-    pub(super) fn open(folder: &Path, epochs: usize) -> Result<Files, TrainError> {
-        make_folder(folder)?;
-        let files = Files { folder: folder.to_owned(), log: String::new() };
-        for path in [files.log_path(), files.weights_path(), Files::checkpoint_path(folder)] {
+    /// The files in the folder, of which an overwritten run loses its own. The log keeps its first `epochs` lines, those
+    /// of a run that goes on, from its next line on.
+    pub(super) fn open(folder: &Folder, epochs: usize) -> Result<Files, TrainError> {
+        if folder.start() == Start::Over {
+            folder::clear(folder.path())?;
+        }
+        let files = Files { folder: folder.path().to_owned(), log: String::new() };
+        for path in [files.log_path(), files.weights_path(), Files::checkpoint_path(&files.folder)] {
             durable::remove_leftovers(&path);
         }
         let kept = match epochs {
@@ -33,7 +37,6 @@ impl Files {
             _ => fs::read_to_string(files.log_path()).unwrap_or_default(),
         };
         let log: String = kept.lines().take(epochs).flat_map(|line| [line, "\n"]).collect();
-        durable::write(&files.log_path(), log.as_bytes())?;
         Ok(Files { log, ..files })
     }
 
@@ -62,6 +65,13 @@ impl Files {
         Ok(checkpoint::write(&path, fingerprint, progress, tensors)?)
     }
 
+    /// Notes in the checkpoint that the run cannot go on as it is.
+    pub(super) fn mark_failed(&self, fingerprint: &Fingerprint) -> Result<(), TrainError> {
+        let path = Files::checkpoint_path(&self.folder);
+        let (progress, tensors) = checkpoint::read(&path, fingerprint)?;
+        Ok(checkpoint::write(&path, fingerprint, &Progress { failed: true, ..progress }, &tensors)?)
+    }
+
     fn weights_path(&self) -> PathBuf {
         self.folder.join("weights.safetensors")
     }
@@ -77,38 +87,49 @@ pub(super) fn kept_tensors(session: &Session) -> Result<Vec<Tensor>, TrainError>
 }
 
 /// Makes the folder that `save` wants the weights in, so that a run cannot fail for it after its first epoch.
-pub(super) fn make_folder_of(save: &Save, base: &Path) -> Result<(), TrainError> {
-    let (Save::Best { to, .. } | Save::Every { to, .. }) = save;
-    make_folder(&base.join(to))
+pub(super) fn make_folder_of(save: &Save, options: &Options<'_>) -> Result<(), TrainError> {
+    folder_of(save, options).map_or(Ok(()), |folder| make_folder(&folder))
 }
 
-/// Writes the weights where `save` wants them after this epoch; the file, if it was written.
+/// The folder that `save` names, else the run's own.
+fn folder_of(save: &Save, options: &Options<'_>) -> Option<PathBuf> {
+    let (Save::Best { to, .. } | Save::Every { to, .. }) = save;
+    match to {
+        Some(to) => Some(options.base.join(to)),
+        None => options.out.as_ref().map(|out| out.path().to_owned()),
+    }
+}
+
+/// Writes the weights where `save` wants them after this epoch; what was written, and whether it took the place of an
+/// earlier run's.
 pub(super) fn save_as_asked(
     save: &Save,
-    base: &Path,
+    options: &Options<'_>,
     session: &Session,
     progress: &mut Progress,
-) -> Result<Option<PathBuf>, TrainError> {
-    let (folder, name) = match save {
-        Save::Best { value, to } => {
+) -> Result<Option<Event>, TrainError> {
+    let Some(folder) = folder_of(save, options) else { return Ok(None) };
+    let (name, first) = match save {
+        Save::Best { value, .. } => {
             let value = crate::host::evaluate(value, &progress.history)?;
             if value.is_nan() || progress.best.is_some_and(|best| value <= best) {
                 return Ok(None);
             }
-            progress.best = Some(value);
-            (base.join(to), "best.safetensors".to_owned())
+            let first = progress.best.replace(value).is_none();
+            ("best.safetensors".to_owned(), first)
         }
-        Save::Every { epochs, to } => {
+        Save::Every { epochs, .. } => {
             if !progress.epoch.is_multiple_of((*epochs).max(1)) {
                 return Ok(None);
             }
-            (base.join(to), format!("weights-{}.safetensors", progress.epoch))
+            (format!("weights-{}.safetensors", progress.epoch), true)
         }
     };
     make_folder(&folder)?;
     let path = folder.join(name);
+    let replaced = first && path.exists();
     weights::write(&path, &session.read_tensors(weights::is_saved)?)?;
-    Ok(Some(path))
+    Ok(Some(Event::Saved { path, replaced }))
 }
 
 fn only_saved(stored: &[Stored], tensors: &[Tensor]) -> Vec<Tensor> {

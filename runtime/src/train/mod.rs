@@ -3,10 +3,13 @@
 //! Two steps are in flight; their results arrive a step late and stall nothing. After each epoch the other
 //! parts of the data are measured with the current weights, then `stop` and `save` are looked at. A checkpoint
 //! is written when the step after it has given a finite loss: until then it may be one that cannot go on.
+//! A run that `steps` ends within an epoch is measured and saved there too, but that belongs to no checkpoint: resumed,
+//! it ends with the bytes of a run that never stopped there.
 
 mod error;
 mod evaluate;
 mod files;
+mod folder;
 mod run;
 
 use std::path::PathBuf;
@@ -20,16 +23,15 @@ use crate::host::Measured;
 
 pub use error::TrainError;
 pub use evaluate::evaluate;
+pub use folder::{Folder, Start};
 
 /// How a run is started and where it leaves its files.
 #[derive(Debug, Default)]
 pub struct Options<'a> {
     /// What relative paths of the training start at: the folder of the model's file.
     pub base: PathBuf,
-    /// Where weights, checkpoint and log are written; nowhere if `None`.
-    pub out: Option<PathBuf>,
-    /// Go on from the checkpoint in `out`.
-    pub resume: bool,
+    /// Where weights, checkpoint and log are written, and whether the run goes on from there; nowhere if `None`.
+    pub out: Option<Folder>,
     /// Weights to start from instead of first values.
     pub weights: Option<PathBuf>,
     /// Checkpoints within an epoch.
@@ -91,6 +93,8 @@ pub enum Event {
     Saved {
         /// The file.
         path: PathBuf,
+        /// Whether a file of an earlier run was there before.
+        replaced: bool,
     },
 }
 

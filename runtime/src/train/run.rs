@@ -1,6 +1,5 @@
 //! The training loop.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -8,9 +7,10 @@ use std::time::Instant;
 use super::error::TrainError;
 use super::evaluate::{measure, names};
 use super::files::{Files, kept_tensors, make_folder_of, save_as_asked};
+use super::folder::Start;
 use super::{Checkpoints, Ended, EpochReport, Event, Options, Summary};
 use crate::artifact::{HALTED, Role, Training};
-use crate::checkpoint::{self, Fingerprint, Progress};
+use crate::checkpoint::{self, CheckpointError, Fingerprint, Progress};
 use crate::data::{self, Batches, Feed};
 use crate::gpu::{Outputs, Session};
 use crate::host::{self, Clock, EpochRecord, Measured};
@@ -37,7 +37,8 @@ pub(super) struct Run<'a> {
     submitted: u64,
     steps_per_epoch: u64,
     total_steps: u64,
-    saved_at: Instant,
+    began: Instant,
+    saved_at: Option<Instant>,
     saved_step: u64,
     clocked: Instant,
 }
@@ -50,25 +51,32 @@ impl<'a> Run<'a> {
     ) -> Result<Run<'a>, TrainError> {
         let open = |part: &str| data::open(&training.data, part, &options.base).map(Arc::new);
         let feed = Feed::training(open("train")?, session.program(Role::Train)?, training.seed)?;
+        let mut examples = vec![("train".to_owned(), feed.examples() as u64)];
         let mut others = Vec::new();
         for part in training.data.parts.iter().filter(|p| p.name != "train") {
             let feed = Feed::evaluation(open(&part.name)?, session.program(Role::Evaluate)?)?;
+            examples.push((part.name.clone(), feed.examples() as u64));
             others.push((part.name.clone(), feed));
         }
         let steps_per_epoch = feed.batches() as u64;
         let total_steps = total_steps(training, steps_per_epoch)?;
         let names = names(training);
-        let fingerprint = checkpoint::fingerprint(session.tensors(), training);
+        let fingerprint = checkpoint::fingerprint(session.tensors(), training, examples);
         begin(session, training, options)?;
         let mut progress = Progress::start(names.len());
-        if options.resume {
-            let folder = options.out.clone().unwrap_or_else(|| PathBuf::from("."));
-            let (saved, tensors) = checkpoint::read(&Files::checkpoint_path(&folder), &fingerprint)?;
+        let resumed = options.out.as_ref().filter(|folder| folder.start() == Start::Resume);
+        if let Some(folder) = resumed {
+            let path = Files::checkpoint_path(folder.path());
+            let (saved, tensors) = checkpoint::read(&path, &fingerprint)?;
+            if saved.position > steps_per_epoch || saved.sums.len() != names.len() {
+                let cause = format!("it stands at step {} of {steps_per_epoch}", saved.position);
+                return Err(CheckpointError::Damaged { path, cause }.into());
+            }
             session.write_tensors(&tensors)?;
-            progress = saved;
+            progress = Progress { failed: false, ..saved };
         }
         if let Some(save) = &training.save {
-            make_folder_of(save, &options.base)?;
+            make_folder_of(save, options)?;
         }
         let files = match &options.out {
             Some(folder) => Some(Files::open(folder, progress.history.len())?),
@@ -77,7 +85,7 @@ impl<'a> Run<'a> {
         Ok(Run {
             submitted: progress.step,
             saved_step: progress.step,
-            on_disk: options.resume.then_some(progress.step),
+            on_disk: resumed.map(|_| progress.step),
             unproven: None,
             session,
             training,
@@ -90,7 +98,8 @@ impl<'a> Run<'a> {
             progress,
             steps_per_epoch,
             total_steps,
-            saved_at: Instant::now(),
+            began: Instant::now(),
+            saved_at: None,
             clocked: Instant::now(),
         })
     }
@@ -111,13 +120,17 @@ impl<'a> Run<'a> {
                 ended = Ended::Interrupted;
                 break;
             }
+            if self.progress.position < self.steps_per_epoch {
+                self.end_within_epoch(report)?;
+                break;
+            }
             self.end_epoch(report)?;
             if self.stops()? {
                 ended = Ended::Stopped;
             }
             self.save()?;
         }
-        if ended == Ended::Interrupted {
+        if ended == Ended::Interrupted || self.saved_at.is_none() {
             self.save()?;
         }
         self.write_unproven()?;
@@ -207,7 +220,20 @@ impl<'a> Run<'a> {
             self.save()?;
             self.write_unproven()?;
         }
+        if let Some(files) = &self.files {
+            files.mark_failed(&self.fingerprint)?;
+        }
         Ok(TrainError::NotFinite { loss, step, epoch, fault, checkpoint: self.on_disk })
+    }
+
+    /// The end of the run before that of its epoch: measured and saved as there, but the checkpoint is of the moment
+    /// before, so that more steps go on as if there had been no end.
+    fn end_within_epoch(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        self.save()?;
+        let here = self.progress.clone();
+        self.end_epoch(report)?;
+        self.progress = here;
+        Ok(())
     }
 
     fn end_epoch(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
@@ -237,11 +263,10 @@ impl<'a> Run<'a> {
             files.append(&line)?;
         }
         report(Event::Epoch(line));
-        if let Some(save) = &self.training.save {
-            let saved = save_as_asked(save, &self.options.base, self.session, &mut self.progress)?;
-            if let Some(path) = saved {
-                report(Event::Saved { path });
-            }
+        if let Some(save) = &self.training.save
+            && let Some(saved) = save_as_asked(save, self.options, self.session, &mut self.progress)?
+        {
+            report(saved);
         }
         Ok(())
     }
@@ -256,7 +281,7 @@ impl<'a> Run<'a> {
     fn checkpoint_is_due(&self) -> bool {
         self.files.is_some()
             && match self.options.checkpoints {
-                Checkpoints::Every(interval) => self.saved_at.elapsed() >= interval,
+                Checkpoints::Every(interval) => self.saved_at.unwrap_or(self.began).elapsed() >= interval,
                 Checkpoints::EverySteps(steps) => self.submitted - self.saved_step >= steps,
             }
     }
@@ -266,7 +291,7 @@ impl<'a> Run<'a> {
         if self.files.is_some() {
             self.unproven = Some((self.progress.clone(), kept_tensors(self.session)?));
         }
-        self.saved_at = Instant::now();
+        self.saved_at = Some(Instant::now());
         self.saved_step = self.submitted;
         Ok(())
     }

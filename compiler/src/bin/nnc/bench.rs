@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let program = session.program(role)?;
     if arguments.json {
         let line = json!({
-            "model": artifact.model, "device": device.name(), "role": build::role_name(role),
+            "model": artifact.model, "device": device.name(), "role": role.to_string(),
             "batch": program.batch, "precision": arguments.precision, "steps": times.len(),
             "median_ms": median, "min_ms": times[0], "max_ms": times[times.len() - 1],
             "dispatches": program.dispatches.len(), "kernels": artifact.kernels.len(),
@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         output::line(&format!(
             "{} {}, batch {}: {median:.3} ms a step (min {:.3}, max {:.3}, {} steps), {:.0} examples/s",
             artifact.model,
-            build::role_name(role),
+            role.to_string(),
             program.batch,
             times[0],
             times[times.len() - 1],

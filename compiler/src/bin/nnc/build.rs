@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nnc_runtime::artifact::{Artifact, Init, Role, StoredKind};
+use nnc_runtime::artifact::{Artifact, StoredKind};
 use nnc_runtime::{durable, format, weights};
 use serde_json::json;
 
@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let region = |kind| -> u64 { kind_bytes(&artifact, kind) };
     if arguments.json {
         let programs: serde_json::Map<String, serde_json::Value> =
-            artifact.programs.iter().map(|p| (role_name(p.role), program_json(p))).collect();
+            artifact.programs.iter().map(|p| (p.role.to_string(), program_json(p))).collect();
         let line = json!({
             "file": out.to_string_lossy(), "bytes": bytes.len(), "kernels": artifact.kernels.len(),
             "weight_bytes": region(StoredKind::Weight), "programs": programs,
@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut rows = vec![["program", "batch", "dispatches", "arenas", "peak"].map(str::to_owned).to_vec()];
     for program in &artifact.programs {
         rows.push(vec![
-            role_name(program.role),
+            program.role.to_string(),
             program.batch.to_string(),
             program.dispatches.len().to_string(),
             output::size(program.arenas.iter().sum()),
@@ -73,11 +73,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     output::write(&output::table(&rows, &[1, 2, 3, 4]));
     Ok(())
-}
-
-/// `train`, `evaluate`, `infer` or `gradient`.
-pub(crate) fn role_name(role: Role) -> String {
-    format!("{role:?}").to_lowercase()
 }
 
 /// All device memory that a program works in, in bytes.
@@ -101,9 +96,8 @@ fn kind_bytes(artifact: &Artifact, kind: StoredKind) -> u64 {
 
 fn put_weights(artifact: &mut Artifact, path: &std::path::Path) -> Result<(), Failure> {
     for tensor in weights::load(path, &artifact.tensors)? {
-        if let Some(stored) = artifact.tensors.iter_mut().find(|t| t.path == tensor.path) {
-            stored.init = Init::Values(tensor.values());
-        }
+        let given = artifact.give(&tensor.path, &tensor.bytes);
+        assert!(given, "loaded weights have the paths and sizes of the artifact's");
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nnc_runtime::Session;
 use nnc_runtime::artifact::{Role, Training};
 use nnc_runtime::host::Measured;
-use nnc_runtime::train::{Checkpoints, Ended, EpochReport, Event, Options, train};
+use nnc_runtime::train::{Checkpoints, Ended, EpochReport, Event, Folder, Options, Start, train};
 use serde_json::json;
 
 use crate::device::DeviceArguments;
@@ -23,12 +23,16 @@ pub(crate) struct Arguments {
     model: ModelArguments,
     #[command(flatten)]
     device: DeviceArguments,
-    /// The folder for weights, checkpoint and log; `runs/` and the file's name if left out.
+    /// The folder for weights, checkpoint and log; if left out, `runs/` and the file's name, numbered from the second
+    /// run on.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Goes on from the checkpoint in that folder.
-    #[arg(long)]
+    /// Goes on from the checkpoint in that folder, or else in that of the latest run.
+    #[arg(long, conflicts_with = "overwrite")]
     resume: bool,
+    /// Replaces the files of an earlier run in that folder.
+    #[arg(long)]
+    overwrite: bool,
     /// Weights and states to start from.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     weights: Option<PathBuf>,
@@ -50,6 +54,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let compiled = arguments.model.compile_for_data(device.profile(), &roles)?;
     let training = training_of(compiled.artifact.training.as_ref())?.clone();
     let compiled_in = begin.elapsed();
+    let folder = arguments.folder()?;
+    let out = folder.path().to_owned();
     let mut session = Session::open(&compiled.artifact, &device)?;
     output::note(&format!(
         "compiled in {:.1} s, ready in {:.1} s: {} dispatches a step, {} on the device",
@@ -58,12 +64,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         session.program(Role::Train)?.dispatches.len(),
         output::size(session.allocated_bytes()),
     ));
-    let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(arguments.model.stem()));
     let interrupt = interrupt_flag()?;
     let options = Options {
         base: arguments.model.base(),
-        out: Some(out.clone()),
-        resume: arguments.resume,
+        out: Some(folder),
         weights: arguments.weights.clone(),
         checkpoints: Checkpoints::Every(Duration::from_secs(arguments.checkpoint)),
         interrupt: Some(&interrupt),
@@ -75,7 +79,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     });
     progress.finish();
     let summary = summary?;
-    let place = format!("epoch {}, step {}", summary.progress.epoch, summary.progress.step);
+    let epoch = summary.progress.epoch + u64::from(summary.progress.position > 0);
+    let place = format!("epoch {epoch}, step {}", summary.progress.step);
     let weights = out.join("weights.safetensors");
     let end = match summary.ended {
         Ended::Finished => format!("finished: {place}"),
@@ -84,6 +89,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     output::note(&format!("{end}; weights in `{}`", weights.display()));
     Ok(())
+}
+
+impl Arguments {
+    /// The folder of the run, held against others.
+    fn folder(&self) -> Result<Folder, Failure> {
+        let default = PathBuf::from("runs").join(self.model.stem());
+        let folder = match (&self.out, self.resume, self.overwrite) {
+            (Some(out), true, _) => Folder::open(out, Start::Resume)?,
+            (Some(out), _, true) => Folder::open(out, Start::Over)?,
+            (Some(out), false, false) => Folder::open(out, Start::New)?,
+            (None, true, _) => Folder::latest(&default)?,
+            (None, _, true) => Folder::open(&default, Start::Over)?,
+            (None, false, false) => Folder::next(&default)?,
+        };
+        if folder.path() != default && self.out.is_none() {
+            let what =
+                if self.resume { "the latest run is" } else { "earlier runs are kept; this one goes into" };
+            output::note(&format!("{what} `{}`", folder.path().display()));
+        }
+        Ok(folder)
+    }
 }
 
 /// How the model is trained, or what to do where the file does not say.
@@ -120,7 +146,10 @@ fn show(arguments: &Arguments, epochs: Option<u64>, progress: &mut Progress, eve
             let text = if arguments.json { report.to_json() } else { epoch_line(report, epochs) };
             progress.line(&text);
         }
-        Event::Saved { path } => progress.note(&format!("saved `{}`", path.display())),
+        Event::Saved { path, replaced } => {
+            let instead = if *replaced { ", in place of an earlier run's" } else { "" };
+            progress.note(&format!("saved `{}`{instead}", path.display()));
+        }
         _ => {}
     }
 }

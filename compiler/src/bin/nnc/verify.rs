@@ -5,7 +5,6 @@ use nnc_runtime::gpu::place;
 use nnc_runtime::{Clock, Session};
 use serde_json::json;
 
-use crate::build::role_name;
 use crate::device::DeviceArguments;
 use crate::failure::Failure;
 use crate::model::{self, ModelArguments};
@@ -49,14 +48,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let at = place(finding.origin.as_ref());
             if arguments.json {
                 let line = json!({
-                    "program": role_name(built.role), "kernel": finding.stage, "label": finding.label,
+                    "program": built.role.to_string(), "kernel": finding.stage, "label": finding.label,
                     "operator": finding.operator, "at": at, "error": finding.error, "right": right,
                 });
                 output::line(&line.to_string());
             } else if !right {
                 output::line(&format!(
                     "wrong: {} kernel {} (`{}`), `{}` at {at}: off by {:.1e}, more than {TOLERANCE:.0e}",
-                    role_name(built.role),
+                    built.role.to_string(),
                     finding.stage,
                     finding.label,
                     finding.operator,
@@ -64,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 ));
             }
         }
-        let role = role_name(built.role);
+        let role = built.role.to_string();
         output::note(&format!("{role}: {} values, {failed} wrong, worst error {worst:.1e}", findings.len()));
         checked += findings.len();
         wrong += failed;
