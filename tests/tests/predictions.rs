@@ -31,7 +31,6 @@ fn narrow(folder: &Path) -> PathBuf {
         .replace("conv(64, 5", "conv(6, 5")
         .replace("linear(1024)", "linear(16)")
         .replace("adam(lr=1e-3)", "adam(lr=1e-2)")
-        .replace("../runs/mnist", "best")
         .replace("train-labels-idx1-ubyte\")", "train-labels-idx1-ubyte\", take=2000)")
         .replace("t10k-labels-idx1-ubyte\")", &format!("t10k-labels-idx1-ubyte\", take={DIGITS})"))
         .replace("\"../data", &format!("\"{data}"));

@@ -37,7 +37,7 @@ fn a_truncated_file() {
     images(&whole[..400], &parts);
     images(&whole[..7], &["it ends within its header"]);
     images(&[], &["it ends within its header"]);
-    images(&[&whole[..], &[0]].concat(), &["has 1 bytes after its end"]);
+    images(&[&whole[..], &[0]].concat(), &["goes on after the 656 bytes that its header says"]);
 }
 
 #[test]
@@ -109,10 +109,19 @@ fn images_of_another_size() {
 
 #[test]
 fn a_reader_or_an_argument_that_does_not_exist() {
-    let place = Workplace::with("idx(\"images\"", "ixd(\"images\"");
-    refused(&place, &["no data reader `ixd`; there are: characters, csv, idx, safetensors"]);
-    let place = Workplace::with("\"labels\")", "\"labels\", tkae=0..0.5)");
-    refused(&place, &["`idx`: it has no argument `tkae`; it has: take"]);
+    let diagnosed = |from: &str, to: &str, parts: &[&str]| {
+        let place = Workplace::with(from, to);
+        place.refuses(1, &["check", "model.nn"], parts);
+        if device().is_some() {
+            place.refuses(1, &["train", "model.nn"], parts);
+        }
+    };
+    let parts = ["E0201", "model.nn:8:11", "unknown reader `ixd`", "characters, csv, idx, safetensors"];
+    diagnosed("idx(\"images\"", "ixd(\"images\"", &parts);
+    let parts = ["E0202", "model.nn:8:35", "`idx` has no argument `tkae`", "did you mean `take`?"];
+    diagnosed("\"labels\")", "\"labels\", tkae=0..0.5)", &parts);
+    let parts = ["E0508", "model.nn:10:31", "no reader of this version carries out `resize`"];
+    diagnosed("image = image / 255", "image = image -> resize(4) -> scale(1 / 255)", &parts);
     let place = Workplace::with("\"labels\")", "\"labels\", take=0..100)");
     refused(&place, &["`idx`: `take` asks for examples 0 to 100 of 40"]);
 }

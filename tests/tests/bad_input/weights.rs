@@ -16,7 +16,7 @@ fn trained() -> Option<Workplace> {
 /// `w` is refused by every command that takes weights.
 fn refused(place: &Workplace, parts: &[&str]) {
     place.refuses(2, &["eval", "model.nn", "--weights", "w"], parts);
-    place.refuses(2, &["train", "model.nn", "--weights", "w", "--out", "run"], parts);
+    place.refuses(2, &["train", "model.nn", "--weights", "w", "--out", "other"], parts);
     place.refuses(2, &["build", "model.nn", "--weights", "w"], parts);
 }
 

@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         output::line(&format!(
             "{} {}, batch {}: {median:.3} ms a step (min {:.3}, max {:.3}, {} steps), {:.0} examples/s",
             artifact.model,
-            role.to_string(),
+            role,
             program.batch,
             times[0],
             times[times.len() - 1],

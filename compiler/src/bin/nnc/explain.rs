@@ -7,7 +7,6 @@ use nnc::diagnostic::explain;
 use nnc_runtime::artifact::Role;
 use serde_json::json;
 
-use crate::build::role_name;
 use crate::dump::{RoleName, role};
 use crate::failure::Failure;
 use crate::model::{self, Settings};
@@ -68,7 +67,7 @@ fn lines(arguments: &Arguments) -> Result<(), Failure> {
             continue;
         }
         let kernels = built.lowered.stages.len();
-        output::line(&format!("{}: {kernels} kernels", role_name(role)));
+        output::line(&format!("{role}: {kernels} kernels"));
         for line in &lines {
             output::line(&format!("\n{}  {}", place(line, bundle.sources()), line.text));
             for fact in &line.facts {
@@ -89,7 +88,7 @@ fn print_json(line: &LineAccount, role: Role, sources: &nnc::source::Sources) {
     let facts: Vec<_> =
         line.facts.iter().map(|fact| json!({ "kind": fact.kind.word(), "text": fact.text })).collect();
     let text = json!({
-        "program": role_name(role), "at": place(line, sources), "line": line.text, "facts": facts,
+        "program": role.to_string(), "at": place(line, sources), "line": line.text, "facts": facts,
     });
     output::line(&text.to_string());
 }

@@ -89,7 +89,7 @@ fn compiled(arguments: &Arguments) -> Result<Artifact, Failure> {
     let bytes = std::fs::read(&arguments.model.file).map_err(|e| Failure::file(&arguments.model.file, &e))?;
     let artifact = format::read(&bytes).map_err(|e| Failure::new(format!("`{file}`: {e}")))?;
     let mut saved = artifact.tensors.iter().filter(|tensor| weights::is_saved(tensor));
-    if arguments.weights.is_none() && saved.any(|tensor| !matches!(tensor.init, Init::Values(_))) {
+    if arguments.weights.is_none() && saved.any(|tensor| !matches!(tensor.init, Init::Given { .. })) {
         return Err(Failure::new(format!(
             "`{file}` holds no weights; give `--weights`, or build it with `--weights`"
         )));

@@ -55,11 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             } else if !right {
                 output::line(&format!(
                     "wrong: {} kernel {} (`{}`), `{}` at {at}: off by {:.1e}, more than {TOLERANCE:.0e}",
-                    built.role.to_string(),
-                    finding.stage,
-                    finding.label,
-                    finding.operator,
-                    finding.error
+                    built.role, finding.stage, finding.label, finding.operator, finding.error
                 ));
             }
         }
