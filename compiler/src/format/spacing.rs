@@ -22,18 +22,18 @@ enum Inside {
 pub(super) fn settle(words: &mut [Word<'_>]) {
     let mut open: Vec<Inside> = Vec::new();
     let mut before = Before::default();
-    for place in 0..words.len() {
-        let Some(kind) = words[place].kind else {
-            words[place].space = true;
+    for word in words.iter_mut() {
+        let Some(kind) = word.kind else {
+            word.space = true;
             continue;
         };
-        if words[place].ends_statement_before {
+        if word.ends_statement_before {
             before = Before { words: 0, ..Before::default() };
         }
         let value = before.value();
         let inside = open.last().copied();
-        words[place].space = space(before, kind, inside);
-        words[place].infix = infix(kind) && value;
+        word.space = space(before, kind, inside);
+        word.infix = infix(kind) && value;
         match kind {
             Kind::OpenParen if value && !(open.is_empty() && before.defines) => open.push(Inside::Arguments),
             Kind::OpenParen if before.attribute => open.push(Inside::Arguments),
@@ -46,16 +46,16 @@ pub(super) fn settle(words: &mut [Word<'_>]) {
             _ => {}
         }
         let defines = match before.words {
-            0 => matches!(words[place].text, "fn" | "block" | "model" | "optimizer"),
+            0 => matches!(word.text, "fn" | "block" | "model" | "optimizer"),
             count => before.defines && count < 2,
         };
         before = Before {
             kind: Some(kind),
-            prefix: !words[place].infix && matches!(kind, Kind::Minus),
+            prefix: !word.infix && matches!(kind, Kind::Minus),
             attribute: (kind == Kind::At && !value)
                 || (before.attribute && kind == Kind::Name && before.at()),
-            attribute_ended: words[place].closes_attribute,
-            words: if words[place].closes_attribute { 0 } else { before.words + 1 },
+            attribute_ended: word.closes_attribute,
+            words: if word.closes_attribute { 0 } else { before.words + 1 },
             defines,
         };
     }
