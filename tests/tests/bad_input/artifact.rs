@@ -45,10 +45,13 @@ fn an_altered_artifact() {
         let parts = ["`model.nna`", "the artifact was altered", "copy or compile it again"];
         place.refuses(2, &RUN, &parts);
     }
-    let mut newer = whole.clone();
-    newer[4] = 9;
-    place.write("model.nna", newer);
-    place.refuses(2, &RUN, &["`model.nna`", "has format 9, this runtime reads up to 1", "update it"]);
+    let mut other = whole.clone();
+    other[4] = 9;
+    place.write("model.nna", &other);
+    place.refuses(2, &RUN, &["`model.nna`", "has format 9, this runtime reads 2", "update the runtime"]);
+    other[4] = 1;
+    place.write("model.nna", &other);
+    place.refuses(2, &RUN, &["`model.nna`", "has format 1, this runtime reads 2", "compile it again"]);
     place.write("model.nna", whole);
     place.succeeds(&RUN);
 }

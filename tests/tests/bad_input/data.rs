@@ -83,7 +83,8 @@ fn files_that_changed_places() {
 #[test]
 fn a_file_too_few() {
     let place = Workplace::with(", \"labels\"", "");
-    refused(&place, &["`idx`: one file for each field", "1 are named for: image, label"]);
+    let parts = ["E0203", "model.nn:8:11", "one file for each field: 2, not 1"];
+    place.refuses(1, &["check", "model.nn"], &parts);
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn a_reader_or_an_argument_that_does_not_exist() {
     diagnosed("idx(\"images\"", "ixd(\"images\"", &parts);
     let parts = ["E0202", "model.nn:8:35", "`idx` has no argument `tkae`", "did you mean `take`?"];
     diagnosed("\"labels\")", "\"labels\", tkae=0..0.5)", &parts);
-    let parts = ["E0508", "model.nn:10:31", "no reader of this version carries out `resize`"];
+    let parts = ["E0508", "model.nn:10:30", "no reader of this version carries out `resize`"];
     diagnosed("image = image / 255", "image = image -> resize(4) -> scale(1 / 255)", &parts);
     let place = Workplace::with("\"labels\")", "\"labels\", take=0..100)");
     refused(&place, &["`idx`: `take` asks for examples 0 to 100 of 40"]);
