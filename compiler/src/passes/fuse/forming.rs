@@ -223,9 +223,9 @@ impl<'a> State<'a> {
             let earlier = alike.entry(key).or_default();
             let mut tied: Option<Vec<bool>> = None;
             for &a in earlier.iter() {
-                if self.are_neighbours(a, b)
+                if !tied.get_or_insert_with(|| self.order.tied_around(b))[a]
+                    && self.are_neighbours(a, b)
                     && self.may_merge(a, b)
-                    && !tied.get_or_insert_with(|| self.order.tied_around(b))[a]
                     && self.merge(a, b)
                 {
                     tied = None;
