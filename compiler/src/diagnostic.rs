@@ -197,14 +197,14 @@ pub fn render(diagnostic: &Diagnostic, sources: &Sources, colour: Colour) -> Str
             match previous {
                 Some(before) if line.number == before + 2 => {
                     let between = before + 1;
-                    source_line(&mut out, group.source, between, width, paint);
+                    source_line(&mut out, group.source, (between, 0), width, paint);
                 }
                 Some(before) if line.number > before + 2 => {
                     let _ = writeln!(out, "{}", paint.gutter("..."));
                 }
                 _ => {}
             }
-            source_line(&mut out, group.source, line.number, width, paint);
+            source_line(&mut out, group.source, (line.number, line.skip), width, paint);
             mark_lines(&mut out, line, &blank, paint);
             previous = Some(line.number);
         }
@@ -229,16 +229,21 @@ pub fn render_all(diagnostics: &[Diagnostic], sources: &Sources, colour: Colour)
     printed.join("\n")
 }
 
+/// Names of so many letters are like no other.
+const LONGEST_NAME: usize = 65;
+
 /// The known name closest to `name`, when it is close enough to have been meant.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = match name.chars().count() {
+        LONGEST_NAME.. => return None,
         0..=2 => 1,
         3..=5 => 2,
         length => length / 3,
     };
     known
         .into_iter()
+        .filter(|candidate| candidate.chars().count() < LONGEST_NAME)
         .map(|candidate| (edit_distance(name, candidate), candidate))
         .filter(|(distance, candidate)| {
             *distance <= allowed && *distance < candidate.chars().count().max(name.chars().count())
@@ -282,6 +287,9 @@ fn edit_distance(left: &str, right: &str) -> usize {
     rows[left.len()][right.len()]
 }
 
+/// The most columns of a line that are shown.
+const WIDEST: usize = 240;
+
 /// The marks of one text.
 struct MarkedFile<'a> {
     source: &'a Source,
@@ -289,10 +297,27 @@ struct MarkedFile<'a> {
     lines: Vec<MarkedLine<'a>>,
 }
 
-/// The marks of one line (numbered from 0), from left to right.
+/// The marks of one line (numbered from 0), from left to right; of a long line, the columns from `skip` on are
+/// shown.
 struct MarkedLine<'a> {
     number: usize,
+    skip: usize,
     marks: Vec<Mark<'a>>,
+}
+
+impl MarkedLine<'_> {
+    /// Keeps of a long line what lies around its primary mark, or else around its first.
+    fn cut(&mut self) {
+        let middle = self.marks.iter().find(|mark| mark.primary).or(self.marks.first());
+        let Some(middle) = middle.map(|mark| mark.column) else { return };
+        self.skip = if middle >= WIDEST { middle - WIDEST / 4 } else { 0 };
+        let (from, to) = (self.skip, self.skip + WIDEST);
+        self.marks.retain(|mark| mark.column >= from && mark.column < to);
+        for mark in &mut self.marks {
+            mark.column -= from;
+            mark.width = mark.width.min(WIDEST - mark.column);
+        }
+    }
 }
 
 /// A stretch of a line, in columns from 0.
@@ -328,11 +353,12 @@ fn marks_by_line<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Vec<Ma
                     lines[found].marks.push(mark);
                 }
             }
-            Err(place) => lines.insert(place, MarkedLine { number, marks: vec![mark] }),
+            Err(place) => lines.insert(place, MarkedLine { number, skip: 0, marks: vec![mark] }),
         }
     }
     for line in files.iter_mut().flat_map(|file| &mut file.lines) {
         line.marks.sort_by_key(|mark| mark.column);
+        line.cut();
     }
     files
 }
@@ -342,9 +368,24 @@ fn columns(text: &str) -> usize {
     text.chars().map(|letter| if letter == '\t' { 4 } else { 1 }).sum()
 }
 
-fn source_line(out: &mut String, source: &Source, number: usize, width: usize, paint: Paint) {
+fn source_line(
+    out: &mut String,
+    source: &Source,
+    (number, skip): (usize, usize),
+    width: usize,
+    paint: Paint,
+) {
     let gutter = paint.gutter(&format!("{:>width$} |", number + 1));
-    let text = source.line(number).replace('\t', "    ");
+    let letters = source.line(number).chars().flat_map(|letter| match letter {
+        '\t' => [' '; 4].to_vec(),
+        letter if letter.is_control() => vec!['\u{fffd}'],
+        letter => vec![letter],
+    });
+    let mut shown = letters.skip(skip);
+    let mut text: String = shown.by_ref().take(WIDEST).collect();
+    if shown.next().is_some() {
+        text.push_str(" ...");
+    }
     let _ = writeln!(out, "{}", format!("{gutter} {text}").trim_end());
 }
 

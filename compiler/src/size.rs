@@ -7,8 +7,21 @@ use crate::ir::{Graph, Kind, Source};
 use crate::ops::Lowering;
 use crate::source::Span;
 
-/// The most elements of a tensor: kernels count them in 32 bits.
-const ELEMENTS: usize = u32::MAX as usize;
+/// The most elements of a tensor: kernels count them, and the work beside them, in 32 bits.
+pub(crate) const ELEMENTS: usize = 1 << 31;
+
+/// The number of elements of a tensor of these extents; the largest number there is where they are more.
+pub(crate) fn elements(extents: impl IntoIterator<Item = usize>) -> u128 {
+    extents.into_iter().fold(1, |count: u128, extent| count.saturating_mul(extent as u128))
+}
+
+/// `E0316` for a tensor of this shape.
+pub(crate) fn too_many(what: &str, shape: &str, count: u128, span: Span) -> Diagnostic {
+    Diagnostic::error("E0316", format!("{what} is too large"), span)
+        .fact(format!("it would be {shape}"))
+        .note(format!("that is {count} elements, and a tensor has at most {ELEMENTS}"))
+        .help("make the layer or the batch smaller")
+}
 
 /// `E0316` for the first tensor of the graph with more elements than a kernel can count; `span` is shown where
 /// the tensor has no place in the text.
@@ -30,9 +43,6 @@ pub(crate) fn too_large(graph: &Graph, span: Span) -> Option<Diagnostic> {
         | Kind::Operator(_) => "a tensor".to_owned(),
     };
     let at = node.origin.spans.first().copied().unwrap_or(span);
-    let diagnostic = Diagnostic::error("E0316", format!("{name} is too large"), at)
-        .fact(format!("it would be {}", node.ty))
-        .note(format!("a tensor has at most {ELEMENTS} elements"))
-        .help("make the layer or the batch smaller");
-    Some(diagnostic)
+    let count = elements(node.ty.shape.iter().copied());
+    Some(too_many(&name, &node.ty.to_string(), count, at))
 }

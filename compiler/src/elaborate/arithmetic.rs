@@ -96,6 +96,7 @@ impl<'a> Elaborator<'a> {
         f: impl FnOnce(&mut ExprBuilder, &[Ref]) -> Ref,
     ) -> Outcome<Value<'a>> {
         let dims = self.broadcast(name, span, operands)?;
+        self.fits("the result of the formula", &dims, span)?;
         self.mark(span);
         let mut nodes = Vec::new();
         let mut scalars = Vec::new();
@@ -242,8 +243,8 @@ impl<'a> Elaborator<'a> {
         }
         if let (ast::Binary::Add, Value::Text(text)) = (operator, &left.0) {
             match &right.0 {
-                Value::Text(more) => return Ok(Value::Text(format!("{text}{more}"))),
-                Value::Int(dim) => return Ok(Value::Text(format!("{text}{dim}"))),
+                Value::Text(more) => return self.bounded(Value::Text(format!("{text}{more}")), span),
+                Value::Int(dim) => return self.bounded(Value::Text(format!("{text}{dim}")), span),
                 _ => {}
             }
         }
@@ -316,7 +317,10 @@ impl<'a> Elaborator<'a> {
         };
         match result {
             Some(dim) => Ok(Some(Value::Int(dim))),
-            None => self.fail("E0204", span, "this number does not fit in 64 bits", "too large"),
+            None => {
+                let message = "this number does not fit in 64 bits, or its formula is too long";
+                self.fail("E0204", span, message, "too large")
+            }
         }
     }
 

@@ -287,7 +287,12 @@ impl<'a> Elaborator<'a> {
             None => 0.0,
         };
         self.mark(name.span);
+        if let Some(before) = self.update.as_ref().and_then(|update| update.declared.get(&name.text).copied())
+        {
+            return Err(self.given_twice(&format!("state `{}`", name.text), name.span, before));
+        }
         let Some(update) = &mut self.update else { return Err(Reported) };
+        update.declared.insert(name.text.clone(), name.span);
         let ty = self.graph.ty(update.like.node).clone();
         let node = self.graph.source(Source::Region(format!("optimizer.{}", name.text)), ty);
         update.states.push((name.text.clone(), fill, node, node));

@@ -206,15 +206,17 @@ impl<'a> Elaborator<'a> {
         Err(reported)
     }
 
-    /// `where` conditions.
-    fn preconditions(
+    /// `where` conditions. What only the training loop knows is not held against them.
+    pub(super) fn preconditions(
         &mut self,
         frame: &mut Frame<'a>,
         definition: &'a Definition,
         name: Span,
     ) -> Outcome<()> {
         for condition in &definition.conditions {
-            if self.condition(frame, condition)? {
+            let value = self.expression(frame, condition)?.first();
+            let holds = matches!(value, Value::Bool(true) | Value::Host(_));
+            if holds || self.condition(frame, condition)? {
                 continue;
             }
             let called = &definition.name.text;
@@ -245,9 +247,17 @@ impl<'a> Elaborator<'a> {
                 return format!("{a} does not divide by {b}");
             }
         }
+        let bounded = match (&left.kind, &right.kind) {
+            (ExprKind::Name(name), ExprKind::Int(_) | ExprKind::Float(_)) => Some(name.as_str()),
+            _ => None,
+        };
         let left = self.expression(frame, left).map(|value| show_number(&value));
         let right = self.expression(frame, right).map(|value| show_number(&value));
         match (left, right) {
+            (Ok(left), Ok(right)) if bounded.is_some() => {
+                let name = bounded.unwrap_or_default();
+                format!("`{name}` is {left}, and {name} {} {right} must hold", operator.sign())
+            }
             (Ok(left), Ok(right)) => format!("{left} {} {right} does not hold", operator.sign()),
             _ => "this does not hold".to_owned(),
         }

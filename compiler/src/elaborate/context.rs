@@ -55,6 +55,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) rows: Vec<Row>,
     /// What each stage gives.
     pub(super) stages: Vec<(Span, String)>,
+    /// The work done so far, besides the values of the graph.
+    pub(super) spent: usize,
     /// The update step that is being elaborated.
     pub(super) update: Option<UpdateInProgress>,
 }
@@ -64,6 +66,8 @@ pub(super) struct Elaborator<'a> {
 pub(super) struct UpdateInProgress {
     /// The type of the weights.
     pub(super) like: Tensor,
+    /// Where each state is declared.
+    pub(super) declared: BTreeMap<String, Span>,
     /// Name, first value, value before, value after of each state.
     pub(super) states: Vec<(String, f64, NodeId, NodeId)>,
 }
@@ -90,6 +94,7 @@ impl<'a> Elaborator<'a> {
             declared: Vec::new(),
             rows: Vec::new(),
             stages: Vec::new(),
+            spent: 0,
             update: None,
         }
     }

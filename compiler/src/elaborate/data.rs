@@ -166,6 +166,7 @@ impl<'a> Elaborator<'a> {
         if let Some(stored) = stored {
             dims.clone_from(stored);
         }
+        self.fits(&format!("the field `{}`", name.text), &dims, ty.span)?;
         self.mark(name.span);
         let source = Source::Input { name: name.text.clone(), batched: true };
         let node = self.graph.source(source, Self::graph_type(element, &dims));

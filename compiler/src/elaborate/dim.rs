@@ -7,6 +7,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// The most summands of a dim's formula, and the most letters of a quotient in it.
+const LONGEST: usize = 4096;
+
 /// The batch dim.
 pub const BATCH: &str = "N";
 
@@ -99,12 +102,13 @@ impl Dim {
                     (false, _) => factor = factor.checked_mul(atom.extent)?,
                 }
             }
-            *out.entry(power).or_insert(0) += factor;
+            let sum: &mut i64 = out.entry(power).or_insert(0);
+            *sum = sum.checked_add(factor)?;
         }
         Some(out)
     }
 
-    /// `self + other`; `None` past the largest number.
+    /// `self + other`; `None` past the largest number or the longest formula.
     #[must_use]
     pub fn add(&self, other: &Dim) -> Option<Dim> {
         let mut terms = self.terms.clone();
@@ -139,6 +143,9 @@ impl Dim {
                 let entry = terms.entry(atoms).or_insert(0);
                 *entry = entry.checked_add(a.checked_mul(*b)?)?;
             }
+            if terms.len() > LONGEST {
+                return None;
+            }
         }
         terms.retain(|_, coefficient| *coefficient != 0);
         Some(Dim { extent: self.extent.checked_mul(other.extent)?, terms })
@@ -159,7 +166,7 @@ impl Dim {
             if coefficient.checked_rem(*factor)? != 0 {
                 return None;
             }
-            terms.insert(left, coefficient / factor);
+            terms.insert(left, coefficient.checked_div(*factor)?);
         }
         Some(Dim { extent: self.extent.checked_div(other.extent)?, terms })
     }
@@ -171,7 +178,7 @@ impl Dim {
             return Some(exact);
         }
         let extent = floor_quotient(self.extent, other.extent)?;
-        Some(self.opaque("//", other, extent))
+        self.opaque("//", other, extent)
     }
 
     /// `self % other`, with the sign of `other`; `None` when `other` is 0.
@@ -181,22 +188,23 @@ impl Dim {
             return Some(Dim::constant(0));
         }
         let quotient = floor_quotient(self.extent, other.extent)?;
-        Some(self.opaque("%", other, self.extent - quotient * other.extent))
+        self.opaque("%", other, self.extent.checked_sub(quotient.checked_mul(other.extent)?)?)
     }
 
-    fn opaque(&self, sign: &str, other: &Dim, extent: i64) -> Dim {
+    fn opaque(&self, sign: &str, other: &Dim, extent: i64) -> Option<Dim> {
         if self.as_constant().is_some() && other.as_constant().is_some() {
-            return Dim::constant(extent);
+            return Some(Dim::constant(extent));
         }
         let batch = self.has_batch() || other.has_batch();
-        Dim::atom(Atom { name: format!("({self} {sign} {other})"), extent, batch })
+        let name = format!("({self} {sign} {other})");
+        (name.len() <= LONGEST).then(|| Dim::atom(Atom { name, extent, batch }))
     }
 }
 
 /// The quotient rounded down; `None` when `divisor` is 0.
 pub(super) fn floor_quotient(value: i64, divisor: i64) -> Option<i64> {
     let quotient = value.checked_div(divisor)?;
-    let inexact = value % divisor != 0;
+    let inexact = value.checked_rem(divisor)? != 0;
     Some(if inexact && (value < 0) != (divisor < 0) { quotient - 1 } else { quotient })
 }
 

@@ -12,6 +12,7 @@ use crate::syntax::ast::{Argument, Binary, Body, Expr, ExprKind, Name, Unary};
 impl<'a> Elaborator<'a> {
     /// The value of `expr` where the names of `frame` are known.
     pub(super) fn expression(&mut self, frame: &mut Frame<'a>, expr: &'a Expr) -> Outcome<Value<'a>> {
+        self.spend(1, expr.span)?;
         match &expr.kind {
             ExprKind::Int(value) => Ok(Value::int(*value)),
             ExprKind::Float(value) => Ok(Value::Float(*value)),
@@ -19,12 +20,13 @@ impl<'a> Elaborator<'a> {
             ExprKind::Bool(truth) => Ok(Value::Bool(*truth)),
             ExprKind::Name(text) => {
                 let name = Name { text: text.clone(), span: expr.span };
-                self.known(frame, &name, "name")
+                let value = self.known(frame, &name, "name")?;
+                self.bounded(value, expr.span)
             }
             ExprKind::Tuple(values) | ExprKind::List(values) => {
                 let values: Outcome<Vec<Value<'a>>> =
                     values.iter().map(|value| self.expression(frame, value).map(Value::first)).collect();
-                Ok(Value::List(values?))
+                self.bounded(Value::List(values?), expr.span)
             }
             ExprKind::Unary(operator, operand) => {
                 let value = self.expression(frame, operand)?.first();

@@ -19,6 +19,7 @@ mod frame;
 mod host;
 mod host_expression;
 mod intrinsic;
+mod limits;
 mod lint;
 mod model;
 mod names;
@@ -29,6 +30,7 @@ mod scan;
 mod scope;
 mod settings;
 mod training;
+mod twice;
 mod types;
 mod value;
 

@@ -10,11 +10,12 @@ use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::{BATCH, Dim};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::host::HostValue;
+use crate::elaborate::scope::Weights;
 use crate::elaborate::settings::TrainSettings;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Tensor, Value};
 use crate::elaborate::{Bundle, Elaborated, Expansion, OptimizerHandle, Request, Row};
-use crate::ir::{Assignment, Kind, NodeId, Source};
+use crate::ir::{Assignment, NodeId, Source};
 use crate::ops::StopGradient;
 use crate::size::too_large;
 use crate::source::Span;
@@ -44,6 +45,7 @@ struct Finished {
 pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<Elaborated>> {
     let mut e = Elaborator::new(bundle, request.expansion, 1);
     e.graph.stored.clone_from(&request.stored);
+    e.weights = Weights::beside(&request.stored);
     let subject = match subject(&mut e, request) {
         Ok(subject) => subject,
         Err(Reported) => return Checked { value: None, diagnostics: e.diagnostics },
@@ -94,6 +96,7 @@ fn subject<'a>(e: &mut Elaborator<'a>, request: &Request) -> Outcome<Subject<'a>
     let main = e.bundle.main_module();
     let bundle = e.bundle;
     taken_names(e);
+    e.names_given_twice();
     let items = &bundle.module(main).ast.items;
     let start = Span::new(bundle.module(main).file, 0, 0);
     let trains = items.iter().enumerate().filter_map(|(place, item)| match &item.kind {
@@ -222,6 +225,7 @@ impl<'a> Elaborator<'a> {
             self.predeclared.insert(name.to_owned(), Value::Host(HostValue::symbol(symbol)));
         }
         let settings = self.train_settings(subject.train.map(|(_, train)| train));
+        self.replaced_without_training();
         if let (Some((span, _)), true) = (settings.updates.first(), self.expansion != Expansion::Inference) {
             let message = "alternating updates are not supported yet";
             return self.fail("E0508", *span, message, "one loss and one optimizer for all weights");
@@ -399,6 +403,7 @@ impl<'a> Elaborator<'a> {
                 frame.bind(free, value.clone());
             }
         }
+        self.fits(&format!("the input `{name}`"), &dims, ty.span)?;
         let element = self.element(ty)?;
         if !trained {
             self.mark(parameter.name.span);
@@ -574,6 +579,14 @@ impl<'a> Elaborator<'a> {
             }
         }
         for (name, expr) in &settings.metrics {
+            if name.text == "loss" && finished.loss.is_some() {
+                let message = "a metric cannot be called `loss`";
+                let diagnostic =
+                    Diagnostic::error("E0212", message, name.span).fact("the loss has this name");
+                self.report(diagnostic);
+                failed = true;
+                continue;
+            }
             match self.one_number(names, expr, &format!("the metric `{}`", name.text)) {
                 Ok(node) => self.graph.results.push((name.text.clone(), node)),
                 Err(Reported) => failed = true,
@@ -618,11 +631,7 @@ impl<'a> Elaborator<'a> {
     fn state_assignments(&mut self) {
         for path in self.weights.assigned.clone() {
             let Some(value) = self.weights.current.get(&path).map(|tensor| tensor.node) else { continue };
-            let target = self.graph.nodes().into_iter().find(|node| match &self.graph.node(*node).kind {
-                Kind::Source(Source::Stored(id)) => self.graph.stored[id.0].path == path,
-                _ => false,
-            });
-            if let Some(target) = target {
+            if let Some(target) = self.weights.node(&path) {
                 let value = self.graph.must(StopGradient, &[value]);
                 self.graph.assignments.push(Assignment { target, value });
             }

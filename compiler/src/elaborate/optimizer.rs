@@ -184,8 +184,12 @@ impl<'a> Elaborator<'a> {
         frame.bind("w", Value::Tensor(weight.clone()));
         frame.bind("g", Value::Tensor(gradient));
         self.sites.push(Site { span, name: called.clone() });
-        self.update = Some(UpdateInProgress { like: weight.clone(), states: Vec::new() });
-        let result = self.update_body(&mut frame, definition, &mut bound);
+        self.update = Some(UpdateInProgress {
+            like: weight.clone(),
+            declared: std::collections::BTreeMap::new(),
+            states: Vec::new(),
+        });
+        let result = self.update_body(&mut frame, definition, &mut bound, name);
         let update = self.update.take();
         self.sites.pop();
         result?;
@@ -216,6 +220,7 @@ impl<'a> Elaborator<'a> {
         frame: &mut Frame<'a>,
         definition: &'a Definition,
         bound: &mut std::collections::BTreeMap<usize, Given<'a>>,
+        name: Span,
     ) -> Outcome<()> {
         for (place, parameter) in definition.parameters.iter().skip(2).enumerate() {
             let value = match (bound.remove(&place), &parameter.default) {
@@ -225,6 +230,7 @@ impl<'a> Elaborator<'a> {
             };
             frame.bind(&parameter.name.text, value);
         }
+        self.preconditions(frame, definition, name)?;
         self.body(frame, &definition.body).map(|_| ())
     }
 }

@@ -79,6 +79,7 @@ impl<'a> Elaborator<'a> {
         mut span: Span,
     ) -> Outcome<Value<'a>> {
         for stage in stages {
+            self.spend(1, stage.span)?;
             self.dropped_outputs(&value, span);
             value = self.stage(frame, stage, value.first(), span, None)?;
             span = stage.span;
@@ -318,6 +319,10 @@ impl<'a> Elaborator<'a> {
                 return Err(self.report(diagnostic));
             }
         };
+        if high < low {
+            let message = format!("`repeat` would take {} turns", high.saturating_sub(low));
+            return self.fail("E0204", count.span, message, "a number from 0 on is needed");
+        }
         if high.saturating_sub(low) > MOST {
             let message = format!("`repeat` would take {} turns", high.saturating_sub(low));
             return self.fail("E0204", count.span, message, format!("at most {MOST} can be unrolled"));

@@ -30,6 +30,7 @@ impl<'a> Elaborator<'a> {
             frame.bind(&name.text, value);
         }
         let steps = x.dims[1].size();
+        self.spend(steps, span)?;
         let mut results: Vec<Option<Tensor>> = vec![None; steps];
         let scope = self.weights.scope().to_owned();
         for turn in 0..steps {

@@ -18,8 +18,10 @@ pub(super) struct Weights {
     counts: BTreeMap<String, usize>,
     /// Weights and states by path.
     known: BTreeMap<String, Tensor>,
-    /// Where each was declared first.
-    declared: BTreeMap<String, Span>,
+    /// The places of the graph's stored tensors, by path.
+    places: BTreeMap<String, usize>,
+    /// Where each was declared first: as the model's author sees it, and the statement itself.
+    declared: BTreeMap<String, (Span, Span)>,
     /// The nodes of the trained weights, in the order of their creation.
     pub(super) trained: Vec<(String, NodeId)>,
     /// The current value of each state, by path.
@@ -29,6 +31,17 @@ pub(super) struct Weights {
 }
 
 impl Weights {
+    /// No weights yet, beside tensors that another expansion of the model has stored.
+    pub(super) fn beside(stored: &[StoredTensor]) -> Weights {
+        let places = stored.iter().enumerate().map(|(place, one)| (one.path.clone(), place)).collect();
+        Weights { places, ..Weights::default() }
+    }
+
+    /// The node of the weight or state at `path`.
+    pub(super) fn node(&self, path: &str) -> Option<NodeId> {
+        self.known.get(path).map(|tensor| tensor.node)
+    }
+
     /// The path of the open scope.
     pub(super) fn scope(&self) -> &str {
         &self.scope
@@ -46,8 +59,7 @@ impl Weights {
 
     /// Opens the scope `path` afresh, as every use of a shared layer does.
     pub(super) fn open_path(&mut self, path: String) -> String {
-        let inside = format!("{path}.");
-        self.counts.retain(|known, _| !known.starts_with(&inside));
+        self.forget_inside(&path);
         std::mem::replace(&mut self.scope, path)
     }
 
@@ -65,8 +77,17 @@ impl Weights {
     /// Lets the next scope called `name` in the open one be its first.
     pub(super) fn forget(&mut self, name: &str) {
         let path = join(&self.scope, name);
+        self.counts.remove(&path);
+        self.forget_inside(&path);
+    }
+
+    fn forget_inside(&mut self, path: &str) {
         let inside = format!("{path}.");
-        self.counts.retain(|known, _| *known != path && !known.starts_with(&inside));
+        let known = self.counts.range(inside.clone()..).map(|(known, _)| known);
+        let known: Vec<String> = known.take_while(|known| known.starts_with(&inside)).cloned().collect();
+        for one in known {
+            self.counts.remove(&one);
+        }
     }
 
     /// The paths of the weights directly in or below `scope`.
@@ -102,7 +123,14 @@ impl Elaborator<'_> {
             let message = format!("the weight `{path}` has no elements");
             return self.fail("E0307", span, message, format!("a dim is {dim}"));
         }
+        let word = if kind == StoredKind::Weight { "weight" } else { "state" };
+        self.fits(&format!("the {word} `{path}`"), dims, span)?;
         if let Some(known) = self.weights.known.get(&path) {
+            if let Some((_, statement)) = self.weights.declared.get(&path).copied()
+                && statement != span
+            {
+                return Err(self.given_twice(&format!("{word} `{path}`"), span, statement));
+            }
             if known.shape() == dims.iter().map(Dim::size).collect::<Vec<_>>() {
                 return Ok(known.clone());
             }
@@ -110,7 +138,7 @@ impl Elaborator<'_> {
                 .fact(format!("`{path}` would be {}", show_dims(dims)))
                 .note(format!("it is {} elsewhere", show_dims(&known.dims)))
                 .help("give each use a layer of its own");
-            let declared = self.weights.declared.get(&path).copied();
+            let declared = self.weights.declared.get(&path).map(|(place, _)| *place);
             let diagnostic = match declared.filter(|place| *place != self.visible(span)) {
                 Some(place) => diagnostic.label(place, format!("{} here", show_dims(&known.dims))),
                 None => diagnostic,
@@ -120,7 +148,7 @@ impl Elaborator<'_> {
         let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
         let ty = TensorType::f32(shape.clone());
         let wanted = StoredTensor { path: path.clone(), kind, ty: ty.clone(), init: settle(init, &shape) };
-        let id = match self.graph.stored.iter().position(|stored| stored.path == path) {
+        let id = match self.weights.places.get(&path).copied() {
             Some(place) if self.graph.stored[place].ty == ty => place,
             Some(place) => {
                 let other = self.graph.stored[place].ty.clone();
@@ -128,6 +156,7 @@ impl Elaborator<'_> {
                 return self.fail("E0310", span, message, "this use differs");
             }
             None => {
+                self.weights.places.insert(path.clone(), self.graph.stored.len());
                 self.graph.stored.push(wanted);
                 self.graph.stored.len() - 1
             }
@@ -141,7 +170,7 @@ impl Elaborator<'_> {
             self.weights.current.insert(path.clone(), tensor.clone());
         }
         let place = self.visible(span);
-        self.weights.declared.insert(path.clone(), place);
+        self.weights.declared.insert(path.clone(), (place, span));
         self.weights.known.insert(path, tensor.clone());
         Ok(tensor)
     }

@@ -108,30 +108,71 @@ impl<'a> Elaborator<'a> {
                 path => {
                     let written = path.join(".");
                     let message = format!("there is no setting `{written}`");
-                    let last = path.first().map_or("", String::as_str);
+                    let mut known: Vec<String> = VALUES.iter().map(|name| (*name).to_owned()).collect();
+                    known.extend(settings.dims.iter().map(|(dim, _)| format!("dims.{}", dim.text)));
+                    known.extend(self.constants_of_the_file());
                     let diagnostic = Diagnostic::error("E0505", message, set.value.span)
                         .fact("set on the command line")
-                        .help_maybe(did_you_mean(last, VALUES));
+                        .help_maybe(did_you_mean(&written, known.iter().map(String::as_str)));
                     self.report(diagnostic);
                 }
             }
         }
     }
 
+    /// Where no model of the file is trained, only constants can be replaced.
+    pub(super) fn replaced_without_training(&mut self) {
+        let bundle = self.bundle;
+        let items = &bundle.main().items;
+        if items.iter().any(|item| matches!(item.kind, ast::ItemKind::Train(_))) {
+            return;
+        }
+        for set in bundle.overrides() {
+            if matches!(set.path.as_slice(), [name] if self.has_constant(name)) {
+                continue;
+            }
+            let written = set.path.join(".");
+            let constants: Vec<String> = self.constants_of_the_file().collect();
+            let help = did_you_mean(&written, constants.iter().map(String::as_str));
+            let message = format!("there is no constant `{written}`");
+            let diagnostic = Diagnostic::error("E0505", message, set.value.span)
+                .fact("set on the command line")
+                .note("the file has no `train`, whose settings could be set")
+                .help_maybe(help);
+            self.report(diagnostic);
+        }
+    }
+
     fn has_constant(&self, name: &str) -> bool {
-        let main = self.bundle.module(self.bundle.main_module());
-        main.ast.items.iter().any(|item| match &item.kind {
-            ast::ItemKind::Const(constant) => constant.name.text == name,
-            _ => false,
+        self.constants_of_the_file().any(|constant| constant == name)
+    }
+
+    /// The names of the constants of the model's own file.
+    fn constants_of_the_file(&self) -> impl Iterator<Item = String> + use<'a> {
+        let bundle = self.bundle;
+        bundle.main().items.iter().filter_map(|item| match &item.kind {
+            ast::ItemKind::Const(constant) => Some(constant.name.text.clone()),
+            _ => None,
         })
     }
 
     /// The bindings of a group; several names on one line bind the same value.
     pub(super) fn pairs_of(&mut self, entries: &'a [Setting]) -> Vec<(&'a Name, &'a Expr)> {
-        let mut out = Vec::new();
+        let mut out: Vec<(&'a Name, &'a Expr)> = Vec::new();
         for setting in entries {
             match &setting.kind {
-                SettingKind::Value { names, value } => out.extend(names.iter().map(|name| (name, value))),
+                SettingKind::Value { names, value } => {
+                    for name in names {
+                        if let Some((before, _)) = out.iter().find(|(known, _)| known.text == name.text) {
+                            let message = format!("`{}` is set twice", name.text);
+                            let diagnostic = Diagnostic::error("E0212", message, name.span)
+                                .fact("again here")
+                                .label(before.span, "here first");
+                            self.report(diagnostic);
+                        }
+                        out.push((name, value));
+                    }
+                }
                 SettingKind::Field { name, .. } | SettingKind::Group { name, .. } => {
                     let message = format!("`{}` needs a value here", name.text);
                     self.report(Diagnostic::error("E0505", message, name.span).help("write `name = value`"));
@@ -159,6 +200,21 @@ impl<'a> Elaborator<'a> {
         self.report(
             Diagnostic::error("E0505", message, name.span).fact("not a setting of `train`").help_maybe(help),
         );
+    }
+
+    /// The whole number from 1 on of setting `name`.
+    pub(super) fn positive_setting(
+        &mut self,
+        settings: &TrainSettings<'a>,
+        name: &str,
+    ) -> Outcome<Option<usize>> {
+        let count = self.count_setting(settings, name)?;
+        match (count, settings.values.get(name)) {
+            (Some(0), Some(expr)) => {
+                self.fail("E0204", expr.span, format!("`{name}` is a number from 1 on"), "this is 0")
+            }
+            _ => Ok(count),
+        }
     }
 
     /// The whole number of setting `name`.

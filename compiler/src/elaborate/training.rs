@@ -21,8 +21,8 @@ impl<'a> Elaborator<'a> {
         let Some((data, module)) = data else { return Ok(None) };
         let data = self.data_set(data, module)?;
         let parts: Vec<String> = data.parts.iter().map(|part| part.name.clone()).collect();
-        let epochs = self.count_setting(settings, "epochs")?;
-        let steps = self.count_setting(settings, "steps")?;
+        let epochs = self.positive_setting(settings, "epochs")?;
+        let steps = self.positive_setting(settings, "steps")?;
         if settings.values.contains_key("loss") && epochs.is_none() && steps.is_none() {
             let diagnostic = Diagnostic::error("E0505", "nothing says how long to train", train.model.span)
                 .fact("neither `epochs` nor `steps` is set")
@@ -101,7 +101,15 @@ impl<'a> Elaborator<'a> {
                     None => {}
                 }
             }
-            let first: Option<&'a Argument> = arguments.iter().find(|argument| argument.name.is_none());
+            let mut places = arguments.iter().filter(|argument| argument.name.is_none());
+            let first: Option<&'a Argument> = places.next();
+            if let Some(other) = places.next() {
+                let diagnostic =
+                    Diagnostic::error("E0202", format!("too many arguments for `{name}`"), other.span)
+                        .fact("one too many")
+                        .note("best(value, to=), every(epochs, to=)");
+                return Err(self.report(diagnostic));
+            }
             let Some(first) = first else {
                 return self.fail("E0203", expr.span, format!("`{name}` needs a value"), "of nothing");
             };
@@ -110,7 +118,11 @@ impl<'a> Elaborator<'a> {
                 return Ok(Save::Best { value, to });
             }
             let value = self.settled(&first.value)?;
-            let epochs = self.count(&value, first.span)?.max(1);
+            let epochs = self.count(&value, first.span)?;
+            if epochs == 0 {
+                let message = "`every` is a number of epochs from 1 on";
+                return self.fail("E0204", first.span, message, "this is 0");
+            }
             return Ok(Save::Every { epochs: u64::try_from(epochs).unwrap_or(1), to });
         }
         let diagnostic = Diagnostic::error("E0505", "`save` does not read this", expr.span)
@@ -123,10 +135,15 @@ impl<'a> Elaborator<'a> {
         let mut out = Settings::default();
         if let Some(expr) = settings.values.get("clip").copied() {
             let value = self.settled(expr)?;
-            out.clip = Some(self.real(&value, expr.span)?);
+            let norm = self.real(&value, expr.span)?;
+            if !(norm > 0.0 && norm.is_finite()) {
+                let fact = format!("this is {norm:?}");
+                return self.fail("E0204", expr.span, "`clip` is the largest norm, a number above 0", fact);
+            }
+            out.clip = Some(norm);
         }
-        out.accumulate = self.count_setting(settings, "accumulate")?;
-        out.memory = self.count_setting(settings, "memory")?.and_then(|bytes| u64::try_from(bytes).ok());
+        out.accumulate = self.positive_setting(settings, "accumulate")?;
+        out.memory = self.positive_setting(settings, "memory")?.and_then(|bytes| u64::try_from(bytes).ok());
         if let Some(expr) = settings.values.get("load").copied() {
             match self.settled(expr)? {
                 Value::Text(path) => out.load = Some(path),

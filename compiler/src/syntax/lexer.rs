@@ -11,6 +11,9 @@ use crate::source::{FileId, Source, Span};
 use crate::syntax::DEEPEST;
 use crate::syntax::token::{Kind, Token};
 
+/// The most letters of a name.
+const LONGEST_NAME: usize = 255;
+
 /// The tokens of `source`, the last of which is [`Kind::End`].
 #[must_use]
 pub fn lex(source: &Source) -> Checked<Vec<Token>> {
@@ -61,6 +64,9 @@ impl Words<'_> {
                 rest = self.string(rest, start, first_in_line);
                 first_in_line = false;
             } else if let Ok((after, kind)) = word(rest) {
+                if kind == Kind::Name {
+                    self.long_name(&rest[..rest.len() - after.len()], start);
+                }
                 self.push(kind, start, text.len() - after.len(), first_in_line);
                 first_in_line = false;
                 rest = after;
@@ -121,6 +127,17 @@ impl Words<'_> {
         self.push(Kind::Text, start, start + written.len(), false);
     }
 
+    fn long_name(&mut self, name: &str, start: usize) {
+        let letters = name.chars().count();
+        if letters > LONGEST_NAME {
+            let span = Span::new(self.source.id(), start, start + name.len());
+            self.diagnostics.push(
+                Diagnostic::error("E0107", format!("this name has {letters} letters"), span)
+                    .fact(format!("a name has at most {LONGEST_NAME}")),
+            );
+        }
+    }
+
     /// Reports `letter`, with which no word begins; what belongs to it takes `length` bytes.
     fn stray(&mut self, letter: char, start: usize, length: usize) {
         let span = Span::new(self.source.id(), start, start + length);
@@ -142,8 +159,9 @@ impl Words<'_> {
             '→' => Some("an arrow is `->`"),
             _ => None,
         };
+        let shown = if letter.is_control() { letter.escape_debug().to_string() } else { letter.to_string() };
         self.diagnostics.push(
-            Diagnostic::error("E0103", format!("stray character `{letter}`"), span)
+            Diagnostic::error("E0103", format!("stray character `{shown}`"), span)
                 .fact("no word begins with it")
                 .help_maybe(help.map(str::to_owned)),
         );

@@ -15,6 +15,9 @@ use nnc_wgsl::Profile;
 use crate::failure::Failure;
 use crate::output;
 
+/// The largest text, in bytes.
+const LONGEST_TEXT: u64 = 16 << 20;
+
 /// A model's file and what replaces its settings.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ModelArguments {
@@ -125,7 +128,7 @@ pub(crate) fn load(file: &Path, settings: &Settings) -> Result<Checked<Bundle>, 
 
 /// The text of a model's file, which is neither an artifact nor other bytes.
 pub(crate) fn text(file: &Path) -> Result<String, Failure> {
-    let bytes = std::fs::read(file).map_err(|e| Failure::file(file, &e))?;
+    let bytes = bytes(file).map_err(|e| Failure::file(file, &e))?;
     if bytes.starts_with(&format::MAGIC) {
         let what = "it is a compiled artifact, which `nnc run` takes; this command takes a model's file";
         return Err(Failure::new(format!("`{}`: {what}", file.display())));
@@ -134,6 +137,21 @@ pub(crate) fn text(file: &Path) -> Result<String, Failure> {
         Ok(text) if !text.contains('\0') => Ok(text),
         _ => Err(Failure::file(file, &std::io::Error::from(std::io::ErrorKind::InvalidData))),
     }
+}
+
+/// The bytes of a file of text, which is no device and of a length that a text can have.
+fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let about = std::fs::metadata(path)?;
+    if !about.is_file() {
+        let what = if about.is_dir() { "it is a folder" } else { "it is no regular file" };
+        return Err(std::io::Error::other(what));
+    }
+    if about.len() > LONGEST_TEXT {
+        let what = format!("it has {} bytes, and a text has at most {LONGEST_TEXT}", about.len());
+        return Err(std::io::Error::other(what));
+    }
+    std::fs::read(path)
 }
 
 /// Parses `text`, which stands for that of `file`, with all it uses.
@@ -184,10 +202,12 @@ impl Loader for Files {
     fn load(&self, path: &str, from: &str) -> Result<(String, String), String> {
         let folder = Path::new(from).parent().unwrap_or(Path::new(""));
         let path = plain(&folder.join(path));
-        let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => format!("there is no file `{}`", path.display()),
-            _ => format!("`{}`: {e}", path.display()),
+        let shown = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
+        let bytes = bytes(&path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => format!("there is no file `{}`", shown.display()),
+            _ => format!("`{}`: {e}", shown.display()),
         })?;
+        let text = String::from_utf8(bytes).map_err(|_| format!("`{}` is no text", shown.display()))?;
         Ok((path.to_string_lossy().into_owned(), text))
     }
 }

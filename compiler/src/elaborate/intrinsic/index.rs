@@ -4,6 +4,7 @@ use super::{Call, Intrinsic};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::frame::Frame;
+use crate::elaborate::limits::LARGEST_STEP;
 use crate::elaborate::value::{Tensor, Value};
 use crate::ops::{Iota, Slice};
 use crate::source::Span;
@@ -68,7 +69,7 @@ impl<'a> Elaborator<'a> {
                 Index::At(expr) => {
                     let at = self.bound(frame, Some(expr), &tensor.dims[axis], 0)?;
                     if at.extent() < 0 || at.extent() >= tensor.dims[axis].extent() {
-                        return self.out_of_range(expr.span, &at, &tensor, axis);
+                        return self.out_of_range(expr, &tensor, axis);
                     }
                     start[axis] = at.size();
                     dims[axis] = Dim::constant(1);
@@ -82,15 +83,20 @@ impl<'a> Elaborator<'a> {
                         Some(expr) => self.bound(frame, Some(expr), &whole, 0)?,
                         None => whole.clone(),
                     };
-                    if from.extent() < 0 || to.extent() > whole.extent() || from.extent() > to.extent() {
-                        let beyond = if to.extent() > whole.extent() { &to } else { &from };
-                        return self.out_of_range(slice.span, beyond, &tensor, axis);
+                    for (bound, expr) in [(&from, &slice.from), (&to, &slice.to)] {
+                        if let Some(expr) = expr
+                            && (bound.extent() < 0 || bound.extent() > whole.extent())
+                        {
+                            return self.out_of_range(expr, &tensor, axis);
+                        }
+                    }
+                    if from.extent() >= to.extent() {
+                        let message = format!("the slice of dim {axis} has no elements");
+                        let fact = format!("from {from} to {to}, of {}", tensor.show());
+                        return self.fail("E0317", slice.span, message, fact);
                     }
                     let by = match &slice.step {
-                        Some(expr) => {
-                            let by = self.expression(frame, expr)?;
-                            self.count(&by, expr.span)?.max(1)
-                        }
+                        Some(expr) => self.slice_step(frame, expr)?,
                         None => 1,
                     };
                     start[axis] = from.size();
@@ -152,12 +158,31 @@ impl<'a> Elaborator<'a> {
         let Some(expr) = expr else { return Ok(Dim::constant(missing)) };
         let value = self.expression(frame, expr)?;
         let dim = self.whole(&value, expr.span)?;
-        if dim.extent() < 0 { whole.add(&dim).ok_or(Reported) } else { Ok(dim) }
+        if dim.extent() >= 0 {
+            return Ok(dim);
+        }
+        match whole.add(&dim) {
+            Some(dim) => Ok(dim),
+            None => self.fail("E0204", expr.span, "this number does not fit in 64 bits", "too large"),
+        }
     }
 
-    fn out_of_range<T>(&mut self, span: Span, at: &Dim, tensor: &Tensor, axis: usize) -> Outcome<T> {
-        let message = format!("{at} is outside dim {axis}");
-        self.fail("E0311", span, message, format!("dim {axis} of {} is {}", tensor.show(), tensor.dims[axis]))
+    /// The step of a slice: from 1 on.
+    fn slice_step(&mut self, frame: &mut Frame<'a>, expr: &'a Expr) -> Outcome<usize> {
+        let step = self.expression(frame, expr)?;
+        match self.count(&step, expr.span)? {
+            step @ 1..=LARGEST_STEP => Ok(step),
+            step => {
+                self.fail("E0311", expr.span, format!("a slice cannot take steps of {step}"), "from 1 on")
+            }
+        }
+    }
+
+    fn out_of_range<T>(&mut self, written: &Expr, tensor: &Tensor, axis: usize) -> Outcome<T> {
+        let text = self.bundle.sources().slice(written.span);
+        let message = format!("`{text}` is outside dim {axis}");
+        let fact = format!("dim {axis} of {} is {}", tensor.show(), tensor.dims[axis]);
+        self.fail("E0311", written.span, message, fact)
     }
 
     fn list_index(
@@ -175,7 +200,8 @@ impl<'a> Elaborator<'a> {
         match usize::try_from(at.extent()).ok().and_then(|at| values.get(at)) {
             Some(value) => Ok(value.clone()),
             None => {
-                let message = format!("place {at} of a list of {length}");
+                let text = self.bundle.sources().slice(expr.span);
+                let message = format!("place `{text}` of a list of {length}");
                 self.fail("E0311", expr.span, message, "outside the list")
             }
         }

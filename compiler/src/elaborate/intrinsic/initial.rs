@@ -46,6 +46,7 @@ fn filled<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, value: f64) -> Outcome<Va
     for given in &call.rest {
         dims.push(e.whole(&given.value, given.span)?);
     }
+    e.result_fits(call, &dims)?;
     e.mark(call.span);
     let node = e.graph.constant(value, Elaborator::graph_type(Element::F32, &dims));
     Ok(Value::Tensor(e.tensor(node, dims)))

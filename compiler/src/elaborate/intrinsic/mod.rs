@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use crate::elaborate::call::Given;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::Dim;
+use crate::elaborate::limits::LARGEST_STEP;
 use crate::elaborate::value::{Tensor, Value};
 use crate::source::Span;
 
@@ -172,6 +173,7 @@ impl<'a> Elaborator<'a> {
         operands: &[&Tensor],
         dims: Vec<Dim>,
     ) -> Outcome<Tensor> {
+        self.result_fits(call, &dims)?;
         self.mark(call.span);
         let nodes: Vec<_> = operands.iter().map(|tensor| tensor.node).collect();
         match self.graph.apply(op, &nodes) {
@@ -187,6 +189,22 @@ impl<'a> Elaborator<'a> {
         }
     }
 
+    /// Refuses a result that no tensor can be.
+    fn result_fits(&mut self, call: &Call<'a>, dims: &[Dim]) -> Outcome<()> {
+        let what = format!("the result of `{}`", self.spoken_inside(call));
+        self.fits(&what, dims, call.span)
+    }
+
+    /// A number for the axis of a window that later sums cannot carry past 64 bits.
+    fn side(&mut self, value: &Value<'a>, span: Span) -> Outcome<usize> {
+        let side = self.count(value, span)?;
+        if side <= LARGEST_STEP {
+            return Ok(side);
+        }
+        let message = format!("{side} is too much for the axis of a window");
+        self.fail("E0304", span, message, format!("at most {LARGEST_STEP}"))
+    }
+
     /// One or two numbers for the axes of a window: `3` is `(3, 3)`.
     fn sides(&mut self, given: &Given<'a>, axes: usize) -> Outcome<Vec<usize>> {
         match &given.value {
@@ -195,9 +213,9 @@ impl<'a> Elaborator<'a> {
                     let message = format!("{axes} numbers are needed here");
                     return self.fail("E0204", given.span, message, format!("these are {}", values.len()));
                 }
-                values.iter().map(|value| self.count(value, given.span)).collect()
+                values.iter().map(|value| self.side(value, given.span)).collect()
             }
-            value => Ok(vec![self.count(value, given.span)?; axes]),
+            value => Ok(vec![self.side(value, given.span)?; axes]),
         }
     }
 }

@@ -91,6 +91,9 @@ fn one_hot<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         let message = format!("`{name}` needs whole numbers");
         return e.fail("E0312", span, message, format!("found {}", index.show()));
     }
+    let mut dims = index.dims.clone();
+    dims.push(classes.clone());
+    e.result_fits(&call, &dims)?;
     e.mark(call.span);
     let mut shape = index.shape();
     shape.push(1);
@@ -102,7 +105,5 @@ fn one_hot<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         let here = b.binary(Binary::Eq, x[0], x[1]);
         b.cast(Scalar::F32, here)
     });
-    let mut dims = index.dims.clone();
-    dims.push(classes);
     Ok(Value::Tensor(e.tensor(node, dims)))
 }

@@ -57,6 +57,7 @@ fn enlarge<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         apart.extend([dim.size(), 1]);
         repeated.extend([dim.size(), *by]);
     }
+    e.result_fits(&call, &dims)?;
     e.mark(call.span);
     let node = e.graph.reshape(x.node, &apart);
     let node = e.graph.must(Broadcast::new(&repeated), &[node]);

@@ -2,7 +2,7 @@
 
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
-use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::value::{Tensor, Value};
 use crate::ops::Permute;
@@ -95,6 +95,7 @@ fn apart_and_together<'a>(
     order: &[usize],
     dims: Vec<Dim>,
 ) -> Outcome<Value<'a>> {
+    e.result_fits(call, sizes)?;
     e.mark(call.span);
     let apart: Vec<usize> = sizes.iter().map(Dim::size).collect();
     let node = e.graph.reshape(x.node, &apart);
@@ -196,7 +197,10 @@ fn sizes<'a>(
             match call.optional(name) {
                 Some(given) => {
                     let size = e.whole(&given.value, given.span)?;
-                    known = known.multiply(&size).ok_or(Reported)?;
+                    known = match known.multiply(&size) {
+                        Some(known) => known,
+                        None => return e.fail("E0314", given.span, "this axis is too large", "past 64 bits"),
+                    };
                     own.push(Some(size));
                 }
                 None if unknown.is_none() => {

@@ -45,6 +45,7 @@ pub(super) fn reshaped<'a>(
     x: &Tensor,
     dims: Vec<Dim>,
 ) -> Outcome<Value<'a>> {
+    e.result_fits(call, &dims)?;
     e.mark(call.span);
     let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
     let node = e.graph.reshape(x.node, &shape);
@@ -150,6 +151,7 @@ fn split<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
             return e.fail("E0306", call.span, message, format!("axis {axis} of {}", x.show()));
         }
     };
+    e.spend(count.size(), call.span)?;
     let mut dims = x.dims.clone();
     dims[axis] = piece.clone();
     let extent: Vec<usize> = dims.iter().map(Dim::size).collect();
@@ -218,6 +220,7 @@ fn reverse<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let x = e.tensor_argument(&call, "x")?;
     let axis = e.whole_argument(&call, "axis", 0)?;
     let axis = e.axis(&call, axis, x.rank(), call.span)?;
+    e.spend(x.dims[axis].size(), call.span)?;
     let mut extent = x.shape();
     extent[axis] = 1;
     let ones = vec![1; x.rank()];

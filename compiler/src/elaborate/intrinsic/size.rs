@@ -54,6 +54,7 @@ fn len<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
 fn sides<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let given = call.given("count");
     let count = e.count(&given.value, given.span)?;
+    e.spend(count, given.span)?;
     let sides = e.sides(&call.given("number"), count)?;
     Ok(Value::List(
         sides.into_iter().map(|side| Value::int(i64::try_from(side).unwrap_or(i64::MAX))).collect(),
