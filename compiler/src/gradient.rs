@@ -4,12 +4,15 @@
 //! to the graph; a value that is read several times sums what its readers send. The result is ordinary graph,
 //! optimized with the rest.
 
+mod total;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use nnc_wgsl::{Binary, Element};
+use nnc_wgsl::Element;
 
 use crate::ir::{Graph, NodeId, TensorType};
 use crate::ops::{GradientCx, NotDifferentiable};
+use total::total;
 
 /// An operator between the loss and a weight that has no gradient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +44,7 @@ pub fn differentiate(
     for &node in order.iter().rev() {
         let Some(parts) = sent.remove(&node) else { continue };
         graph.set_origin(graph.node(node).origin.clone());
-        let upstream = sum(graph, &parts);
+        let upstream = total(graph, &parts);
         gradients.insert(node, upstream);
         let Some(op) = graph.operator(node).cloned() else { continue };
         let operands = graph.operands(node);
@@ -70,17 +73,4 @@ fn reached_from(graph: &Graph, order: &[NodeId], roots: &[NodeId]) -> BTreeSet<N
         }
     }
     reached
-}
-
-fn sum(graph: &mut Graph, parts: &[NodeId]) -> NodeId {
-    if let [one] = parts {
-        return *one;
-    }
-    graph.map(parts, |b, x| {
-        let mut total = x[0];
-        for &part in &x[1..] {
-            total = b.binary(Binary::Add, total, part);
-        }
-        total
-    })
 }
