@@ -1,5 +1,6 @@
 //! From a model's file to its artifact: the steps of the crate in order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nnc_runtime::artifact::{Artifact, Role, Training};
@@ -226,60 +227,78 @@ pub(crate) fn prepare(
     Checked { value: Some(prepared), diagnostics }
 }
 
-/// Adds the gradients and, for training, the update.
+/// Adds the gradients and, for training, the updates.
 fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
     let span = elaborated.loss_span.unwrap_or_default();
     let mut diagnostics = unavailable(&elaborated.settings, span);
-    let (Some(loss), Some(optimizer)) = (elaborated.loss, elaborated.optimizer.clone()) else {
+    let groups = elaborated.groups.clone();
+    if groups.is_empty() {
         return diagnostics;
-    };
-    let graph = &mut elaborated.graph;
-    let gradients = match differentiate(graph, loss, &elaborated.trained) {
-        Ok(gradients) => gradients,
-        Err(NoGradient { node, reason }) => {
-            let at = graph.node(node).origin.spans.first().copied().unwrap_or(span);
-            let diagnostic = Diagnostic::error("E0503", reason.to_string(), at)
-                .fact("the loss reaches the weights through this")
-                .help("use a function that has a gradient, or give one with `grad`");
-            diagnostics.push(diagnostic);
-            return diagnostics;
+    }
+    let mut changed: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+    let mut found: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+    let mut packs: Vec<(String, NodeId)> = Vec::new();
+    let mut losses: Vec<NodeId> = Vec::new();
+    for (place, group) in groups.iter().enumerate() {
+        let graph = &mut elaborated.graph;
+        let loss = update::after(graph, group.loss, &changed);
+        let gradients = match differentiate(graph, loss, &group.trained) {
+            Ok(gradients) => gradients,
+            Err(NoGradient { node, reason }) => {
+                let at = graph.node(node).origin.spans.first().copied().unwrap_or(span);
+                let diagnostic = Diagnostic::error("E0503", reason.to_string(), at)
+                    .fact("the loss reaches the weights through this")
+                    .help("use a function that has a gradient, or give one with `grad`");
+                diagnostics.push(diagnostic);
+                return diagnostics;
+            }
+        };
+        let pairs = group.trained.iter().zip(&gradients);
+        found.extend(pairs.filter_map(|(weight, gradient)| Some((*weight, (*gradient)?))));
+        let Some(packed) = update::pack_gradients(graph, &group.name, &group.trained, &gradients) else {
+            if groups.len() > 1 || group.trained.is_empty() {
+                let message = "no gradient flows from this loss to any weight";
+                let diagnostic = Diagnostic::error("E0502", message, group.span)
+                    .help("use a smooth function of the model's outputs");
+                diagnostics.push(diagnostic);
+            }
+            continue;
+        };
+        losses.push(loss);
+        packs.push((update::region_of(&group.name), packed));
+        if role == Role::Gradient {
+            continue;
         }
-    };
+        let batches = elaborated.settings.accumulate.unwrap_or(1);
+        let step =
+            update::Step { group: &group.name, optimizer: &group.optimizer, clip: group.clip, batches };
+        let applied = update::add_update(graph, &step, packed);
+        diagnostics.extend(applied.diagnostics);
+        if let Some(flat) = applied.value.filter(|_| place + 1 < groups.len()) {
+            changed.extend(update::moved(graph, &group.name, flat));
+        }
+    }
+    let gradients: Vec<Option<NodeId>> =
+        elaborated.trained.iter().map(|weight| found.get(weight).copied()).collect();
     diagnostics.extend(missing_gradients(elaborated, &gradients));
     let graph = &mut elaborated.graph;
-    let Some(packed) = update::pack_gradients(graph, &elaborated.trained, &gradients) else {
-        if elaborated.trained.is_empty() {
-            let diagnostic =
-                Diagnostic::error("E0502", "no gradient flows from this loss to any weight", span)
-                    .help("use a smooth function of the model's outputs");
-            diagnostics.push(diagnostic);
-        }
-        return diagnostics;
-    };
     if role == Role::Gradient {
         graph.assignments.clear();
         graph.results.retain(|(name, _)| name == "loss");
-        graph.results.push((update::WEIGHTS.to_owned(), packed));
+        graph.results.extend(packs);
     } else {
-        let packed = elaborated.settings.clip.map_or(packed, |norm| update::clip(graph, packed, norm));
-        diagnostics.extend(update::add_update(graph, &optimizer, packed, loss));
+        if groups.len() > 1 {
+            update::report_losses(graph, &groups, &losses);
+        }
+        let packed: Vec<NodeId> = packs.into_iter().map(|(_, packed)| packed).collect();
+        update::guard(graph, &losses, &packed);
     }
     diagnostics
 }
 
-/// Settings that are read and not yet carried out are refused, never ignored.
+/// Settings that are read and not yet carried out are said, never ignored.
 fn unavailable(settings: &Settings, span: crate::source::Span) -> Vec<Diagnostic> {
-    let refused = |name: &str| {
-        Diagnostic::error("E0508", format!("this version does not carry out `{name}`"), span)
-            .help(format!("remove `{name}` from `train`"))
-    };
     let mut diagnostics = Vec::new();
-    if settings.accumulate.is_some_and(|n| n > 1) {
-        diagnostics.push(refused("accumulate"));
-    }
-    if settings.load.is_some() {
-        diagnostics.push(refused("load"));
-    }
     if settings.precision.as_deref().is_some_and(|p| p != "f32") {
         let warning =
             Diagnostic::warning("W0503", "this version computes in f32, not in mixed precision", span)

@@ -5,24 +5,49 @@
 //! finite it stays 1 and every next value is the present one, so that the weights before the first bad step survive
 //! it. A gradient is looked at for itself, because the loss need not show it: the slope of `sqrt(x)` at 0, or a NaN
 //! that a device's `max(x, 0)` takes for 0.
+//!
+//! Several updates in one step (a discriminator, then a generator) each have a region, a gradient and an optimizer of
+//! their own; a later one's loss is computed with the weights that the earlier ones left.
+
+mod again;
+mod gather;
+
+use std::collections::BTreeMap;
 
 use nnc_runtime::artifact::{HALTED, Init, StoredKind};
 use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Element, Unary};
 
-use crate::diagnostic::{Checked, Diagnostic};
-use crate::elaborate::OptimizerHandle;
+use crate::diagnostic::Checked;
+use crate::elaborate::{Group, OptimizerHandle};
 use crate::ir::{
     Assignment, FlatRegion, Graph, Kind, NodeId, Source, StoredId, StoredTensor, TensorType, flat_layout,
 };
 use crate::ops::{Pack, Reduce};
+use again::{again, parts_of};
+use gather::gather;
 
 /// The name of the region of trained weights.
 pub const WEIGHTS: &str = "weights";
 
+/// The region of the weights that one update moves: [`WEIGHTS`], or its part for a named group.
+#[must_use]
+pub fn region_of(group: &str) -> String {
+    named(WEIGHTS, group)
+}
+
+fn named(what: &str, group: &str) -> String {
+    if group.is_empty() { what.to_owned() } else { format!("{what}.{group}") }
+}
+
 /// Packs the gradients of those weights that have one, and declares their region. `None` where none has.
 #[must_use]
-pub fn pack_gradients(graph: &mut Graph, weights: &[NodeId], gradients: &[Option<NodeId>]) -> Option<NodeId> {
+pub fn pack_gradients(
+    graph: &mut Graph,
+    group: &str,
+    weights: &[NodeId],
+    gradients: &[Option<NodeId>],
+) -> Option<NodeId> {
     let trained: Vec<(NodeId, NodeId)> =
         weights.iter().zip(gradients).filter_map(|(w, g)| g.map(|g| (*w, g))).collect();
     let sizes: Vec<usize> = trained.iter().map(|(w, _)| graph.ty(*w).size()).collect();
@@ -32,7 +57,7 @@ pub fn pack_gradients(graph: &mut Graph, weights: &[NodeId], gradients: &[Option
     if trained.is_empty() {
         return None;
     }
-    graph.regions.push(FlatRegion { name: WEIGHTS.to_owned(), elements, members, fill: 0.0 });
+    graph.regions.push(FlatRegion { name: region_of(group), elements, members, fill: 0.0 });
     let parts: Vec<NodeId> = trained.iter().map(|(_, g)| *g).collect();
     Some(graph.must(Pack::new(&offsets, elements), &parts))
 }
@@ -46,7 +71,7 @@ fn stored_of(graph: &Graph, weight: NodeId) -> StoredId {
 
 /// The gradients scaled so that their norm is at most `norm` (Pascanu et al. 2013), as PyTorch's
 /// `clip_grad_norm_` does it.
-pub fn clip(graph: &mut Graph, gradients: NodeId, norm: f64) -> NodeId {
+fn clip(graph: &mut Graph, gradients: NodeId, norm: f64) -> NodeId {
     let squares = graph.map(&[gradients], |b, x| b.binary(Binary::Mul, x[0], x[0]));
     let square = graph.must(Reduce::new(Reduction::Sum, &[0]), &[squares]);
     graph.map(&[gradients, square], |b, x| {
@@ -61,19 +86,35 @@ pub fn clip(graph: &mut Graph, gradients: NodeId, norm: f64) -> NodeId {
     })
 }
 
-/// Applies the optimizer to the packed gradients and guards every next value by the loss and the gradients. What the
-/// guard found is the result [`HALTED`].
-pub fn add_update(
-    graph: &mut Graph,
-    optimizer: &OptimizerHandle,
-    gradients: NodeId,
-    loss: NodeId,
-) -> Vec<Diagnostic> {
+/// One update of a training step.
+#[derive(Clone, Debug)]
+pub struct Step<'a> {
+    /// The group whose weights it moves; empty where there is one for all.
+    pub group: &'a str,
+    /// Its formula.
+    pub optimizer: &'a OptimizerHandle,
+    /// The largest gradient norm.
+    pub clip: Option<f64>,
+    /// How many batches it gathers.
+    pub batches: usize,
+}
+
+/// Applies the optimizer to the packed gradients. The group's flat weights as they are afterwards; absent after an
+/// error in the optimizer's formula.
+pub fn add_update(graph: &mut Graph, step: &Step<'_>, gradients: NodeId) -> Checked<Option<NodeId>> {
     let ty = graph.ty(gradients).clone();
-    let weights = graph.source(Source::Region(WEIGHTS.to_owned()), ty.clone());
-    let Checked { value, diagnostics } = optimizer.apply(graph, weights, gradients);
-    let Some(update) = value else { return diagnostics };
-    graph.assignments.push(Assignment { target: weights, value: update.w });
+    let weights = graph.source(Source::Region(region_of(step.group)), ty.clone());
+    let gathered =
+        (step.batches > 1).then(|| gather(graph, gradients, step.batches, &named("gathered", step.group)));
+    let gradients = gathered.as_ref().map_or(gradients, |gathered| gathered.gradients);
+    let gradients = step.clip.map_or(gradients, |norm| clip(graph, gradients, norm));
+    let Checked { value, diagnostics } = step.optimizer.apply(graph, weights, gradients);
+    let Some(update) = value else { return Checked { value: None, diagnostics } };
+    let settle = |graph: &mut Graph, before: NodeId, after: NodeId| {
+        gathered.as_ref().map_or(after, |gathered| gathered.at_last(graph, before, after))
+    };
+    let next = settle(graph, weights, update.w);
+    graph.assignments.push(Assignment { target: weights, value: next });
     for state in update.states {
         let Kind::Source(Source::Region(name)) = &graph.node(state.before).kind else {
             panic!("an optimizer's state is a region")
@@ -81,32 +122,79 @@ pub fn add_update(
         let region =
             FlatRegion { name: name.clone(), elements: ty.size(), members: Vec::new(), fill: state.init };
         graph.regions.push(region);
-        graph.assignments.push(Assignment { target: state.before, value: state.after });
+        let value = settle(graph, state.before, state.after);
+        graph.assignments.push(Assignment { target: state.before, value });
     }
-    guard(graph, loss, gradients);
-    diagnostics
+    Checked { value: Some(next), diagnostics }
 }
 
-/// Adds `halted` and makes every next value the present one where it is not 0.
-pub fn guard(graph: &mut Graph, loss: NodeId, gradients: NodeId) {
-    graph.set_origin(graph.node(loss).origin.clone());
+/// The weights of the group, by their nodes, where its flat weights are `flat`.
+///
+/// # Panics
+/// If no gradients were packed for the group.
+#[must_use]
+pub fn moved(graph: &mut Graph, group: &str, flat: NodeId) -> BTreeMap<NodeId, NodeId> {
+    let region = graph.regions.iter().find(|region| region.name == region_of(group)).cloned();
+    parts_of(graph, &region.expect("packing the gradients declared the region"), flat).into_iter().collect()
+}
+
+/// A loss computed with the weights that earlier updates of the step left.
+#[must_use]
+pub fn after(graph: &mut Graph, loss: NodeId, changed: &BTreeMap<NodeId, NodeId>) -> NodeId {
+    again(graph, loss, changed)
+}
+
+/// The sum of the losses of several updates.
+///
+/// # Panics
+/// If there are none.
+#[must_use]
+pub fn sum_of_losses(graph: &mut Graph, losses: &[NodeId]) -> NodeId {
+    if let [one] = losses {
+        return *one;
+    }
+    graph.map(losses, |b, x| x[1..].iter().fold(x[0], |sum, &loss| b.binary(Binary::Add, sum, loss)))
+}
+
+/// Makes the results `loss` and `loss_<group>` those with which the weights were moved.
+pub fn report_losses(graph: &mut Graph, groups: &[Group], losses: &[NodeId]) {
+    let total = sum_of_losses(graph, losses);
+    for (name, value) in &mut graph.results {
+        if name == "loss" {
+            *value = total;
+        }
+        let mut pairs = groups.iter().zip(losses);
+        if let Some((_, loss)) = pairs.find(|(group, _)| *name == format!("loss_{}", group.name)) {
+            *value = *loss;
+        }
+    }
+}
+
+/// Adds `halted` and makes every next value the present one where it is not 0: where a loss or a packed gradient of
+/// any update is not finite.
+pub fn guard(graph: &mut Graph, losses: &[NodeId], gradients: &[NodeId]) {
+    let Some(&first) = losses.first() else { return };
+    graph.set_origin(graph.node(first).origin.clone());
     let ty = TensorType::f32([]);
     let id = StoredId(graph.stored.len());
     let (path, kind, init) = ("halted".to_owned(), StoredKind::Constant, Init::Constant(0.0));
     graph.stored.push(StoredTensor { path, kind, ty: ty.clone(), init });
     let halted = graph.source(Source::Stored(id), ty);
-    let bad = graph.map(&[gradients], |b, x| {
-        let finite = b.unary(Unary::IsFinite, x[0]);
-        let (zero, one) = (b.real(0.0), b.real(1.0));
-        b.select(finite, zero, one)
-    });
-    let bad = graph.must(Reduce::new(Reduction::Max, &[0]), &[bad]);
-    let next = graph.map(&[loss, halted, bad], |b, x| {
-        let finite = b.unary(Unary::IsFinite, x[0]);
-        let one = b.real(1.0);
-        let before = b.binary(Binary::Max, x[1], x[2]);
-        b.select(finite, before, one)
-    });
+    let mut next = halted;
+    for (&loss, &packed) in losses.iter().zip(gradients) {
+        let bad = graph.map(&[packed], |b, x| {
+            let finite = b.unary(Unary::IsFinite, x[0]);
+            let (zero, one) = (b.real(0.0), b.real(1.0));
+            b.select(finite, zero, one)
+        });
+        let bad = graph.must(Reduce::new(Reduction::Max, &[0]), &[bad]);
+        next = graph.map(&[loss, next, bad], |b, x| {
+            let finite = b.unary(Unary::IsFinite, x[0]);
+            let one = b.real(1.0);
+            let before = b.binary(Binary::Max, x[1], x[2]);
+            b.select(finite, before, one)
+        });
+    }
     graph.results.push((HALTED.to_owned(), next));
     for k in 0..graph.assignments.len() {
         let Assignment { target, value } = graph.assignments[k];

@@ -317,6 +317,9 @@ pub struct Training {
     pub stop: Option<HostExpr>,
     /// What is saved beside the checkpoints.
     pub save: Option<Save>,
+    /// A file of weights and states to start from; a relative path starts at the folder of the model's file.
+    #[serde(default)]
+    pub load: Option<String>,
     /// Where the examples come from.
     pub data: Data,
     /// What a resumed run must find unchanged.

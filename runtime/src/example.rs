@@ -98,6 +98,7 @@ pub fn training(train: &str, test: &str) -> Training {
         metrics: vec!["error".to_owned()],
         stop: None,
         save: None,
+        load: None,
         data: Data {
             name: "points".to_owned(),
             fields: vec![field("x", &[2]), field("t", &[])],

@@ -296,7 +296,7 @@ pub fn training(seed: u64, length: usize) -> Sample {
     graph.results.push(("loss".to_owned(), loss));
     let gradients = differentiate(&mut graph, loss, &weights_of).expect("the drawn operators have gradients");
     let packed =
-        update::pack_gradients(&mut graph, &weights_of, &gradients).expect("a weight has a gradient");
+        update::pack_gradients(&mut graph, "", &weights_of, &gradients).expect("a weight has a gradient");
     let ty = graph.ty(packed).clone();
     let weights = graph.source(Source::Region(update::WEIGHTS.to_owned()), ty.clone());
     let moment = graph.source(Source::Region("momentum".to_owned()), ty.clone());
@@ -324,7 +324,7 @@ pub fn training(seed: u64, length: usize) -> Sample {
         (states[4], states[2]),
     ];
     graph.assignments.extend(assigned.map(|(target, value)| Assignment { target, value }));
-    update::guard(&mut graph, loss, packed);
+    update::guard(&mut graph, &[loss], &[packed]);
     let halted = StoredId(graph.stored.len() - 1);
     sample.stored.insert(halted, Tensor::new([], vec![0.0]));
     sample.graph = graph;

@@ -292,7 +292,7 @@ fn steps(optimizer: &str, count: usize) -> Vec<f64> {
         .replace("optimizer = sgd", &format!("optimizer = {optimizer}"))
         .replace("x * 3", "x -> linear(5)");
     let one = expanded(&text, Expansion::Training, 4);
-    let handle = one.optimizer.expect("a trained model has an optimizer");
+    let handle = &one.groups.first().expect("a trained model has an optimizer").optimizer;
     let mut graph = Graph::new();
     let w = graph.source(Source::Region("weights".to_owned()), TensorType::f32([2]));
     let g = graph.map(&[w], |b, x| b.binary(nnc_wgsl::Binary::Mul, x[0], x[0]));
@@ -570,4 +570,18 @@ fn products_with_several_row_axes_are_plain_matrix_products() {
     let shapes: Vec<&[usize]> =
         one.graph.nodes().iter().map(|node| one.graph.ty(*node).shape.as_slice()).collect();
     assert!(shapes.contains(&[6, 5].as_slice()), "{shapes:?}");
+}
+
+#[test]
+fn a_product_over_the_batch_counts_only_the_examples_that_are_there() {
+    let x = spread(&[4, 5], 3);
+    let gram = "count = einsum(\"n i, n j -> i j\", x, x)[0, 1]";
+    let text = CLASSIFIER.replace("SMOOTH", "0.1").replace("count = sum(x[:, 0] * 0 + 1) / N", gram);
+    let one = expanded(&text, Expansion::Evaluation, 4);
+    let mut environment = environment(&one.graph, &[("x", x.clone()), ("y", Tensor::new([4], vec![0.0; 4]))]);
+    for count in 1..=4 {
+        environment.symbols.insert(HostSymbol::Examples, count as f64);
+        let wanted: f64 = x.data().chunks(5).take(count).map(|row| row[0] * row[1]).sum();
+        close(result(&one.graph, "count", &environment).data(), &[wanted], 1e-12);
+    }
 }

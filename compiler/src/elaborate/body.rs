@@ -294,7 +294,7 @@ impl<'a> Elaborator<'a> {
         let Some(update) = &mut self.update else { return Err(Reported) };
         update.declared.insert(name.text.clone(), name.span);
         let ty = self.graph.ty(update.like.node).clone();
-        let node = self.graph.source(Source::Region(format!("optimizer.{}", name.text)), ty);
+        let node = self.graph.source(Source::Region(format!("{}.{}", self.region, name.text)), ty);
         update.states.push((name.text.clone(), fill, node, node));
         let tensor = Tensor { node, ..update.like.clone() };
         frame.states.insert(name.text.clone(), name.text.clone());

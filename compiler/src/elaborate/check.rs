@@ -1,5 +1,6 @@
 //! Everything that can be said about a file without a device.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
@@ -111,19 +112,33 @@ fn expanded(bundle: &Arc<Bundle>, request: &mut Request) -> Vec<Diagnostic> {
     let mut diagnostics = checked.diagnostics;
     let Some(mut elaborated) = checked.value else { return diagnostics };
     request.stored.clone_from(&elaborated.graph.stored);
-    let (Expansion::Training, Some(loss)) = (request.expansion, elaborated.loss) else { return diagnostics };
-    match differentiate(&mut elaborated.graph, loss, &elaborated.trained) {
-        Ok(gradients) => diagnostics.extend(missing_gradients(&elaborated, &gradients)),
-        Err(missing) => {
-            let span = elaborated.graph.node(missing.node).origin.spans.first().copied();
-            let span = span.or(elaborated.loss_span).unwrap_or_default();
-            diagnostics.push(
-                Diagnostic::error("E0503", missing.reason.to_string(), span)
-                    .fact("between a weight and the loss")
-                    .help("stop it with `stop_grad`, or give a formula with `grad`"),
-            );
+    if request.expansion != Expansion::Training || elaborated.groups.is_empty() {
+        return diagnostics;
+    }
+    let mut found: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+    for group in elaborated.groups.clone() {
+        match differentiate(&mut elaborated.graph, group.loss, &group.trained) {
+            Ok(gradients) => found.extend(
+                group
+                    .trained
+                    .iter()
+                    .zip(gradients)
+                    .filter_map(|(weight, gradient)| Some((*weight, gradient?))),
+            ),
+            Err(missing) => {
+                let span = elaborated.graph.node(missing.node).origin.spans.first().copied();
+                let diagnostic =
+                    Diagnostic::error("E0503", missing.reason.to_string(), span.unwrap_or(group.span))
+                        .fact("between a weight and the loss")
+                        .help("stop it with `stop_grad`, or give a formula with `grad`");
+                diagnostics.push(diagnostic);
+                return diagnostics;
+            }
         }
     }
+    let gradients: Vec<Option<NodeId>> =
+        elaborated.trained.iter().map(|weight| found.get(weight).copied()).collect();
+    diagnostics.extend(missing_gradients(&elaborated, &gradients));
     diagnostics
 }
 

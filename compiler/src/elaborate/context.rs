@@ -59,6 +59,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) spent: usize,
     /// The update step that is being elaborated.
     pub(super) update: Option<UpdateInProgress>,
+    /// Before the name of each state of the optimizer that is being applied.
+    pub(super) region: String,
 }
 
 /// An optimizer's formula while it is applied.
@@ -96,6 +98,7 @@ impl<'a> Elaborator<'a> {
             stages: Vec::new(),
             spent: 0,
             update: None,
+            region: String::new(),
         }
     }
 

@@ -12,6 +12,8 @@ use crate::syntax::ast::{Argument, Binary, Expr, ExprKind, Name, Unary};
 pub(super) struct Measured<'a, 's> {
     /// The parts of the data.
     pub(super) parts: Vec<String>,
+    /// The losses of `update` groups.
+    pub(super) losses: &'s [String],
     /// The metrics and their formulas.
     pub(super) metrics: &'s [(&'a Name, &'a Expr)],
 }
@@ -80,6 +82,7 @@ impl<'a> Elaborator<'a> {
             _ => return self.fail("E0404", span, "a metric is read as `test.name`", "not like this"),
         };
         let mut names: Vec<&str> = known.metrics.iter().map(|(name, _)| name.text.as_str()).collect();
+        names.extend(known.losses.iter().map(String::as_str));
         names.push("loss");
         if !names.contains(&name.text.as_str()) {
             let message = format!("unknown metric `{}`", name.text);

@@ -83,12 +83,13 @@ impl Request {
 pub struct Elaborated {
     /// The program. Its results are the outputs (inference), or `loss` and the metrics.
     pub graph: Graph,
-    /// The loss; a single number. Absent for inference and for models that are not trained.
+    /// The loss, a single number; the sum where several updates have one each. Absent for inference and for models
+    /// that are not trained.
     pub loss: Option<NodeId>,
     /// The weights that the program reads and trains, in the order of their creation; frozen ones are not here.
     pub trained: Vec<NodeId>,
-    /// The optimizer; absent where `loss` is.
-    pub optimizer: Option<OptimizerHandle>,
+    /// The updates of a training step, in order; none in other expansions.
+    pub groups: Vec<Group>,
     /// How the model is trained, if the file says so.
     pub training: Option<nnc_runtime::artifact::Training>,
     /// Further settings of `train`.
@@ -109,6 +110,23 @@ pub struct Elaborated {
     pub unread: Vec<Diagnostic>,
 }
 
+/// Weights that one update of the training step moves.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The layer they belong to; empty where one update moves all.
+    pub name: String,
+    /// What they are moved to lessen: a single number.
+    pub loss: NodeId,
+    /// Where that is written.
+    pub span: Span,
+    /// Those of [`Elaborated::trained`] that are in the group.
+    pub trained: Vec<NodeId>,
+    /// How they are moved.
+    pub optimizer: OptimizerHandle,
+    /// The largest norm of their gradient.
+    pub clip: Option<f64>,
+}
+
 /// What `train` says about a step besides loss and optimizer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
@@ -118,8 +136,6 @@ pub struct Settings {
     pub accumulate: Option<usize>,
     /// Weights below these paths are not trained.
     pub freeze: Vec<String>,
-    /// Weights to start from.
-    pub load: Option<String>,
     /// The memory that a step may take, in bytes.
     pub memory: Option<u64>,
     /// `f32` or `mixed`.

@@ -14,7 +14,7 @@ use crate::elaborate::scope::Weights;
 use crate::elaborate::settings::TrainSettings;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Tensor, Value};
-use crate::elaborate::{Bundle, Elaborated, Expansion, OptimizerHandle, Request, Row};
+use crate::elaborate::{Bundle, Elaborated, Expansion, Group, OptimizerHandle, Request, Row};
 use crate::ir::{Assignment, NodeId, Source};
 use crate::ops::StopGradient;
 use crate::size::too_large;
@@ -35,6 +35,8 @@ struct Subject<'a> {
 struct Finished {
     loss: Option<NodeId>,
     loss_span: Option<Span>,
+    /// The loss of each `update`, where it is written, and its largest gradient norm.
+    updates: Vec<(String, NodeId, Span, Option<f64>)>,
     batch: usize,
     train: Option<usize>,
     training: Option<nnc_runtime::artifact::Training>,
@@ -58,21 +60,22 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
     let (Ok(finished), false) = (finished, failed) else {
         return Checked { value: None, diagnostics: e.diagnostics };
     };
-    let optimizer = match (finished.train, finished.loss, request.expansion) {
-        (Some(train), Some(_), Expansion::Training) => Some(OptimizerHandle::new(bundle.clone(), train)),
-        _ => None,
+    let trained: Vec<(String, NodeId)> = e
+        .weights
+        .trained
+        .iter()
+        .filter(|(path, _)| !finished.settings.freeze.iter().any(|frozen| lies_below(path, frozen)))
+        .cloned()
+        .collect();
+    let groups = match (finished.train, request.expansion) {
+        (Some(train), Expansion::Training) => groups(bundle, train, &finished, &trained),
+        _ => Vec::new(),
     };
     let elaborated = Elaborated {
-        trained: e
-            .weights
-            .trained
-            .iter()
-            .filter(|(path, _)| !finished.settings.freeze.iter().any(|frozen| lies_below(path, frozen)))
-            .map(|(_, node)| *node)
-            .collect(),
+        trained: trained.into_iter().map(|(_, node)| node).collect(),
+        groups,
         graph: e.graph,
         loss: finished.loss,
-        optimizer,
         training: finished.training,
         settings: finished.settings,
         model: subject.model.name.text.clone(),
@@ -86,9 +89,52 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
     Checked { value: Some(elaborated), diagnostics: e.diagnostics }
 }
 
+/// The updates of a training step: one of all weights by `loss`, or those of the `update` groups.
+fn groups(
+    bundle: &Arc<Bundle>,
+    train: usize,
+    finished: &Finished,
+    trained: &[(String, NodeId)],
+) -> Vec<Group> {
+    let optimizer = |group| OptimizerHandle::new(bundle.clone(), train, group);
+    if finished.updates.is_empty() {
+        let (Some(loss), Some(span)) = (finished.loss, finished.loss_span) else { return Vec::new() };
+        let all = trained.iter().map(|(_, node)| *node).collect();
+        let clip = finished.settings.clip;
+        return vec![Group {
+            name: String::new(),
+            loss,
+            span,
+            trained: all,
+            optimizer: optimizer(None),
+            clip,
+        }];
+    }
+    let group = |(place, (name, loss, span, clip)): (usize, &(String, NodeId, Span, Option<f64>))| {
+        let inside = trained.iter().filter(|(path, _)| lies_below(path, name));
+        Group {
+            name: name.clone(),
+            loss: *loss,
+            span: *span,
+            trained: inside.map(|(_, node)| *node).collect(),
+            optimizer: optimizer(Some(place)),
+            clip: clip.or(finished.settings.clip),
+        }
+    };
+    finished.updates.iter().enumerate().map(group).collect()
+}
+
 /// Whether the weight at `path` is `scope` or lies in it.
 pub(super) fn lies_below(path: &str, scope: &str) -> bool {
     path == scope || path.strip_prefix(scope).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The name, where a dim is a free dim by itself.
+fn free_name(dim: &ast::Expr) -> Option<&str> {
+    match &dim.kind {
+        ExprKind::Name(name) if name.starts_with(|letter: char| letter.is_uppercase()) => Some(name),
+        _ => None,
+    }
 }
 
 /// Finds the model and its `train` and `data`.
@@ -226,14 +272,11 @@ impl<'a> Elaborator<'a> {
         }
         let settings = self.train_settings(subject.train.map(|(_, train)| train));
         self.replaced_without_training();
-        if let (Some((span, _)), true) = (settings.updates.first(), self.expansion != Expansion::Inference) {
-            let message = "alternating updates are not supported yet";
-            return self.fail("E0508", *span, message, "one loss and one optimizer for all weights");
-        }
         let batch = self.batch_size(&settings, request)?;
         let extent = i64::try_from(batch).unwrap_or(i64::MAX);
         self.predeclared.insert(BATCH.to_owned(), Value::Int(Dim::symbol(BATCH, extent)));
         self.free_dims(&settings, request)?;
+        self.dims_of_fields(subject, &settings)?;
 
         let mut frame = Frame::new(subject.module);
         frame.owner = Some((DefinitionKind::Model, subject.model.name.text.clone()));
@@ -336,6 +379,39 @@ impl<'a> Elaborator<'a> {
         for (name, extent) in &request.dims {
             let extent = i64::try_from(*extent).unwrap_or(i64::MAX);
             self.predeclared.insert(name.clone(), Value::Int(Dim::symbol(name, extent)));
+        }
+        Ok(())
+    }
+
+    /// Free dims of the model's inputs that nothing binds, as the data fields they are fed from state them.
+    fn dims_of_fields(&mut self, subject: &Subject<'a>, settings: &TrainSettings<'a>) -> Outcome<()> {
+        let Some((data, module)) = subject.data else { return Ok(()) };
+        let mut frame = Frame::new(module);
+        for parameter in &subject.model.parameters {
+            let mapped = settings.inputs.iter().find(|(input, _)| input.text == parameter.name.text);
+            let field = match mapped.map(|(_, expr)| &expr.kind) {
+                Some(ExprKind::Name(field)) => field,
+                Some(_) => continue,
+                None => &parameter.name.text,
+            };
+            let declared = data.settings.entries.iter().find_map(|setting| match &setting.kind {
+                ast::SettingKind::Field { name, ty } if name.text == *field => ty.dims.as_ref(),
+                _ => None,
+            });
+            let wanted = parameter.ty.as_ref().and_then(|ty| ty.dims.as_ref());
+            let (Some(wanted), Some(declared)) = (wanted, declared) else { continue };
+            if wanted.len() != declared.len() + 1 {
+                continue;
+            }
+            for (wanted, declared) in wanted.iter().skip(1).zip(declared) {
+                let (ast::Dim::One(wanted), ast::Dim::One(declared)) = (wanted, declared) else { continue };
+                let (Some(free), None) = (free_name(wanted), free_name(declared)) else { continue };
+                if self.lookup(&frame, free, wanted.span)?.is_none() {
+                    let value = self.expression(&mut frame, declared)?;
+                    let extent = self.whole(&value, declared.span)?;
+                    self.predeclared.insert(free.to_owned(), Value::Int(extent));
+                }
+            }
         }
         Ok(())
     }
@@ -578,6 +654,7 @@ impl<'a> Elaborator<'a> {
                 Err(Reported) => failed = true,
             }
         }
+        failed |= self.update_losses(names, settings, finished).is_err();
         for (name, expr) in &settings.metrics {
             if name.text == "loss" && finished.loss.is_some() {
                 let message = "a metric cannot be called `loss`";
@@ -593,6 +670,60 @@ impl<'a> Elaborator<'a> {
             }
         }
         if failed { Err(Reported) } else { Ok(()) }
+    }
+
+    /// The losses of `update` groups, each a result `loss_<layer>`, and their sum as the result `loss`.
+    fn update_losses(
+        &mut self,
+        names: &mut Frame<'a>,
+        settings: &TrainSettings<'a>,
+        finished: &mut Finished,
+    ) -> Outcome<()> {
+        let Some(first) = settings.updates.first() else { return Ok(()) };
+        if let Some(expr) = settings.values.get("loss") {
+            let diagnostic = Diagnostic::error("E0505", "`loss` stands beside `update` groups", expr.span)
+                .fact("which weights this moves is not said")
+                .label(first.layer.span, "each update has its own")
+                .help("move it into an `update`");
+            return Err(self.report(diagnostic));
+        }
+        for update in &settings.updates {
+            let layer = update.layer;
+            if self.weights.below(&layer.text).is_empty() {
+                let paths = self.weights.below("");
+                let scopes = paths.iter().filter_map(|path| path.split('.').next());
+                let help = did_you_mean(&layer.text, scopes);
+                let message = format!("no weights lie below `{}`", layer.text);
+                let diagnostic = Diagnostic::error("E0201", message, layer.span);
+                return Err(self.report(diagnostic.fact("not a layer of the model").help_maybe(help)));
+            }
+            let Some(expr) = update.values.get("loss").copied() else {
+                if update.failed {
+                    return Err(Reported);
+                }
+                let message = format!("the update of `{}` needs a loss", layer.text);
+                let diagnostic = Diagnostic::error("E0505", message, layer.span);
+                return Err(self.report(diagnostic.help("write `loss = ...` in it")));
+            };
+            let node = self.one_number(names, expr, &format!("the loss of `{}`", layer.text))?;
+            let clip = match update.values.get("clip").copied() {
+                Some(expr) => {
+                    let value = self.settled(expr)?;
+                    Some(self.real(&value, expr.span)?)
+                }
+                None => None,
+            };
+            finished.updates.push((layer.text.clone(), node, expr.span, clip));
+        }
+        let losses: Vec<NodeId> = finished.updates.iter().map(|(_, node, ..)| *node).collect();
+        let total = crate::update::sum_of_losses(&mut self.graph, &losses);
+        finished.loss = Some(total);
+        finished.loss_span = finished.updates.first().map(|(_, _, span, _)| *span);
+        self.graph.results.push(("loss".to_owned(), total));
+        for (name, node, ..) in &finished.updates {
+            self.graph.results.push((super::training::loss_name(name), *node));
+        }
+        Ok(())
     }
 
     fn one_number(&mut self, names: &mut Frame<'a>, expr: &'a ast::Expr, what: &str) -> Outcome<NodeId> {

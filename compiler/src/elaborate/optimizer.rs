@@ -22,6 +22,8 @@ use crate::syntax::ast::{self, Definition, DefinitionKind, Expr, ExprKind, ItemK
 pub struct OptimizerHandle {
     bundle: Arc<Bundle>,
     train: usize,
+    /// The `update` group, by its place; `None` for the optimizer of all weights.
+    group: Option<usize>,
 }
 
 /// One update of the weights.
@@ -40,15 +42,16 @@ pub struct UpdateState {
     pub name: String,
     /// The number it begins as, everywhere.
     pub init: f64,
-    /// The `optimizer.<name>` region before the step, of the type of the weights.
+    /// The region `optimizer.<name>` (of a group, `optimizer.<group>.<name>`) before the step, of the type of the
+    /// weights.
     pub before: NodeId,
     /// Its value after the step.
     pub after: NodeId,
 }
 
 impl OptimizerHandle {
-    pub(super) fn new(bundle: Arc<Bundle>, train: usize) -> OptimizerHandle {
-        OptimizerHandle { bundle, train }
+    pub(super) fn new(bundle: Arc<Bundle>, train: usize, group: Option<usize>) -> OptimizerHandle {
+        OptimizerHandle { bundle, train, group }
     }
 
     /// Adds one update of the weights `w` by their gradient `g`, both of one type, to `graph`.
@@ -61,7 +64,7 @@ impl OptimizerHandle {
         let update = match items.get(self.train).map(|item| &item.kind) {
             Some(ItemKind::Train(train)) => {
                 let settings = e.train_settings(Some(train));
-                e.update_step(train, &settings, w, g)
+                e.update_step(train, &settings, self.group, w, g)
             }
             _ => Err(Reported),
         };
@@ -81,31 +84,44 @@ impl<'a> Elaborator<'a> {
         let ty = TensorType::f32([64]);
         let w = self.graph.constant(1.0, ty.clone());
         let g = self.graph.constant(1.0, ty);
-        let result = self.update_step(train, settings, w, g);
+        let groups: Vec<Option<usize>> = if settings.updates.is_empty() {
+            vec![None]
+        } else {
+            (0..settings.updates.len()).map(Some).collect()
+        };
+        let mut failed = false;
+        for group in groups {
+            failed |= self.update_step(train, settings, group, w, g).is_err();
+        }
         self.graph = graph;
-        result.map(|_| ())
+        if failed { Err(Reported) } else { Ok(()) }
     }
 
     fn update_step(
         &mut self,
         train: &'a ast::Train,
         settings: &TrainSettings<'a>,
+        group: Option<usize>,
         w: NodeId,
         g: NodeId,
     ) -> Outcome<Update> {
-        for (name, symbol) in [
-            ("step", HostSymbol::Step),
-            ("epoch", HostSymbol::Epoch),
-            ("total_steps", HostSymbol::TotalSteps),
-            ("steps_per_epoch", HostSymbol::StepsPerEpoch),
-        ] {
-            self.predeclared.insert(name.to_owned(), Value::Host(HostValue::symbol(symbol)));
-        }
-        let Some(expr) = settings.values.get("optimizer").copied() else {
-            let diagnostic = Diagnostic::error("E0505", "`train` needs an optimizer", train.model.span)
+        self.count_updates(settings)?;
+        let group = group.and_then(|place| settings.updates.get(place));
+        let own = group.and_then(|group| group.values.get("optimizer"));
+        let Some(expr) = own.or(settings.values.get("optimizer")).copied() else {
+            if group.is_some_and(|group| group.failed) {
+                return Err(Reported);
+            }
+            let place = group.map_or(train.model.span, |group| group.layer.span);
+            let needs = group.map_or("train", |_| "update");
+            let diagnostic = Diagnostic::error("E0505", format!("`{needs}` needs an optimizer"), place)
                 .fact("there is a loss and no `optimizer`")
                 .help("write `optimizer = adam(lr=1e-3)`");
             return Err(self.report(diagnostic));
+        };
+        self.region = match group {
+            Some(group) => format!("optimizer.{}", group.layer.text),
+            None => "optimizer".to_owned(),
         };
         let (definition, module, name, given) = self.optimizer_call(expr)?;
         let shape = self.graph.ty(w).shape.clone();
@@ -114,6 +130,30 @@ impl<'a> Elaborator<'a> {
         let weight = self.tensor(w, dims.clone());
         let gradient = self.tensor(g, dims);
         self.run_update(definition, module, (name, expr.span), given, weight, gradient)
+    }
+
+    /// `step` and its kin as the optimizer counts them: in updates, each of which may gather several batches.
+    fn count_updates(&mut self, settings: &TrainSettings<'a>) -> Outcome<()> {
+        let batches = self.count_setting(settings, "accumulate")?.unwrap_or(1).max(1);
+        #[allow(clippy::cast_precision_loss)]
+        let batches = batches as f64;
+        for (name, symbol, rounding) in [
+            ("step", HostSymbol::Step, nnc_wgsl::Unary::Ceil),
+            ("total_steps", HostSymbol::TotalSteps, nnc_wgsl::Unary::Floor),
+            ("steps_per_epoch", HostSymbol::StepsPerEpoch, nnc_wgsl::Unary::Floor),
+        ] {
+            let mut value = HostValue::symbol(symbol);
+            if batches > 1.0 {
+                value = HostValue::combine(&[value], |b, x| {
+                    let batches = b.real(batches);
+                    let quotient = b.binary(nnc_wgsl::Binary::Div, x[0], batches);
+                    b.unary(rounding, quotient)
+                });
+            }
+            self.predeclared.insert(name.to_owned(), Value::Host(value));
+        }
+        self.predeclared.insert("epoch".to_owned(), Value::Host(HostValue::symbol(HostSymbol::Epoch)));
+        Ok(())
     }
 
     /// The optimizer that `expr` names, and its arguments; `--set optimizer.lr=...` goes first.

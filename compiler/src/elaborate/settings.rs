@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome};
-use crate::source::Span;
 use crate::syntax::ast::{self, Expr, Name, Setting, SettingKind};
 
 /// The settings of `train` that have a value.
@@ -25,6 +24,9 @@ const VALUES: [&str; 14] = [
     "memory",
 ];
 
+/// The settings of an `update` group.
+const UPDATE: [&str; 3] = ["loss", "optimizer", "clip"];
+
 /// The settings of `train` that group others.
 const GROUPS: [&str; 5] = ["metrics", "inputs", "dims", "update", "precision"];
 
@@ -42,7 +44,18 @@ pub(super) struct TrainSettings<'a> {
     /// `precision { name = value }`
     pub(super) precision: Vec<(&'a Name, &'a Expr)>,
     /// `update layer { ... }`
-    pub(super) updates: Vec<(Span, Option<&'a Name>)>,
+    pub(super) updates: Vec<UpdateSettings<'a>>,
+}
+
+/// What `update layer { ... }` says.
+#[derive(Debug)]
+pub(super) struct UpdateSettings<'a> {
+    /// The layer whose weights it moves.
+    pub(super) layer: &'a Name,
+    /// `loss`, `optimizer`, `clip`
+    pub(super) values: BTreeMap<String, &'a Expr>,
+    /// Whether a setting of it was reported: what it lacks is not, then.
+    pub(super) failed: bool,
 }
 
 impl<'a> Elaborator<'a> {
@@ -70,7 +83,11 @@ impl<'a> Elaborator<'a> {
                     "metrics" => out.metrics = self.pairs_of(&settings.entries),
                     "inputs" => out.inputs = self.pairs_of(&settings.entries),
                     "dims" => out.dims = self.pairs_of(&settings.entries),
-                    "update" => out.updates.push((setting.span, subject.as_ref())),
+                    "update" => {
+                        let update =
+                            self.update_settings(name, subject.as_ref(), &settings.entries, &out.updates);
+                        out.updates.extend(update);
+                    }
                     "precision" => out.precision = self.pairs_of(&settings.entries),
                     _ => self.unknown_setting(name),
                 },
@@ -86,6 +103,46 @@ impl<'a> Elaborator<'a> {
         }
         self.replace_settings(&mut out);
         out
+    }
+
+    fn update_settings(
+        &mut self,
+        name: &Name,
+        layer: Option<&'a Name>,
+        entries: &'a [Setting],
+        before: &[UpdateSettings<'a>],
+    ) -> Option<UpdateSettings<'a>> {
+        let Some(layer) = layer else {
+            let diagnostic = Diagnostic::error("E0505", "`update` names the layer that it moves", name.span)
+                .help("write `update LAYER { loss = ..; optimizer = .. }`");
+            self.report(diagnostic);
+            return None;
+        };
+        if let Some(other) = before.iter().find(|other| other.layer.text == layer.text) {
+            let message = format!("`{}` is updated twice in a step", layer.text);
+            let diagnostic = Diagnostic::error("E0212", message, layer.span)
+                .fact("again here")
+                .label(other.layer.span, "here first");
+            self.report(diagnostic);
+            return None;
+        }
+        let mut values = BTreeMap::new();
+        let mut failed = false;
+        for (key, value) in self.pairs_of(entries) {
+            if !UPDATE.contains(&key.text.as_str()) {
+                let message = format!("unknown setting `{}`", key.text);
+                let diagnostic = Diagnostic::error("E0505", message, key.span)
+                    .fact("not a setting of `update`")
+                    .note("an update has a loss, an optimizer and, if wanted, clip")
+                    .help_maybe(did_you_mean(&key.text, UPDATE));
+                self.report(diagnostic);
+                failed = true;
+            } else if values.insert(key.text.clone(), value).is_some() {
+                let message = format!("`{}` is set twice", key.text);
+                self.report(Diagnostic::error("E0212", message, key.span).fact("again here"));
+            }
+        }
+        Some(UpdateSettings { layer, values, failed })
     }
 
     /// `--set name=value` and `--set dims.T=value`.

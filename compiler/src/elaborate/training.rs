@@ -9,6 +9,11 @@ use crate::elaborate::settings::TrainSettings;
 use crate::elaborate::value::Value;
 use crate::syntax::ast::{self, Argument, Expr, ExprKind};
 
+/// The name under which the loss of an `update` is measured.
+pub(super) fn loss_name(layer: &str) -> String {
+    format!("loss_{layer}")
+}
+
 impl<'a> Elaborator<'a> {
     /// What the training loop needs to know; `None` without data.
     pub(super) fn training(
@@ -23,15 +28,19 @@ impl<'a> Elaborator<'a> {
         let parts: Vec<String> = data.parts.iter().map(|part| part.name.clone()).collect();
         let epochs = self.positive_setting(settings, "epochs")?;
         let steps = self.positive_setting(settings, "steps")?;
-        if settings.values.contains_key("loss") && epochs.is_none() && steps.is_none() {
+        let has_loss = settings.values.contains_key("loss") || !settings.updates.is_empty();
+        if has_loss && epochs.is_none() && steps.is_none() {
             let diagnostic = Diagnostic::error("E0505", "nothing says how long to train", train.model.span)
                 .fact("neither `epochs` nor `steps` is set")
                 .help("write `epochs = 10`");
             return Err(self.report(diagnostic));
         }
         let seed = self.seed(settings)?;
-        let metrics: Vec<String> = settings.metrics.iter().map(|(name, _)| name.text.clone()).collect();
-        let known = super::host_expression::Measured { parts, metrics: &settings.metrics };
+        let losses: Vec<String> =
+            settings.updates.iter().map(|update| loss_name(&update.layer.text)).collect();
+        let named = settings.metrics.iter().map(|(name, _)| name.text.clone());
+        let metrics: Vec<String> = losses.iter().cloned().chain(named).collect();
+        let known = super::host_expression::Measured { parts, losses: &losses, metrics: &settings.metrics };
         let stop = match settings.values.get("stop").copied() {
             Some(expr) => Some(self.host_expression(expr, &known)?),
             None => None,
@@ -48,6 +57,7 @@ impl<'a> Elaborator<'a> {
             metrics,
             stop,
             save,
+            load: self.load(settings)?,
             data,
             meaning: Meaning::default(),
         }))
@@ -130,6 +140,18 @@ impl<'a> Elaborator<'a> {
         Err(self.report(diagnostic))
     }
 
+    /// `load = "file.safetensors"`
+    fn load(&mut self, settings: &TrainSettings<'a>) -> Outcome<Option<String>> {
+        let Some(expr) = settings.values.get("load").copied() else { return Ok(None) };
+        match self.settled(expr)? {
+            Value::Text(path) => Ok(Some(path)),
+            other => {
+                let found = other.describe();
+                self.fail("E0204", expr.span, "`load` is a file", format!("this is {found}"))
+            }
+        }
+    }
+
     /// Further settings of a step.
     pub(super) fn step_settings(&mut self, settings: &TrainSettings<'a>) -> Outcome<Settings> {
         let mut out = Settings::default();
@@ -144,15 +166,6 @@ impl<'a> Elaborator<'a> {
         }
         out.accumulate = self.positive_setting(settings, "accumulate")?;
         out.memory = self.positive_setting(settings, "memory")?.and_then(|bytes| u64::try_from(bytes).ok());
-        if let Some(expr) = settings.values.get("load").copied() {
-            match self.settled(expr)? {
-                Value::Text(path) => out.load = Some(path),
-                other => {
-                    let found = other.describe();
-                    return self.fail("E0204", expr.span, "`load` is a file", format!("this is {found}"));
-                }
-            }
-        }
         if let Some(expr) = settings.values.get("precision").copied() {
             match self.settled(expr)? {
                 Value::Symbol(name) => out.precision = Some(name.to_owned()),

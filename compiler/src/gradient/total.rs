@@ -97,8 +97,7 @@ fn joined_product(graph: &mut Graph, products: &[NodeId]) -> Option<NodeId> {
     let mut sides = Vec::with_capacity(2);
     for (side, letters) in [&left, &right].into_iter().enumerate() {
         let axis = letters.iter().position(|letter| letter == summed)?;
-        let operands: Vec<NodeId> =
-            products.iter().map(|product| graph.operands(*product)[side]).collect();
+        let operands: Vec<NodeId> = products.iter().map(|product| graph.operands(*product)[side]).collect();
         let same = operands.iter().all(|operand| *operand == operands[0]);
         if same {
             return None;
@@ -107,4 +106,84 @@ fn joined_product(graph: &mut Graph, products: &[NodeId]) -> Option<NodeId> {
     }
     let text = |letters: &[char]| letters.iter().collect::<String>();
     Some(graph.must(Contract::new(&text(&left), &text(&right), &text(&result)), &sides))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{Environment, Source, Tensor, TensorType, evaluate};
+    use crate::ops::{Operator, Pad};
+
+    fn input(graph: &mut Graph, environment: &mut Environment, shape: &[usize]) -> NodeId {
+        let name = format!("x{}", graph.len());
+        let size: usize = shape.iter().product();
+        let salt = graph.len();
+        #[allow(clippy::cast_precision_loss)]
+        let data = (0..size).map(|k| ((k * 17 + salt * 7) % 23) as f64 / 11.0 - 1.0).collect();
+        environment.inputs.insert(name.clone(), Tensor::new(shape, data));
+        graph.source(Source::Input { name, batched: false }, TensorType::f32(shape))
+    }
+
+    /// The operator that makes the sum of these parts, which is checked against adding their values.
+    fn summed(parts: impl FnOnce(&mut Graph, &mut Environment) -> Vec<NodeId>) -> String {
+        let (mut graph, mut environment) = (Graph::new(), Environment::default());
+        let parts = parts(&mut graph, &mut environment);
+        let sum = total(&mut graph, &parts);
+        let values = evaluate(&graph, &environment);
+        for (place, found) in values[&sum].data().iter().enumerate() {
+            let wanted: f64 = parts.iter().map(|part| values[part].data()[place]).sum();
+            assert!((found - wanted).abs() < 1e-12, "at {place}: {found} for {wanted}");
+        }
+        for id in graph.nodes() {
+            let map = matches!(graph.operator(id).map(|op| op.lower()), Some(Lowering::Map(_)));
+            assert!(!map || graph.operands(id).len() <= OPERANDS);
+        }
+        graph.operator(sum).map(|op| op.label()).unwrap_or_default()
+    }
+
+    fn tiles(begins: &[usize]) -> impl FnOnce(&mut Graph, &mut Environment) -> Vec<NodeId> + '_ {
+        move |graph, environment| {
+            let one = |begin: &usize| {
+                let part = input(graph, environment, &[3, 2]);
+                graph.must(Pad::new(&[0, *begin], &[0, 6 - begin], 0.0), &[part])
+            };
+            begins.iter().map(one).collect()
+        }
+    }
+
+    fn products(count: usize) -> impl FnOnce(&mut Graph, &mut Environment) -> Vec<NodeId> {
+        move |graph, environment| {
+            let one = |_| {
+                let (a, b) = (input(graph, environment, &[4, 3]), input(graph, environment, &[4, 2]));
+                graph.must(Contract::new("nk", "no", "ok"), &[a, b])
+            };
+            (0..count).map(one).collect()
+        }
+    }
+
+    #[test]
+    fn slices_that_tile_a_value_are_put_together() {
+        assert_eq!(summed(tiles(&[4, 0, 6, 2])), Concat::new(1).label());
+    }
+
+    #[test]
+    fn slices_that_overlap_or_leave_gaps_are_added() {
+        for begins in [[4, 0, 6, 3], [4, 0, 6, 0]] {
+            assert!(summed(tiles(&begins)).starts_with("map"));
+        }
+    }
+
+    #[test]
+    fn products_over_many_steps_become_one() {
+        assert!(summed(products(9)).starts_with("contract"));
+        assert!(summed(products(2)).starts_with("map"));
+    }
+
+    #[test]
+    fn many_parts_are_added_in_small_groups() {
+        let parts = |graph: &mut Graph, environment: &mut Environment| {
+            (0..40).map(|_| input(graph, environment, &[5])).collect()
+        };
+        assert!(summed(parts).starts_with("map"));
+    }
 }

@@ -64,7 +64,7 @@ impl<'a> Run<'a> {
         let fingerprint = checkpoint::fingerprint(session.tensors(), training, examples);
         begin(session, training, options)?;
         let mut progress = Progress::start(names.len());
-        let resumed = options.out.as_ref().filter(|folder| folder.start() == Start::Resume);
+        let resumed = options.out.as_ref().filter(|_| resumes(options));
         if let Some(folder) = resumed {
             let path = Files::checkpoint_path(folder.path());
             let (saved, tensors) = checkpoint::read(&path, &fingerprint)?;
@@ -324,11 +324,16 @@ impl<'a> Run<'a> {
 /// First values, or those of the weight file that the run starts from.
 fn begin(session: &mut Session, training: &Training, options: &Options<'_>) -> Result<(), TrainError> {
     session.initialize(training.seed)?;
-    if let Some(path) = &options.weights {
-        let tensors = weights::load(path, session.tensors())?;
+    let stated = training.load.as_ref().filter(|_| !resumes(options)).map(|path| options.base.join(path));
+    if let Some(path) = options.weights.clone().or(stated) {
+        let tensors = weights::load(&path, session.tensors())?;
         session.write_tensors(&tensors)?;
     }
     Ok(())
+}
+
+fn resumes(options: &Options<'_>) -> bool {
+    options.out.as_ref().is_some_and(|folder| folder.start() == Start::Resume)
 }
 
 fn total_steps(training: &Training, steps_per_epoch: u64) -> Result<u64, TrainError> {

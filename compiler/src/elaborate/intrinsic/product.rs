@@ -1,5 +1,6 @@
 //! Products summed over shared axes: `@` and `einsum`.
 
+use super::reduction::counted;
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
 use crate::elaborate::arithmetic::Operand;
@@ -112,10 +113,19 @@ impl<'a> Elaborator<'a> {
             .map(|(_, dim)| dim.clone())
             .collect();
         let joined = Joined::new(letters, &kept);
-        let a = joined.operand(self, operands[0], letters[0]);
-        let b = joined.operand(self, operands[1], letters[1]);
+        let mut sides = Vec::with_capacity(2);
+        for (operand, letters) in operands.into_iter().zip(letters) {
+            let summed: Vec<usize> = (0..operand.rank())
+                .zip(letters.chars())
+                .filter(|(_, c)| !kept.contains(*c))
+                .map(|(k, _)| k)
+                .collect();
+            let operand = counted(self, call, operand.clone(), &summed, 0.0)?;
+            sides.push(joined.operand(self, &operand, letters));
+        }
+        let [a, b] = [&sides[0], &sides[1]];
         let product = Contract::new(&joined.text(letters[0]), &joined.text(letters[1]), &joined.text(&kept));
-        let tensor = self.node(call, product, &[&a, &b], joined.dims(&kept, &kept_dims))?;
+        let tensor = self.node(call, product, &[a, b], joined.dims(&kept, &kept_dims))?;
         if missing.is_empty() && !joined.any() {
             return Ok(tensor);
         }

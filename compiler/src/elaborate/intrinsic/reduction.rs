@@ -142,7 +142,7 @@ pub(super) fn as_floats<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, x: &Tensor)
 }
 
 /// `x` with `neutral` in place of the examples that an evaluation does not count, where `axes` hold the batch.
-fn counted<'a>(
+pub(super) fn counted<'a>(
     e: &mut Elaborator<'a>,
     call: &Call<'a>,
     x: Tensor,

@@ -195,7 +195,7 @@ fn new_axis<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     reshaped(e, &call, &x, dims)
 }
 
-/// A list of numbers as a tensor.
+/// A list of numbers as a tensor of one axis, a list of equally long lists as one of two.
 fn vector<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let given = call.given("list");
     let Value::List(values) = &given.value else {
@@ -203,16 +203,32 @@ fn vector<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         return e.fail("E0204", given.span, "a list of numbers is needed here", format!("this is {found}"));
     };
     e.mark(call.span);
+    let rows: Vec<&[Value<'a>]> = values
+        .iter()
+        .map(|value| match value {
+            Value::List(row) => row.as_slice(),
+            one => std::slice::from_ref(one),
+        })
+        .collect();
+    let width = rows.first().map_or(0, |row| row.len());
+    if width == 0 || rows.iter().any(|row| row.len() != width) {
+        let message = "the lists of a list must be equally long";
+        return e.fail("E0204", given.span, message, format!("the first has {width}"));
+    }
     let one = vec![Dim::constant(1)];
     let mut parts = Vec::new();
-    for value in values {
+    for value in rows.into_iter().flatten() {
         let number = e.real(value, given.span)?;
         let node = e.graph.constant(number, Elaborator::graph_type(nnc_wgsl::Element::F32, &one));
         parts.push(e.tensor(node, one.clone()));
     }
-    let count = Dim::constant(i64::try_from(parts.len()).unwrap_or(i64::MAX));
-    let parts: Vec<&Tensor> = parts.iter().collect();
-    e.node(&call, Concat::new(0), &parts, vec![count]).map(Value::Tensor)
+    let extent = |count: usize| Dim::constant(i64::try_from(count).unwrap_or(i64::MAX));
+    let all: Vec<&Tensor> = parts.iter().collect();
+    let flat = e.node(&call, Concat::new(0), &all, vec![extent(parts.len())])?;
+    if !matches!(values.first(), Some(Value::List(_))) {
+        return Ok(Value::Tensor(flat));
+    }
+    reshaped(e, &call, &flat, vec![extent(values.len()), extent(width)])
 }
 
 /// The elements along an axis in the opposite order.
