@@ -210,7 +210,7 @@ mod tests {
                 let mut altered = file.clone();
                 altered[place] ^= mask;
                 let crc = crc32fast::hash(&altered[HEADER_BYTES..]);
-                altered[16..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
+                altered[16..20].copy_from_slice(&crc.to_le_bytes());
                 if let Ok(artifact) = read(&altered) {
                     assert!(artifact.validate().is_ok(), "byte {place}");
                 }
