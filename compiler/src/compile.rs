@@ -170,6 +170,8 @@ pub(crate) struct Prepared {
     rows: Vec<Row>,
     /// The most bytes the step may take.
     pub(crate) memory: Option<u64>,
+    /// What is wrong with the sources of examples, and what they are asked that no reader does.
+    pub(crate) unread: Vec<Diagnostic>,
     span: Option<crate::source::Span>,
 }
 
@@ -198,7 +200,7 @@ pub(crate) fn prepare(
     observe(role, &Step::Elaborated, &elaborated.graph);
     let before = (role == Role::Train).then(|| meaning(bundle, &elaborated.graph));
     if request.reads_data {
-        diagnostics.append(&mut elaborated.unread);
+        diagnostics.extend(elaborated.unread.iter().cloned());
         if diagnostics.iter().any(Diagnostic::is_error) {
             return Checked { value: None, diagnostics };
         }
@@ -221,9 +223,9 @@ pub(crate) fn prepare(
     if let (Some(before), Some(training)) = (before, &mut elaborated.training) {
         training.meaning = add_step(before, &elaborated.graph);
     }
-    let Elaborated { graph, batch, model, training, rows, settings, loss_span, .. } = elaborated;
+    let Elaborated { graph, batch, model, training, rows, settings, loss_span, unread, .. } = elaborated;
     let memory = settings.memory.filter(|_| role == Role::Train);
-    let prepared = Prepared { role, graph, batch, model, training, rows, memory, span: loss_span };
+    let prepared = Prepared { role, graph, batch, model, training, rows, memory, unread, span: loss_span };
     Checked { value: Some(prepared), diagnostics }
 }
 

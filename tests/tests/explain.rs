@@ -17,7 +17,7 @@ use nnc_wgsl::Profile;
 
 /// Codes that no small model shows: an operator without a gradient, which the language does not have, and settings
 /// that are not carried out, of which there may be none.
-const WITHOUT_EXAMPLE: [&str; 2] = ["E0503", "W0503"];
+const WITHOUT_EXAMPLE: [&str; 3] = ["E0503", "E0508", "W0503"];
 
 fn profile() -> Profile {
     Profile::named("webgpu-default").expect("the profile exists")

@@ -105,7 +105,7 @@ fn a_second_run_leaves_the_first_alone() {
 
     let named = ["train", "points.nn", "--out", "runs/points"];
     refused(place, &named, &["`runs/points` holds", "--resume", "--overwrite", "--out"]);
-    refused(place, &[&named[..], &["--set", "epochs=0"]].concat(), &["`runs/points` holds"]);
+    refused(place, &[&named[..], &["--set", "epochs=1"]].concat(), &["`runs/points` holds"]);
     assert_eq!(contents(&runs.join("points")), first, "what was refused touched nothing");
     fs::rename(place.join("points.csv"), place.join("away.csv")).unwrap();
     refused(place, &[&named[..], &["--overwrite"]].concat(), &["points.csv"]);

@@ -242,7 +242,11 @@ fn a_run_goes_on_in_the_middle_of_an_update() {
     });
     let first = first.unwrap();
     assert_eq!(first.ended, Ended::Interrupted);
-    assert!(first.progress.step % 4 != 0, "the interruption is between updates: {}", first.progress.step);
+    assert!(
+        !first.progress.step.is_multiple_of(4),
+        "the interruption is between updates: {}",
+        first.progress.step
+    );
     flag.store(false, Ordering::Relaxed);
     options.out = None;
     options.out = Some(Folder::open(&folder.path().join("broken"), Start::Resume).unwrap());

@@ -47,6 +47,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) stops: Vec<(Span, String)>,
     /// What `prepare` and `augment` leave to the reader.
     pub(super) host_steps: Vec<String>,
+    /// Whether a source names a reader of the language that is not built yet, and may give more than the fields.
+    pub(super) planned_reader: bool,
     /// Why the examples cannot be read.
     pub(super) unread: Vec<Diagnostic>,
     /// The model's outputs and where they are declared.
@@ -92,6 +94,7 @@ impl<'a> Elaborator<'a> {
             constants: BTreeMap::new(),
             stops: Vec::new(),
             host_steps: Vec::new(),
+            planned_reader: false,
             unread: Vec::new(),
             declared: Vec::new(),
             rows: Vec::new(),

@@ -71,6 +71,7 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
         (Some(train), Expansion::Training) => groups(bundle, train, &finished, &trained),
         _ => Vec::new(),
     };
+    let unread = e.unread();
     let elaborated = Elaborated {
         trained: trained.into_iter().map(|(_, node)| node).collect(),
         groups,
@@ -84,7 +85,7 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
         stages: e.stages,
         loss_span: finished.loss_span,
         stops: e.stops,
-        unread: e.unread,
+        unread,
     };
     Checked { value: Some(elaborated), diagnostics: e.diagnostics }
 }

@@ -122,7 +122,12 @@ fn a_reader_or_an_argument_that_does_not_exist() {
     let parts = ["E0202", "model.nn:8:35", "`idx` has no argument `tkae`", "did you mean `take`?"];
     diagnosed("\"labels\")", "\"labels\", tkae=0..0.5)", &parts);
     let parts = ["E0508", "model.nn:10:30", "no reader of this version carries out `resize`"];
-    diagnosed("image = image / 255", "image = image -> resize(4) -> scale(1 / 255)", &parts);
+    let place = Workplace::with("image = image / 255", "image = image -> resize(4) -> scale(1 / 255)");
+    let said = String::from_utf8(place.succeeds(&["check", "model.nn"]).stderr).unwrap();
+    assert!(said.contains("W0504"), "{said}");
+    if device().is_some() {
+        place.refuses(1, &["train", "model.nn"], &parts);
+    }
     let place = Workplace::with("\"labels\")", "\"labels\", take=0..100)");
     refused(&place, &["`idx`: `take` asks for examples 0 to 100 of 40"]);
 }

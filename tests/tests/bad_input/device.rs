@@ -39,8 +39,8 @@ fn an_adapter_that_is_not_there() {
 #[test]
 fn a_weight_beyond_the_limit_of_the_adapter() {
     let Some(device) = device() else { return };
-    let place = Workplace::with("linear(8)", "linear(150000000)");
-    let parts = ["`linear.weight`", "model.nn:2:", "9600000000", "allows", device.name(), "smaller"];
+    let place = Workplace::with("linear(8)", "linear(100000000)");
+    let parts = ["`linear.weight`", "model.nn:2:", "6400000000", "allows", device.name(), "smaller"];
     place.refuses(2, &["train", "model.nn"], &parts);
     place.write_tensors("in", &[floats("image", &[1, 1, 4, 4], |_| 0.5)]);
     place.write("w", "");
