@@ -23,9 +23,10 @@ impl Loader for Examples {
 
 /// The names and shapes of what an example keeps, in one training step.
 fn kept(example: &str) -> BTreeMap<String, String> {
-    let (name, text) = Examples.load(&format!("{example}.nn"), "").unwrap();
+    let (name, text) = Examples.load(&format!("{example}.nn"), "").expect("the example is there");
     let bundle = Arc::new(load(&name, &text, &[], &Examples).value);
-    let elaborated = elaborate(&bundle, &Request::new(Expansion::Training)).value.unwrap();
+    let elaborated =
+        elaborate(&bundle, &Request::new(Expansion::Training)).value.expect("the example elaborates");
     let stored = elaborated.graph.stored.iter();
     let by = |shape: &[usize]| shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
     stored.map(|one| (one.path.clone(), by(&one.ty.shape))).collect()
@@ -33,7 +34,7 @@ fn kept(example: &str) -> BTreeMap<String, String> {
 
 /// The pairs of words of a file, without its comments.
 fn pairs(file: &Path) -> Vec<(String, String)> {
-    let text = fs::read_to_string(file).unwrap();
+    let text = fs::read_to_string(file).expect("the list is there");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let words = lines.map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
     words.map(|words| (words[0].clone(), words.get(1).cloned().unwrap_or_default())).collect()
@@ -45,7 +46,7 @@ fn compare(example: &str, parameters: usize) {
     let renamed: BTreeMap<String, String> = kept(example)
         .into_iter()
         .map(|(path, shape)| {
-            let (prefix, last) = path.rsplit_once('.').unwrap();
+            let (prefix, last) = path.rsplit_once('.').expect("a weight has a place");
             let to = map.get(prefix).unwrap_or_else(|| panic!("the map says nothing of `{path}`"));
             (format!("{to}.{last}"), shape)
         })
