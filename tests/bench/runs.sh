@@ -28,16 +28,16 @@ kill -INT $run
 wait $run
 tail -n 1 "$work/long.json"
 
-train() { "$nnc" train $model --set epochs=6 --set stop=false --out "$work/$1" --json "${@:2}" 2>/dev/null; }
+train() { "$nnc" train $model --set epochs=12 --set stop=false --out "$work/$1" --json "${@:2}" 2>/dev/null; }
 echo "== weights of an unbroken run, of one killed and resumed, of one interrupted and resumed"
 train whole >/dev/null
 train killed >/dev/null &
-sleep 1
+sleep 1.6
 kill -9 $! || true
 wait $! 2>/dev/null || true
 train killed --resume >/dev/null
 train broken >/dev/null &
-sleep 1
+sleep 1.6
 kill -INT $! || true
 wait $! || true
 train broken --resume >/dev/null
