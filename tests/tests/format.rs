@@ -72,6 +72,13 @@ fn formatting_again_changes_nothing_and_the_words_stay() {
 }
 
 #[test]
+fn columns_do_not_reach_over_a_blank_line_that_the_layout_adds() {
+    let text = "fn a(\n  x # first\n) { x          * 2 }\nfn b(x) { x    * 2 }\n";
+    let once = lawful(text).expect("the text can be read");
+    assert!(once.contains(") { x * 2 }\n\nfn b(x) { x * 2 }"), "{once}");
+}
+
+#[test]
 fn the_files_of_the_project_are_formatted() {
     for path in ["tests/examples", "compiler/std", "models", "tests/cases"].into_iter().flat_map(files) {
         let text = read(&path);
