@@ -58,10 +58,21 @@ impl Workshop<'_> {
 /// The artifact of one graph by itself, for tests of the steps after elaboration.
 #[must_use]
 pub fn artifact_of(graph: Graph, role: Role, profile: &Profile) -> (Built, Artifact) {
-    let sources = Sources::new();
+    artifact_from(graph, &Sources::new(), 1, role, profile)
+}
+
+/// [`artifact_of`] for a graph that was elaborated from these texts for `batch` examples.
+#[must_use]
+pub fn artifact_from(
+    graph: Graph,
+    sources: &Sources,
+    batch: usize,
+    role: Role,
+    profile: &Profile,
+) -> (Built, Artifact) {
     let storage = Storage::new(&graph.stored, &graph.regions);
-    let mut workshop = Workshop { profile, sources: &sources, storage, kernels: KernelTable::default() };
-    let (built, program) = workshop.build(graph, role, 1, |_, _| {});
+    let mut workshop = Workshop { profile, sources, storage, kernels: KernelTable::default() };
+    let (built, program) = workshop.build(graph, role, batch, |_, _| {});
     let artifact = Artifact {
         compiler: env!("CARGO_PKG_VERSION").to_owned(),
         model: "graph".to_owned(),

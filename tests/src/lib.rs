@@ -5,6 +5,7 @@
 pub mod command;
 pub mod device;
 pub mod graphs;
+pub mod layer_cases;
 pub mod rust_paths;
 pub mod tensors;
 pub mod tolerance;

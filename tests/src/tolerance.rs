@@ -10,6 +10,12 @@ pub const LOSS_CURVE: f64 = 1e-3;
 /// that a weight whose gradient is nearly nothing follows its rounding: single precision alone is off by 1.5e-4 there.
 pub const AFTER_TRAINING: f64 = 2e-3;
 
+/// The meaning of a layer, in f64, against a golden that was rounded to f32, by [`distance`].
+pub const LAYER_MEANING: f64 = 1e-6;
+
+/// A layer on the device against a golden, by [`distance`].
+pub const LAYER_ON_DEVICE: f64 = 1e-5;
+
 /// The largest difference of any element, relative to the largest magnitude in `golden`. Where all of `golden` is 0,
 /// the largest magnitude in `found`.
 ///

@@ -329,9 +329,11 @@ impl<'a> Elaborator<'a> {
             }
             self.loss_and_metrics(&mut names, &settings, &mut finished)?;
         }
-        if self.expansion == Expansion::Inference {
+        let untrained_step = self.expansion == Expansion::Training && subject.train.is_none();
+        if self.expansion == Expansion::Inference || untrained_step {
             for (name, attributes, value) in &outputs {
-                if attributes.iter().any(|attribute| attribute.name.text == "training") {
+                let in_training_only = attributes.iter().any(|attribute| attribute.name.text == "training");
+                if in_training_only && !untrained_step {
                     continue;
                 }
                 let node = self.result_node(value);
