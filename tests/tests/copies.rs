@@ -37,7 +37,11 @@ fn renamed(text: &str, names: &BTreeSet<String>) -> String {
 /// The text of every kernel of a model, in order, for training and for use.
 fn kernels(text: &str) -> Vec<String> {
     let bundle = load("model.nn", text, &[], &NoFiles);
-    assert!(!bundle.has_errors(), "{}", render_all(&bundle.diagnostics, bundle.value.sources(), Colour::Never));
+    assert!(
+        !bundle.has_errors(),
+        "{}",
+        render_all(&bundle.diagnostics, bundle.value.sources(), Colour::Never)
+    );
     let profile = Profile::named("webgpu-default").expect("the profile exists");
     let bundle = Arc::new(bundle.value);
     let compiled = compile(&bundle, &nnc::Request::new(profile, &[Role::Train, Role::Evaluate, Role::Infer]));
@@ -53,10 +57,14 @@ fn a_copy_of_the_library_under_other_names_compiles_to_the_same_kernels() {
     for file in ["mnist.nn", "residual.nn", "rows.nn", "vae.nn", "patches.nn"] {
         let path = workspace::root().join("models").join(file);
         let text = std::fs::read_to_string(path).expect("the model is in the repository");
-        let hidden = |name: &String| ["fn", "block"].iter().any(|kind| text.contains(&format!("{kind} {name}(")));
+        let hidden =
+            |name: &String| ["fn", "block"].iter().any(|kind| text.contains(&format!("{kind} {name}(")));
         let used = names.iter().filter(|name| !hidden(name)).cloned().collect();
         let model = renamed(&text, &used);
         assert!(names.iter().filter(|name| model.contains(&format!("my_{name}"))).count() >= 4, "{model}");
-        assert!(kernels(&text) == kernels(&format!("{library}\n{model}")), "{file} compiles to other kernels");
+        assert!(
+            kernels(&text) == kernels(&format!("{library}\n{model}")),
+            "{file} compiles to other kernels"
+        );
     }
 }

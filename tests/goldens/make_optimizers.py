@@ -1,0 +1,209 @@
+"""Numbers for tests/tests/optimizer_goldens.rs: training runs under PyTorch's optimizers and schedules, in float64.
+
+    python3 -m venv /tmp/golden && /tmp/golden/bin/pip install -r requirements_layers.txt
+    /tmp/golden/bin/python make_optimizers.py            # optimizers.json
+    /tmp/golden/bin/python make_optimizers.py --check    # recompute, compare with the committed numbers, write nothing
+
+A linear layer of 5 to 3 is trained with the mean squared error for 3 epochs of 4 batches of 4 examples. For each case the
+file holds the optimizer as nnc writes it, the loss of every step and the weights at the end. What PyTorch lacks (Lion,
+decoupled decay of SGD, an L1 penalty, a limit on elements) is written out below. Nothing here shares code with nnc.
+"""
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import torch
+from torch import optim
+from torch.optim import lr_scheduler
+
+FILE = Path(__file__).resolve().parent / "optimizers.json"
+EPOCHS, BATCHES, BATCH = 3, 4, 4
+
+
+class Lion(optim.Optimizer):
+    """Chen et al. 2023, algorithm 2."""
+
+    def __init__(self, parameters, lr, betas=(0.9, 0.99), weight_decay=0.0):
+        super().__init__(parameters, {"lr": lr, "betas": betas, "decay": weight_decay})
+
+    def step(self):
+        for group in self.param_groups:
+            lr, (first, second), decay = group["lr"], group["betas"], group["decay"]
+            for w in group["params"]:
+                m = self.state[w].setdefault("m", torch.zeros_like(w))
+                c = first * m + (1 - first) * w.grad
+                w.data -= lr * (c.sign() + decay * w.data)
+                m.mul_(second).add_(w.grad, alpha=1 - second)
+
+
+class Decoupled(optim.SGD):
+    """Loshchilov and Hutter 2017, algorithm 1."""
+
+    def __init__(self, parameters, decay, **given):
+        super().__init__(parameters, **given)
+        self.decay = decay
+
+    def step(self):
+        for group in self.param_groups:
+            for w in group["params"]:
+                w.data *= 1 - group["lr"] * self.decay
+        super().step()
+
+
+def treated(low=-math.inf, high=math.inf, by=1.0, l1=0.0):
+    """What is done to a gradient before the optimizer sees it: cut off, then scaled, then the slope of the penalty."""
+    return lambda w: w.grad.clamp(low, high) * by + l1 * w.detach().sign()
+
+
+def per_step(of):
+    return lambda optimizer: lr_scheduler.LambdaLR(optimizer, of)
+
+
+# name: the optimizer in nnc, in PyTorch, its schedule, whether that moves once a step, the treatment of gradients
+CASES = {
+    "sgd": ("sgd(lr=0.1)", lambda p: optim.SGD(p, lr=0.1)),
+    "momentum": ("sgd(lr=0.1, momentum=0.9, decay=0.05)", lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.05)),
+    "nesterov": (
+        "sgd(lr=0.1, momentum=0.9, nesterov=true)",
+        lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+    ),
+    "decoupled": (
+        "sgd(lr=0.1, momentum=0.9, decay=0.2, decoupled=true)",
+        lambda p: Decoupled(p, 0.2, lr=0.1, momentum=0.9),
+    ),
+    "limited": (
+        "sgd(lr=0.1, limit=0.3, rescale=0.5, l1=0.1)",
+        lambda p: optim.SGD(p, lr=0.1),
+        None,
+        False,
+        treated(-0.3, 0.3, 0.5, 0.1),
+    ),
+    "limited_to_both": (
+        "adam(lr=0.1, limit=[-0.1, 0.4], rescale=3, l1=0.05)",
+        lambda p: optim.Adam(p, lr=0.1),
+        None,
+        False,
+        treated(-0.1, 0.4, 3, 0.05),
+    ),
+    "adam": ("adam(lr=0.05, decay=0.1)", lambda p: optim.Adam(p, lr=0.05, weight_decay=0.1)),
+    "amsgrad": (
+        "adam(lr=0.2, beta1=0.8, beta2=0.6, amsgrad=true)",
+        lambda p: optim.Adam(p, lr=0.2, betas=(0.8, 0.6), amsgrad=True),
+    ),
+    "adamw": (
+        "adamw(lr=0.2, beta2=0.6, decay=0.1, amsgrad=true)",
+        lambda p: optim.AdamW(p, lr=0.2, betas=(0.9, 0.6), weight_decay=0.1, amsgrad=True),
+    ),
+    "rmsprop": (
+        "rmsprop(lr=0.02, momentum=0.5, decay=0.1)",
+        lambda p: optim.RMSprop(p, lr=0.02, momentum=0.5, weight_decay=0.1),
+    ),
+    "rmsprop_centered": (
+        "rmsprop(lr=0.02, alpha=0.9, centered=true)",
+        lambda p: optim.RMSprop(p, lr=0.02, alpha=0.9, centered=True),
+    ),
+    "adagrad": (
+        "adagrad(lr=0.2, lr_decay=0.1, decay=0.05)",
+        lambda p: optim.Adagrad(p, lr=0.2, lr_decay=0.1, weight_decay=0.05),
+    ),
+    "lion": ("lion(lr=0.03, decay=0.1)", lambda p: Lion(p, lr=0.03, weight_decay=0.1)),
+    "step_decay": (
+        "sgd(lr=step_decay(0.1, every=1, by=0.5))",
+        lambda p: optim.SGD(p, lr=0.1),
+        lambda o: lr_scheduler.StepLR(o, 1, 0.5),
+    ),
+    "milestones": (
+        "sgd(lr=step_decay(0.1, at=[1, 2], by=0.3))",
+        lambda p: optim.SGD(p, lr=0.1),
+        lambda o: lr_scheduler.MultiStepLR(o, [1, 2], 0.3),
+    ),
+    "exponential": (
+        "sgd(lr=exponential_decay(0.1, by=0.6))",
+        lambda p: optim.SGD(p, lr=0.1),
+        lambda o: lr_scheduler.ExponentialLR(o, 0.6),
+    ),
+    "cosine_warmup": (
+        "sgd(lr=cosine(0.1, warmup=3))",
+        lambda p: optim.SGD(p, lr=0.1),
+        per_step(lambda k: (k + 1) / 3 if k + 1 < 3 else 0.5 * (1 + math.cos(math.pi * (k + 1 - 3) / (12 - 3)))),
+        True,
+    ),
+    "warmup": (
+        "sgd(lr=warmup(0.1, steps=5))",
+        lambda p: optim.SGD(p, lr=0.1),
+        per_step(lambda k: min(1, (k + 1) / 5)),
+        True,
+    ),
+    "polynomial": (
+        "sgd(lr=polynomial_decay(0.1, power=2))",
+        lambda p: optim.SGD(p, lr=0.1),
+        lambda o: lr_scheduler.PolynomialLR(o, total_iters=12, power=2),
+        True,
+    ),
+    "one_cycle": (
+        "sgd(lr=one_cycle(0.2))",
+        lambda p: optim.SGD(p, lr=0.2),
+        lambda o: lr_scheduler.OneCycleLR(o, max_lr=0.2, total_steps=12, cycle_momentum=False),
+        True,
+    ),
+}
+
+
+def data():
+    drawn = torch.Generator().manual_seed(7)
+    draw = lambda *shape: torch.randn(shape, generator=drawn).double()
+    return draw(3, 5) * 0.5, draw(3) * 0.5, draw(BATCHES * BATCH, 5), draw(BATCHES * BATCH, 3)
+
+
+def run(make, schedule=None, each_step=False, treat=None):
+    weight, bias, x, y = data()
+    weight, bias = weight.requires_grad_(), bias.requires_grad_()
+    optimizer = make([weight, bias])
+    scheduler = schedule(optimizer) if schedule else None
+    losses = []
+    for _ in range(EPOCHS):
+        for place in range(0, BATCHES * BATCH, BATCH):
+            optimizer.zero_grad()
+            loss = ((x[place : place + BATCH] @ weight.T + bias - y[place : place + BATCH]) ** 2).mean()
+            loss.backward()
+            losses.append(loss.item())
+            if treat:
+                for w in (weight, bias):
+                    w.grad = treat(w)
+            optimizer.step()
+            if scheduler and each_step:
+                scheduler.step()
+        if scheduler and not each_step:
+            scheduler.step()
+    return {"losses": losses, "weight": weight.flatten().tolist(), "bias": bias.tolist()}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    weight, bias, x, y = data()
+    names = {"weight": weight, "bias": bias, "x": x, "y": y}
+    out = {"torch": torch.__version__, "data": {name: values.flatten().tolist() for name, values in names.items()}}
+    out["cases"] = {name: {"optimizer": case[0], **run(*case[1:])} for name, case in CASES.items()}
+    if check:
+        near = lambda a, b: (
+            all(near(a[key], b[key]) for key in a)
+            if isinstance(a, dict)
+            else all(map(near, a, b))
+            if isinstance(a, list)
+            else a == b
+            if isinstance(a, str)
+            else abs(a - b) <= 1e-9
+        )
+        known = json.loads(FILE.read_text())
+        assert near(out["cases"], known["cases"]) and near(out["data"], known["data"]), "the numbers differ"
+        print(f"{len(CASES)} cases agree")
+    else:
+        FILE.write_text(json.dumps(out, indent=1) + "\n")
+        print(f"{len(CASES)} cases, {FILE.stat().st_size} bytes")
+
+
+main()
