@@ -169,9 +169,15 @@ fn worker(from: u64, to: u64, step: u64, errors: &str) -> Child {
     Command::new(std::env::current_exe().expect("this program has a path"))
         .args(["--worker", "--from", &first, "--count", &count, "--step", &step])
         .stdout(Stdio::piped())
-        .stderr(fs::File::create(errors).expect("the findings can be written"))
+        .stderr(emptied(errors))
         .spawn()
         .expect("this program can be started again")
+}
+
+/// The file of a process's stderr, emptied and written at its end, wherever that is by then.
+fn emptied(path: &str) -> fs::File {
+    fs::write(path, "").expect("the findings can be written");
+    fs::OpenOptions::new().append(true).open(path).expect("the findings can be written")
 }
 
 /// Reads what a process says until it ends or is silent for too long; the mutant that it has begun and not ended.
