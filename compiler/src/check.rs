@@ -4,30 +4,57 @@ use std::sync::Arc;
 
 use nnc_runtime::artifact::Role;
 
-use crate::compile::{Request, compile, merge, prepare};
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::elaborate::{self, Bundle};
-use crate::syntax::ast::ItemKind;
+use crate::compile::{Request, compile, training_step};
+use crate::diagnostic::{Diagnostic, Findings, Severity};
+use crate::elaborate::{self, Bundle, Elaborated, Expansion, Subject, elaborate};
 
 /// The diagnostics of every model of the file in every expansion that it has, and of its training step. Kernels are
 /// made only where the file promises to keep within a `memory`. The roles of the request do not matter.
 #[must_use]
 pub fn check(bundle: &Arc<Bundle>, request: &Request) -> Vec<Diagnostic> {
-    let mut found = elaborate::check(bundle, &request.dims);
-    let failed = |found: &[Diagnostic]| found.iter().any(Diagnostic::is_error);
-    let trains = bundle.main().items.iter().any(|item| matches!(item.kind, ItemKind::Train(_)));
-    if failed(&found) || !trains {
-        return found;
+    let mut found = Findings::default();
+    let mut last_step = None;
+    let mut subjects = elaborate::subjects(bundle, &request.dims);
+    if let Some(name) = &request.model
+        && subjects.iter().all(|subject| subject.model.as_ref() != Some(name))
+    {
+        subjects.push(Subject { model: Some(name.clone()), dims: request.dims.clone(), trained: false });
     }
-    let step = prepare(bundle, request, Role::Train, &[], &mut |_, _, _| {});
-    merge(&mut found, step.diagnostics);
-    let unread = step.value.as_ref().map(|step| step.unread.clone()).unwrap_or_default();
-    merge(&mut found, unread.into_iter().map(not_read).collect());
-    if !failed(&found) && step.value.is_some_and(|step| step.memory.is_some()) {
-        let request = Request { roles: vec![Role::Train], ..request.clone() };
-        merge(&mut found, compile(bundle, &request).diagnostics);
+    for subject in &subjects {
+        last_step = expanded(bundle, subject, &mut found).or(last_step);
     }
-    found
+    let clean = !found.has_errors();
+    found.extend(elaborate::lints(bundle, clean));
+    if let Some(step) = last_step
+        && !found.has_errors()
+    {
+        found.extend(step.unread.into_iter().map(not_read));
+        if !found.has_errors() && step.settings.memory.is_some() {
+            let request = Request { roles: vec![Role::Train], ..request.clone() };
+            found.extend(compile(bundle, &request).diagnostics);
+        }
+    }
+    found.finish()
+}
+
+/// Adds what the expansions of one model show; what its training step comes to, where it has one.
+fn expanded(bundle: &Arc<Bundle>, subject: &Subject, found: &mut Findings) -> Option<Elaborated> {
+    let mut step = None;
+    let mut stored = Vec::new();
+    for &expansion in subject.expansions() {
+        let (model, dims) = (subject.model.clone(), subject.dims.clone());
+        let request = elaborate::Request { model, expansion, batch: None, dims, stored };
+        let checked = elaborate(bundle, &request);
+        found.extend(checked.diagnostics);
+        stored = request.stored;
+        let Some(mut elaborated) = checked.value else { continue };
+        stored.clone_from(&elaborated.graph.stored);
+        if expansion == Expansion::Training && !elaborated.groups.is_empty() {
+            found.extend(training_step(&mut elaborated, Role::Train));
+            step = Some(elaborated);
+        }
+    }
+    step
 }
 
 /// What this version leaves out as a warning: the model is right, and can be built and measured.

@@ -7,7 +7,7 @@ use nnc_runtime::artifact::{Artifact, Role, Training};
 use nnc_wgsl::Profile;
 
 use crate::assemble::KernelTable;
-use crate::diagnostic::{Checked, Diagnostic};
+use crate::diagnostic::{Checked, Diagnostic, Findings};
 use crate::elaborate::{Bundle, Elaborated, Expansion, Row, Settings, elaborate, missing_gradients};
 use crate::gradient::{NoGradient, differentiate};
 use crate::ir::{Graph, NodeId, StoredTensor};
@@ -80,18 +80,18 @@ pub fn compile_observed(
     request: &Request,
     mut observe: impl FnMut(Role, &Step<'_>, &Graph),
 ) -> Checked<Option<Compiled>> {
-    let mut diagnostics = Vec::new();
+    let mut found = Findings::default();
     let mut prepared: Vec<Prepared> = Vec::new();
     let mut stored: Vec<StoredTensor> = Vec::new();
     for &role in &ordered(&request.roles) {
-        let Checked { value, diagnostics: found } = prepare(bundle, request, role, &stored, &mut observe);
-        merge(&mut diagnostics, found);
+        let Checked { value, diagnostics } = prepare(bundle, request, role, &stored, &mut observe);
+        found.extend(diagnostics);
         match value {
             Some(next) => {
                 stored.clone_from(&next.graph.stored);
                 prepared.push(next);
             }
-            None => return Checked { value: None, diagnostics },
+            None => return Checked { value: None, diagnostics: found.finish() },
         }
     }
     let regions = prepared.iter().map(|p| &p.graph).find(|g| !g.regions.is_empty());
@@ -112,7 +112,7 @@ pub fn compile_observed(
         if let Some(limit) = next.memory
             && let Some(diagnostic) = over_budget(&made, &workshop.storage, limit, next.span)
         {
-            diagnostics.push(diagnostic);
+            found.add(diagnostic);
         }
         programs.push(program);
         built.push(made);
@@ -122,8 +122,8 @@ pub fn compile_observed(
             rows = next.rows;
         }
     }
-    if diagnostics.iter().any(Diagnostic::is_error) {
-        return Checked { value: None, diagnostics };
+    if found.has_errors() {
+        return Checked { value: None, diagnostics: found.finish() };
     }
     let storage = workshop.storage;
     let artifact = Artifact {
@@ -137,7 +137,8 @@ pub fn compile_observed(
         training,
         values: Arc::default(),
     };
-    Checked { value: Some(Compiled { artifact, programs: built, storage, rows }), diagnostics }
+    let compiled = Compiled { artifact, programs: built, storage, rows };
+    Checked { value: Some(compiled), diagnostics: found.finish() }
 }
 
 /// Training first: it knows all weights and their order.
@@ -146,22 +147,8 @@ fn ordered(roles: &[Role]) -> Vec<Role> {
     order.into_iter().filter(|role| roles.contains(role)).collect()
 }
 
-/// Adds what is not known yet: two expansions of one file report one mistake once.
-pub(crate) fn merge(known: &mut Vec<Diagnostic>, found: Vec<Diagnostic>) {
-    for diagnostic in found {
-        let same = |k: &Diagnostic| {
-            k.code == diagnostic.code
-                && k.primary.span == diagnostic.primary.span
-                && k.message == diagnostic.message
-        };
-        if !known.iter().any(same) {
-            known.push(diagnostic);
-        }
-    }
-}
-
 /// A graph that is ready for the passes.
-pub(crate) struct Prepared {
+struct Prepared {
     role: Role,
     graph: Graph,
     batch: usize,
@@ -169,14 +156,12 @@ pub(crate) struct Prepared {
     training: Option<Training>,
     rows: Vec<Row>,
     /// The most bytes the step may take.
-    pub(crate) memory: Option<u64>,
-    /// What is wrong with the sources of examples, and what they are asked that no reader does.
-    pub(crate) unread: Vec<Diagnostic>,
+    memory: Option<u64>,
     span: Option<crate::source::Span>,
 }
 
 /// Expands the model for one role, with its gradients and its update.
-pub(crate) fn prepare(
+fn prepare(
     bundle: &Arc<Bundle>,
     request: &Request,
     role: Role,
@@ -213,8 +198,7 @@ pub(crate) fn prepare(
         return Checked { value: None, diagnostics };
     }
     if matches!(role, Role::Train | Role::Gradient) {
-        diagnostics.extend(differentiated(&mut elaborated, role));
-        diagnostics.extend(too_large(&elaborated.graph, elaborated.loss_span.unwrap_or_default()));
+        diagnostics.extend(training_step(&mut elaborated, role));
         if diagnostics.iter().any(Diagnostic::is_error) {
             return Checked { value: None, diagnostics };
         }
@@ -223,13 +207,19 @@ pub(crate) fn prepare(
     if let (Some(before), Some(training)) = (before, &mut elaborated.training) {
         training.meaning = add_step(before, &elaborated.graph);
     }
-    let Elaborated { graph, batch, model, training, rows, settings, loss_span, unread, .. } = elaborated;
+    let Elaborated { graph, batch, model, training, rows, settings, loss_span, .. } = elaborated;
     let memory = settings.memory.filter(|_| role == Role::Train);
-    let prepared = Prepared { role, graph, batch, model, training, rows, memory, unread, span: loss_span };
+    let prepared = Prepared { role, graph, batch, model, training, rows, memory, span: loss_span };
     Checked { value: Some(prepared), diagnostics }
 }
 
-/// Adds the gradients and, for training, the updates.
+/// Adds the gradients and, for training, the updates; what is wrong with them.
+pub(crate) fn training_step(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
+    let mut diagnostics = differentiated(elaborated, role);
+    diagnostics.extend(too_large(&elaborated.graph, elaborated.loss_span.unwrap_or_default()));
+    diagnostics
+}
+
 fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
     let span = elaborated.loss_span.unwrap_or_default();
     let mut diagnostics = unavailable(&elaborated.settings, span);

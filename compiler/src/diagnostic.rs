@@ -4,6 +4,7 @@
 //! instead. [`render`] prints it; [`Diagnostic::to_json`] gives the same to editors.
 
 mod codes;
+mod findings;
 
 use std::fmt::Write as _;
 
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use crate::source::{Source, Sources, Span};
 
 pub use codes::{CODES, explain};
+pub use findings::{Findings, MOST};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

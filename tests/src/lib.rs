@@ -2,11 +2,18 @@
 //!
 //! The tests themselves stand in `tests/tests/`; each file there is a group of true sentences about the product.
 
+pub mod allocator;
+pub mod any_text;
+pub mod beside;
 pub mod command;
+pub mod corpus;
 pub mod device;
 pub mod graphs;
 pub mod layer_cases;
+pub mod long_models;
+pub mod mutation;
 pub mod rust_paths;
 pub mod tensors;
+pub mod thread_time;
 pub mod tolerance;
 pub mod workspace;

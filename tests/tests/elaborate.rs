@@ -184,7 +184,8 @@ fn every_model_is_clean() {
         let loaded = load(&path.to_string_lossy(), &text, &[], &Examples);
         let mut found = loaded.diagnostics;
         let bundle = Arc::new(loaded.value);
-        found.extend(nnc::elaborate::check(&bundle, &[]));
+        let profile = nnc_wgsl::Profile::named("webgpu-default").expect("the profile exists");
+        found.extend(nnc::check(&bundle, &nnc::Request::new(profile, &[])));
         assert_eq!(render_all(&found, bundle.sources(), Colour::Never), "", "{}", path.display());
     }
     assert!(count >= 5, "only {count} models");

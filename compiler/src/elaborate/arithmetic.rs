@@ -1,6 +1,8 @@
 //! Formulas on numbers and tensors: build-time numbers are computed, numbers of the training loop become host
 //! formulas, and anything that meets a tensor becomes a `map` of the graph.
 
+use std::rc::Rc;
+
 use nnc_wgsl::{Binary, Element, Expr, ExprBuilder, Ref, Scalar, Unary};
 
 use crate::diagnostic::Diagnostic;
@@ -53,7 +55,7 @@ impl<'a> Elaborator<'a> {
             f(b, &brought)
         });
         if !result.symbols.is_empty() {
-            return Ok(Value::Host(result));
+            return Ok(Value::Host(Rc::new(result)));
         }
         let number = result.expr.evaluate(&[]).first().copied().unwrap_or(f64::NAN);
         Ok(match result.scalar() {
@@ -69,7 +71,7 @@ impl<'a> Elaborator<'a> {
         match value.first() {
             Value::Int(dim) if dim.has_batch() && self.expansion == Expansion::Evaluation => {
                 match HostValue::of_dim(&dim) {
-                    Some(host) => Ok(Value::Host(host)),
+                    Some(host) => Ok(Value::Host(Rc::new(host))),
                     None => self.fail("E0208", span, format!("`{dim}` cannot be counted"), "in evaluation"),
                 }
             }
@@ -79,8 +81,8 @@ impl<'a> Elaborator<'a> {
             }
             Value::Error => Err(super::context::Reported),
             other => {
-                let spoken = self.spoken_name(name);
-                let shown = if self.bundle.is_library(span) { &spoken } else { name };
+                let spoken = self.spoken_name(name).to_owned();
+                let shown = if self.bundle.is_library(span) { spoken.as_str() } else { name };
                 let message = format!("`{shown}` needs numbers or tensors");
                 self.fail("E0204", span, message, format!("this is {}", other.describe()))
             }
@@ -96,7 +98,7 @@ impl<'a> Elaborator<'a> {
         f: impl FnOnce(&mut ExprBuilder, &[Ref]) -> Ref,
     ) -> Outcome<Value<'a>> {
         let dims = self.broadcast(name, span, operands)?;
-        self.fits("the result of the formula", &dims, span)?;
+        self.fits(|| "the result of the formula".to_owned(), &dims, span)?;
         self.mark(span);
         let mut nodes = Vec::new();
         let mut scalars = Vec::new();
@@ -105,10 +107,11 @@ impl<'a> Elaborator<'a> {
             let node = match value {
                 Value::Tensor(tensor) => tensor.node,
                 Value::Host(host) => {
+                    let host = HostValue::clone(host);
                     let host = if host.scalar() == Scalar::F32 {
-                        host.clone()
+                        host
                     } else {
-                        HostValue::combine(std::slice::from_ref(host), |b, x| b.cast(Scalar::F32, x[0]))
+                        HostValue::combine(&[host], |b, x| b.cast(Scalar::F32, x[0]))
                     };
                     self.graph.host(host.expr, host.symbols)
                 }
@@ -138,7 +141,7 @@ impl<'a> Elaborator<'a> {
         match self.graph.apply(Map::new(expr), &nodes) {
             Ok(node) => {
                 let mut tensor = self.tensor(node, dims);
-                tensor.made = Some((self.visible(span), name.to_owned()));
+                tensor.made = self.made_as(span, name);
                 Ok(Value::Tensor(tensor))
             }
             Err(error) => self.fail("E0301", span, format!("`{name}` cannot be computed"), error.message),
@@ -189,7 +192,8 @@ impl<'a> Elaborator<'a> {
         axis: usize,
         known: &Dim,
     ) -> super::context::Reported {
-        let spoken = if self.bundle.is_library(span) { self.spoken_name(name) } else { name.to_owned() };
+        let spoken = if self.bundle.is_library(span) { self.spoken_name(name) } else { name };
+        let spoken = spoken.to_owned();
         let branches = ["add", "mul"].contains(&name);
         let message = if branches {
             format!("the branches of `{spoken}` have different shapes")
@@ -402,7 +406,7 @@ fn is_whole(value: &Value<'_>) -> bool {
 #[allow(clippy::cast_precision_loss)]
 fn host_of(value: &Value<'_>) -> HostValue {
     match value {
-        Value::Host(host) => host.clone(),
+        Value::Host(host) => HostValue::clone(host),
         Value::Int(dim) => HostValue::constant(dim.extent() as f64),
         Value::Float(number) => HostValue::constant(*number),
         Value::Bool(truth) => HostValue::constant(f64::from(u8::from(*truth))),

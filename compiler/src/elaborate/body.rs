@@ -55,7 +55,7 @@ impl<'a> Elaborator<'a> {
             StatementKind::Layer { name, chain } => {
                 self.forbid_in_fn(frame, statement.span)?;
                 let path = self.weights.reserve(&name.text);
-                let layer = Layer { name: name.text.clone(), path, chain, frame: frame.clone() };
+                let layer = Layer { name: &name.text, path, chain, frame: frame.clone() };
                 frame.bind(&name.text, Value::Callable(Callable::Layer(Rc::new(layer))));
             }
             StatementKind::Weight { name, ty, init } => {
@@ -236,12 +236,9 @@ impl<'a> Elaborator<'a> {
             frame.bind(&name.text, value);
             return Ok(());
         }
-        let Some(current) = self.weights.current.get(&path).cloned() else { return Err(Reported) };
+        let Some(current) = self.weights.current(&path).cloned() else { return Err(Reported) };
         let tensor = self.as_tensor(value, &current, span)?;
-        self.weights.current.insert(path.clone(), tensor);
-        if !self.weights.assigned.contains(&path) {
-            self.weights.assigned.push(path);
-        }
+        self.weights.assign(path, tensor);
         Ok(())
     }
 

@@ -1,9 +1,10 @@
 //! A model's file with all it uses, the standard library, and what the command line sets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::{Checked, Diagnostic};
+use crate::diagnostic::{Checked, Diagnostic, Findings};
 use crate::elaborate::dim::BATCH;
+use crate::elaborate::twice::names_given_twice;
 use crate::source::{FileId, Loader, Sources, Span};
 use crate::syntax::{self, ast};
 
@@ -39,6 +40,10 @@ pub struct Bundle {
     modules: Vec<Module>,
     overrides: Vec<Override>,
     library: usize,
+    /// The modules of the standard library by the names of their items.
+    library_names: BTreeMap<String, usize>,
+    /// The names that are given twice in the model's own file.
+    given_twice: Vec<Diagnostic>,
 }
 
 /// A file.
@@ -48,6 +53,8 @@ pub(super) struct Module {
     pub(super) file: FileId,
     /// Its items.
     pub(super) ast: ast::File,
+    /// The places of its definitions and constants by name, of those with one name the first.
+    by_name: BTreeMap<String, usize>,
     /// The modules it uses, with the prefix of their items.
     pub(super) uses: Vec<(Option<String>, usize)>,
 }
@@ -59,6 +66,27 @@ pub(super) struct Override {
     pub(super) path: Vec<String>,
     /// The value.
     pub(super) value: ast::Expr,
+}
+
+impl Module {
+    /// A file without its uses.
+    fn new(file: FileId, ast: ast::File) -> Module {
+        let mut by_name = BTreeMap::new();
+        for (place, item) in ast.items.iter().enumerate() {
+            let name = match &item.kind {
+                ast::ItemKind::Definition(definition) => &definition.name,
+                ast::ItemKind::Const(constant) => &constant.name,
+                ast::ItemKind::Use(_) | ast::ItemKind::Data(_) | ast::ItemKind::Train(_) => continue,
+            };
+            by_name.entry(name.text.clone()).or_insert(place);
+        }
+        Module { file, ast, by_name, uses: Vec::new() }
+    }
+
+    /// The definition or constant called `name`.
+    pub(super) fn item(&self, name: &str) -> Option<&ast::ItemKind> {
+        self.by_name.get(name).map(|place| &self.ast.items[*place].kind)
+    }
 }
 
 impl Bundle {
@@ -174,6 +202,16 @@ impl Bundle {
         0..self.library
     }
 
+    /// `E0206` and `E0207` for the names that the model's own file gives twice.
+    pub(super) fn names_given_twice(&self) -> &[Diagnostic] {
+        &self.given_twice
+    }
+
+    /// The module of the standard library that has an item called `name`.
+    pub(super) fn library_module_of(&self, name: &str) -> Option<usize> {
+        self.library_names.get(name).copied()
+    }
+
     pub(super) fn overrides(&self) -> &[Override] {
         &self.overrides
     }
@@ -200,25 +238,39 @@ fn free_name(dim: &ast::Dim) -> Option<&str> {
 #[must_use]
 pub fn load(path: &str, text: &str, overrides: &[(String, String)], loader: &dyn Loader) -> Checked<Bundle> {
     let mut reader = Reader {
-        bundle: Bundle { sources: Sources::new(), modules: Vec::new(), overrides: Vec::new(), library: 0 },
-        diagnostics: Vec::new(),
+        bundle: Bundle {
+            sources: Sources::new(),
+            modules: Vec::new(),
+            overrides: Vec::new(),
+            library: 0,
+            library_names: BTreeMap::new(),
+            given_twice: Vec::new(),
+        },
+        diagnostics: Findings::default(),
         loader,
     };
     for (path, text) in LIBRARY {
         reader.module(path, text);
     }
-    reader.bundle.library = reader.bundle.modules.len();
+    let bundle = &mut reader.bundle;
+    bundle.library = bundle.modules.len();
+    for (module, library) in bundle.modules.iter().enumerate() {
+        for name in library.by_name.keys() {
+            bundle.library_names.entry(name.clone()).or_insert(module);
+        }
+    }
     let main = reader.module(path, text);
     reader.follow(main, &mut vec![main]);
+    reader.bundle.given_twice = names_given_twice(&reader.bundle);
     for (path, value) in overrides {
         reader.set(path, value);
     }
-    Checked { value: reader.bundle, diagnostics: reader.diagnostics }
+    Checked { value: reader.bundle, diagnostics: reader.diagnostics.finish() }
 }
 
 struct Reader<'l> {
     bundle: Bundle,
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Findings,
     loader: &'l dyn Loader,
 }
 
@@ -227,7 +279,7 @@ impl Reader<'_> {
         let file = self.bundle.sources.add(path, text);
         let parsed = syntax::parse(self.bundle.sources.source(file));
         self.diagnostics.extend(parsed.diagnostics);
-        self.bundle.modules.push(Module { file, ast: parsed.value, uses: Vec::new() });
+        self.bundle.modules.push(Module::new(file, parsed.value));
         self.bundle.modules.len() - 1
     }
 
@@ -264,7 +316,7 @@ impl Reader<'_> {
             Ok(loaded) => loaded,
             Err(why) => {
                 let message = format!("cannot read `{}`", one.path);
-                self.diagnostics.push(Diagnostic::error("E0105", message, one.path_span).fact(why));
+                self.diagnostics.add(Diagnostic::error("E0105", message, one.path_span).fact(why));
                 return None;
             }
         };
@@ -273,7 +325,7 @@ impl Reader<'_> {
         if let Some(known) = known {
             if open.contains(&known) {
                 let message = format!("`{}` uses itself", one.path);
-                self.diagnostics.push(
+                self.diagnostics.add(
                     Diagnostic::error("E0105", message, one.path_span).fact("this closes a circle of files"),
                 );
                 return None;

@@ -1,7 +1,5 @@
 //! Calls: which argument is which parameter, and the body of what is called.
 
-use std::collections::BTreeMap;
-
 use nnc_wgsl::Element;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -13,7 +11,7 @@ use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, Tensor, Value};
 use crate::ops::StopGradient;
 use crate::source::Span;
-use crate::syntax::ast::{Attribute, Definition, DefinitionKind, ExprKind, Name, StatementKind};
+use crate::syntax::ast::{Attribute, Definition, DefinitionKind, ExprKind, StatementKind};
 
 /// Functions through which no gradient flows.
 const STOPS: [&str; 8] = ["argmax", "argmin", "sign", "floor", "ceil", "round", "stop_grad", "to_int"];
@@ -24,8 +22,8 @@ const DEEPEST_CALL: usize = 48;
 /// An argument as given.
 #[derive(Clone, Debug)]
 pub(super) struct Given<'a> {
-    /// Its name, when written.
-    pub(super) name: Option<Name>,
+    /// Its name and where that stands, when written.
+    pub(super) name: Option<(&'a str, Span)>,
     /// Its value.
     pub(super) value: Value<'a>,
     /// Where it is written.
@@ -65,7 +63,7 @@ impl<'a> Elaborator<'a> {
                     return self.fail("E0202", span, message, "its arguments are in its declaration");
                 };
                 let scope = self.weights.open_path(layer.path.clone());
-                let site = Site { span, name: layer.name.clone() };
+                let site = Site { span, name: layer.name };
                 self.sites.push(site);
                 let mut inner = layer.frame.clone();
                 let result = self.layer_chain(&mut inner, layer.chain, input.value, input.span);
@@ -101,13 +99,10 @@ impl<'a> Elaborator<'a> {
                 return self.fail("E0209", name, message, format!("a {word} is named in `train`"));
             }
         }
-        let names: Vec<String> =
-            definition.parameters.iter().map(|parameter| parameter.name.text.clone()).collect();
-        let needed: Vec<bool> =
-            definition.parameters.iter().map(|parameter| parameter.default.is_none()).collect();
-        let bound = self.bind_arguments(called, &names, &needed, name, span, given)?;
-
-        self.suspicious(definition, name, span, &bound);
+        let parameters: Vec<(&str, bool)> =
+            definition.parameters.iter().map(|one| (&*one.name.text, one.default.is_none())).collect();
+        let bound = self.bind_arguments(called, &parameters, name, given)?;
+        self.suspicious(definition, name, span, bound.first().and_then(Option::as_ref));
         let mut frame = Frame::new(module);
         frame.owner = Some((definition.kind, called.clone()));
         frame.init = match self.default_init(&mut frame, &definition.attributes)? {
@@ -117,7 +112,7 @@ impl<'a> Elaborator<'a> {
         let inline = definition.attributes.iter().any(|attribute| attribute.name.text == "inline");
         let owns_scope = definition.kind == DefinitionKind::Block && !inline;
         let outer = if owns_scope { Some(self.weights.open(label.unwrap_or(called))) } else { None };
-        self.sites.push(Site { span, name: called.clone() });
+        self.sites.push(Site { span, name: called });
         let result = self.run_definition(&mut frame, definition, bound, name);
         self.sites.pop();
         if let Some(outer) = outer {
@@ -130,7 +125,7 @@ impl<'a> Elaborator<'a> {
         &mut self,
         frame: &mut Frame<'a>,
         definition: &'a Definition,
-        mut bound: BTreeMap<usize, Given<'a>>,
+        mut bound: Vec<Option<Given<'a>>>,
         name: Span,
     ) -> Outcome<Value<'a>> {
         let stopped: Vec<&str> = definition
@@ -145,7 +140,7 @@ impl<'a> Elaborator<'a> {
         let mut originals: Vec<(String, Tensor)> = Vec::new();
         for (place, parameter) in definition.parameters.iter().enumerate() {
             let text = &parameter.name.text;
-            let (mut value, span) = match bound.remove(&place) {
+            let (mut value, span) = match bound[place].take() {
                 Some(given) => (given.value, given.span),
                 None => match &parameter.default {
                     Some(default) => (self.expression(frame, default)?, default.span),
@@ -193,10 +188,10 @@ impl<'a> Elaborator<'a> {
         let called = self.spoken_name(&definition.name.text);
         let diagnostic = Diagnostic::error("E0303", format!("`{called}` needs an input {shapes}"), name)
             .fact(format!("found {}", tensor.show()));
-        let diagnostic = match &tensor.made {
+        let diagnostic = match tensor.made.as_deref() {
             Some((place, maker)) if maker == "flatten" => diagnostic
                 .label(*place, "made by `flatten` here")
-                .help(format!("move `flatten` after the last {}", kind_of(&called))),
+                .help(format!("move `flatten` after the last {}", kind_of(called))),
             Some((place, maker)) => diagnostic.label(*place, format!("made by `{maker}` here")),
             None => diagnostic,
         };
@@ -311,86 +306,83 @@ impl<'a> Elaborator<'a> {
         Ok(Value::Tensor(Tensor { node, ..tensor }))
     }
 
-    /// The arguments by parameter. `needed` says which parameters have no default.
+    /// The arguments of a call written at `name`, by parameter. `parameters` are names, each with whether it needs
+    /// an argument.
     pub(super) fn bind_arguments(
         &mut self,
         called: &str,
-        names: &[String],
-        needed: &[bool],
+        parameters: &[(&str, bool)],
         name: Span,
-        span: Span,
         given: Vec<Given<'a>>,
-    ) -> Outcome<BTreeMap<usize, Given<'a>>> {
-        let signature = signature(called, names, needed);
-        let mut bound: BTreeMap<usize, Given<'a>> = BTreeMap::new();
+    ) -> Outcome<Vec<Option<Given<'a>>>> {
+        let mut bound: Vec<Option<Given<'a>>> = vec![None; parameters.len()];
         let mut next = 0;
-        let mut named: Option<Name> = None;
+        let mut named: Option<Span> = None;
         for one in given {
-            let place = match &one.name {
+            let place = match one.name {
                 None => {
-                    if let Some(before) = &named {
+                    if let Some(before) = named {
                         let diagnostic = Diagnostic::error(
                             "E0211",
                             "an argument without a name stands after one with a name",
                             one.span,
                         )
                         .fact("this one needs a name, or an earlier place")
-                        .label(before.span, "the first with a name")
-                        .note(signature);
+                        .label(before, "the first with a name")
+                        .note(signature(called, parameters));
                         return Err(self.report(diagnostic));
                     }
-                    if next >= names.len() {
+                    if next >= parameters.len() {
                         let message = format!("too many arguments for `{called}`");
                         let diagnostic = Diagnostic::error("E0202", message, one.span)
                             .fact("one too many")
-                            .note(signature);
+                            .note(signature(called, parameters));
                         return Err(self.report(diagnostic));
                     }
                     next += 1;
                     next - 1
                 }
-                Some(key) => {
-                    named.get_or_insert_with(|| key.clone());
-                    match names.iter().position(|known| *known == key.text) {
+                Some((key, at)) => {
+                    named = named.or(Some(at));
+                    match parameters.iter().position(|(known, _)| *known == key) {
                         Some(place) => place,
-                        None => return Err(self.unknown_argument(called, names, key, signature)),
+                        None => return Err(self.unknown_argument(called, parameters, key, at)),
                     }
                 }
             };
-            if let Some(before) = bound.get(&place) {
-                let message = format!("`{}` of `{called}` is given twice", names[place]);
+            if let Some(before) = &bound[place] {
+                let message = format!("`{}` of `{called}` is given twice", parameters[place].0);
                 let diagnostic = Diagnostic::error("E0212", message, one.span)
                     .fact("again here")
                     .label(before.span, "here");
                 return Err(self.report(diagnostic));
             }
-            bound.insert(place, one);
+            bound[place] = Some(one);
         }
-        let missing = (0..names.len()).find(|place| needed[*place] && !bound.contains_key(place));
+        let missing = (0..parameters.len()).find(|place| parameters[*place].1 && bound[*place].is_none());
         if let Some(missing) = missing {
-            let message = format!("`{called}` needs `{}`", names[missing]);
+            let message = format!("`{called}` needs `{}`", parameters[missing].0);
             let diagnostic = Diagnostic::error("E0203", message, name)
                 .fact(if missing == 0 { "without an input" } else { "missing argument" })
-                .note(signature);
+                .note(signature(called, parameters));
             return Err(self.report(diagnostic));
         }
-        let _ = span;
         Ok(bound)
     }
 
     fn unknown_argument(
         &mut self,
         called: &str,
-        names: &[String],
-        key: &Name,
-        signature: String,
+        parameters: &[(&str, bool)],
+        key: &str,
+        at: Span,
     ) -> Reported {
-        let help = argument_help(&key.text, names)
-            .or_else(|| did_you_mean(&key.text, names.iter().map(String::as_str)));
-        let message = format!("`{called}` has no argument `{}`", key.text);
-        let diagnostic = Diagnostic::error("E0202", message, key.span)
+        let names: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
+        let help = argument_help(key, &names).or_else(|| did_you_mean(key, names));
+        let message = format!("`{called}` has no argument `{key}`");
+        let diagnostic = Diagnostic::error("E0202", message, at)
             .fact("unknown argument")
-            .note(signature)
+            .note(signature(called, parameters))
             .help_maybe(help);
         self.report(diagnostic)
     }
@@ -402,8 +394,7 @@ impl<'a> Elaborator<'a> {
         span: Span,
         given: Vec<Given<'a>>,
     ) -> Outcome<Call<'a>> {
-        let mut names: Vec<String> = Vec::new();
-        let mut needed = Vec::new();
+        let mut parameters: Vec<(&'a str, bool)> = Vec::with_capacity(intrinsic.parameters.len());
         let mut variadic = false;
         let mut any_names = false;
         for parameter in intrinsic.parameters {
@@ -412,8 +403,7 @@ impl<'a> Elaborator<'a> {
             } else if parameter.starts_with('*') {
                 variadic = true;
             } else {
-                needed.push(!parameter.ends_with('?'));
-                names.push(parameter.trim_end_matches('?').to_owned());
+                parameters.push((parameter.trim_end_matches('?'), !parameter.ends_with('?')));
             }
         }
         let (rest, given) = if variadic {
@@ -422,31 +412,25 @@ impl<'a> Elaborator<'a> {
             (Vec::new(), given)
         };
         if any_names {
-            let further: Vec<String> =
-                given.iter().filter_map(|one| one.name.as_ref().map(|name| name.text.clone())).collect();
-            for text in further {
-                if !names.contains(&text) {
-                    names.push(text);
-                    needed.push(false);
+            for (text, _) in given.iter().filter_map(|one| one.name) {
+                if parameters.iter().all(|(known, _)| *known != text) {
+                    parameters.push((text, false));
                 }
             }
         }
-        let bound = self.bind_arguments(intrinsic.name, &names, &needed, name, span, given)?;
-        let mut arguments = BTreeMap::new();
-        for (place, value) in bound {
-            arguments.insert(names[place].clone(), value);
-        }
+        let bound = self.bind_arguments(intrinsic.name, &parameters, name, given)?;
+        let given = parameters.iter().zip(bound);
+        let arguments = given.filter_map(|((name, _), value)| Some((*name, value?))).collect();
         Ok(Call { name: intrinsic.name, name_span: name, span, rest, arguments })
     }
 }
 
 /// `conv(out, kernel, stride=, pad=)`, without the input.
-fn signature(called: &str, names: &[String], needed: &[bool]) -> String {
-    let parts: Vec<String> = names
+fn signature(called: &str, parameters: &[(&str, bool)]) -> String {
+    let parts: Vec<String> = parameters
         .iter()
-        .zip(needed)
-        .skip(usize::from(needed.first() == Some(&true)))
-        .map(|(name, needed)| if *needed { name.clone() } else { format!("{name}=") })
+        .skip(usize::from(parameters.first().is_some_and(|(_, needed)| *needed)))
+        .map(|(name, needed)| if *needed { (*name).to_owned() } else { format!("{name}=") })
         .collect();
     format!("{called}({})", parts.join(", "))
 }

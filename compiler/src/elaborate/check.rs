@@ -1,11 +1,9 @@
-//! Everything that can be said about a file without a device.
+//! What of a file is checked: its models in their expansions, what its text alone shows, and weights that never learn.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use crate::diagnostic::Diagnostic;
-use crate::elaborate::{Bundle, Elaborated, Expansion, Request, elaborate, lint};
-use crate::gradient::differentiate;
+use crate::elaborate::{Bundle, Elaborated, Expansion, lint};
 use crate::ir::{Kind, NodeId, Source};
 use crate::source::Span;
 use crate::syntax::ast::{self, DefinitionKind, ExprKind, ItemKind};
@@ -13,18 +11,33 @@ use crate::syntax::ast::{self, DefinitionKind, ExprKind, ItemKind};
 /// The extent that a free dim is given where nothing binds it: two dims of one extent still differ.
 const ASSUMED: usize = 16;
 
-/// The diagnostics of every model of the file, in every expansion that it has.
-#[must_use]
-pub fn check(bundle: &Arc<Bundle>, dims: &[(String, usize)]) -> Vec<Diagnostic> {
-    let mut out = Vec::new();
-    let items = &bundle.main().items;
-    let mut models: Vec<&ast::Definition> = Vec::new();
-    for item in items {
-        match &item.kind {
-            ItemKind::Definition(one) if one.kind == DefinitionKind::Model => models.push(one),
-            _ => {}
+/// A model of the file, and what is to be expanded of it.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Its name; absent for the model of the last `train`, if that is no model of the file.
+    pub model: Option<String>,
+    /// Free dims by name.
+    pub dims: Vec<(String, usize)>,
+    /// Whether the file trains it.
+    pub trained: bool,
+}
+
+impl Subject {
+    /// The expansions that it has: all if the file trains it.
+    #[must_use]
+    pub fn expansions(&self) -> &'static [Expansion] {
+        if self.trained {
+            &[Expansion::Training, Expansion::Evaluation, Expansion::Inference]
+        } else {
+            &[Expansion::Inference]
         }
     }
+}
+
+/// Every model of the file, and those that it trains.
+#[must_use]
+pub fn subjects(bundle: &Bundle, dims: &[(String, usize)]) -> Vec<Subject> {
+    let items = &bundle.main().items;
     let trained: Vec<&str> = items
         .iter()
         .filter_map(|item| match &item.kind {
@@ -32,30 +45,35 @@ pub fn check(bundle: &Arc<Bundle>, dims: &[(String, usize)]) -> Vec<Diagnostic> 
             _ => None,
         })
         .collect();
-    for model in &models {
-        let mut request = Request::new(Expansion::Training);
-        request.model = Some(model.name.text.clone());
-        let trained = trained.contains(&model.name.text.as_str());
-        request.dims = if trained { dims.to_vec() } else { with_assumed(model, dims) };
-        let expansions: &[Expansion] = if trained {
-            &[Expansion::Training, Expansion::Evaluation, Expansion::Inference]
-        } else {
-            &[Expansion::Inference]
-        };
-        for expansion in expansions {
-            request.expansion = *expansion;
-            merge(&mut out, expanded(bundle, &mut request));
+    let known: BTreeSet<&str> = trained.iter().copied().collect();
+    let mut subjects = Vec::new();
+    let mut models: BTreeSet<&str> = BTreeSet::new();
+    for item in items {
+        let ItemKind::Definition(model) = &item.kind else { continue };
+        if model.kind != DefinitionKind::Model || !models.insert(&model.name.text) {
+            continue;
         }
+        let trained = known.contains(model.name.text.as_str());
+        let dims = if trained { dims.to_vec() } else { with_assumed(model, dims) };
+        subjects.push(Subject { model: Some(model.name.text.clone()), dims, trained });
     }
-    let known = |name: &str| models.iter().any(|model| model.name.text == name);
-    if trained.iter().any(|name| !known(name)) {
-        merge(&mut out, elaborate(bundle, &Request::new(Expansion::Training)).diagnostics);
+    let elsewhere = trained.iter().enumerate().filter(|(_, name)| !models.contains(*name));
+    for (place, name) in elsewhere {
+        let model = (place + 1 < trained.len()).then(|| (*name).to_owned());
+        subjects.push(Subject { model, dims: dims.to_vec(), trained: true });
     }
-    merge(&mut out, lint::unknown_attributes(bundle.main()));
-    if !out.iter().any(Diagnostic::is_error) {
-        merge(&mut out, lint::unused_bindings(bundle.main()));
+    subjects
+}
+
+/// What can be said about the file's text alone: attributes that mean nothing and, where nothing is wrong, bindings
+/// that nothing reads.
+#[must_use]
+pub fn lints(bundle: &Bundle, clean: bool) -> Vec<Diagnostic> {
+    let mut found = lint::unknown_attributes(bundle.main());
+    if clean && found.is_empty() {
+        found = lint::unused_bindings(bundle.main());
     }
-    out
+    found
 }
 
 /// Weights without a gradient (`W0502`), or that none has one (`E0502`). `gradients` stand in the order of
@@ -107,41 +125,6 @@ fn place_of(elaborated: &Elaborated, weight: NodeId) -> (String, Span) {
     (path, node.origin.spans.first().copied().unwrap_or_default())
 }
 
-fn expanded(bundle: &Arc<Bundle>, request: &mut Request) -> Vec<Diagnostic> {
-    let checked = elaborate(bundle, request);
-    let mut diagnostics = checked.diagnostics;
-    let Some(mut elaborated) = checked.value else { return diagnostics };
-    request.stored.clone_from(&elaborated.graph.stored);
-    if request.expansion != Expansion::Training || elaborated.groups.is_empty() {
-        return diagnostics;
-    }
-    let mut found: BTreeMap<NodeId, NodeId> = BTreeMap::new();
-    for group in elaborated.groups.clone() {
-        match differentiate(&mut elaborated.graph, group.loss, &group.trained) {
-            Ok(gradients) => found.extend(
-                group
-                    .trained
-                    .iter()
-                    .zip(gradients)
-                    .filter_map(|(weight, gradient)| Some((*weight, gradient?))),
-            ),
-            Err(missing) => {
-                let span = elaborated.graph.node(missing.node).origin.spans.first().copied();
-                let diagnostic =
-                    Diagnostic::error("E0503", missing.reason.to_string(), span.unwrap_or(group.span))
-                        .fact("between a weight and the loss")
-                        .help("stop it with `stop_grad`, or give a formula with `grad`");
-                diagnostics.push(diagnostic);
-                return diagnostics;
-            }
-        }
-    }
-    let gradients: Vec<Option<NodeId>> =
-        elaborated.trained.iter().map(|weight| found.get(weight).copied()).collect();
-    diagnostics.extend(missing_gradients(&elaborated, &gradients));
-    diagnostics
-}
-
 /// `dims`, and an extent for every free dim of the model's inputs that has none.
 fn with_assumed(model: &ast::Definition, dims: &[(String, usize)]) -> Vec<(String, usize)> {
     let mut out = dims.to_vec();
@@ -157,18 +140,4 @@ fn with_assumed(model: &ast::Definition, dims: &[(String, usize)]) -> Vec<(Strin
         }
     }
     out
-}
-
-/// Adds what is not known yet: two expansions of one file find one mistake twice.
-fn merge(known: &mut Vec<Diagnostic>, found: Vec<Diagnostic>) {
-    for diagnostic in found {
-        let same = |other: &Diagnostic| {
-            other.code == diagnostic.code
-                && other.primary.span == diagnostic.primary.span
-                && other.message == diagnostic.message
-        };
-        if !known.iter().any(same) {
-            known.push(diagnostic);
-        }
-    }
 }

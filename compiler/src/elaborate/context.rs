@@ -1,9 +1,10 @@
 //! What is known while a model is expanded, and how a mistake is reported.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Findings};
 use crate::elaborate::bundle::Bundle;
 use crate::elaborate::dim::{BATCH, Dim};
 use crate::elaborate::scope::Weights;
@@ -21,21 +22,21 @@ pub(super) type Outcome<T> = Result<T, Reported>;
 
 /// A use of something that can be called.
 #[derive(Clone, Debug)]
-pub(super) struct Site {
+pub(super) struct Site<'a> {
     /// The stage or call.
     pub(super) span: Span,
     /// What is called.
-    pub(super) name: String,
+    pub(super) name: &'a str,
 }
 
 /// The expansion of one model.
 pub(super) struct Elaborator<'a> {
     pub(super) bundle: &'a Bundle,
     pub(super) graph: Graph,
-    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) diagnostics: Findings,
     pub(super) expansion: Expansion,
     /// The uses that are open, outermost first.
-    pub(super) sites: Vec<Site>,
+    pub(super) sites: Vec<Site<'a>>,
     /// The turns of `repeat` that are open.
     pub(super) turns: Vec<String>,
     pub(super) weights: Weights,
@@ -63,6 +64,10 @@ pub(super) struct Elaborator<'a> {
     pub(super) update: Option<UpdateInProgress>,
     /// Before the name of each state of the optimizer that is being applied.
     pub(super) region: String,
+    /// What made the tensor before.
+    maker: Option<Rc<(Span, String)>>,
+    /// Room for the places of an origin.
+    trail: Vec<Span>,
 }
 
 /// An optimizer's formula while it is applied.
@@ -85,7 +90,7 @@ impl<'a> Elaborator<'a> {
         Elaborator {
             bundle,
             graph: Graph::new(),
-            diagnostics: Vec::new(),
+            diagnostics: Findings::default(),
             expansion,
             sites: Vec::new(),
             turns: Vec::new(),
@@ -102,13 +107,15 @@ impl<'a> Elaborator<'a> {
             spent: 0,
             update: None,
             region: String::new(),
+            maker: None,
+            trail: Vec::new(),
         }
     }
 
     /// Reports `diagnostic`. A mistake found inside the standard library is shown where the model uses it, and
     /// every further use that leads there is named.
     pub(super) fn report(&mut self, mut diagnostic: Diagnostic) -> Reported {
-        let mut sites: Vec<Site> = self.sites.clone();
+        let mut sites = self.sites.clone();
         while self.bundle.is_library(diagnostic.primary.span) {
             let Some(site) = sites.pop() else { break };
             diagnostic.primary.span = site.span;
@@ -127,14 +134,7 @@ impl<'a> Elaborator<'a> {
         {
             diagnostic = diagnostic.note(turn.clone());
         }
-        let known = self.diagnostics.iter().any(|other| {
-            other.code == diagnostic.code
-                && other.primary.span == diagnostic.primary.span
-                && other.message == diagnostic.message
-        });
-        if !known {
-            self.diagnostics.push(diagnostic);
-        }
+        self.diagnostics.add(diagnostic);
         Reported
     }
 
@@ -151,26 +151,46 @@ impl<'a> Elaborator<'a> {
 
     /// The name the model's author wrote for what is being called: the outermost use inside the library, or
     /// else `name`.
-    pub(super) fn spoken_name(&self, name: &str) -> String {
-        let mut spoken = name;
-        for site in self.sites.iter().rev() {
-            spoken = &site.name;
-            if !self.bundle.is_library(site.span) {
-                break;
-            }
-        }
-        spoken.to_owned()
+    pub(super) fn spoken_name<'n>(&self, name: &'n str) -> &'n str
+    where
+        'a: 'n,
+    {
+        let own = self.sites.iter().rposition(|site| !self.bundle.is_library(site.span));
+        self.sites.get(own.unwrap_or(0)).map_or(name, |site| site.name)
     }
 
     /// States that the nodes added from now on come from `span`.
+    ///
+    /// All nodes that a use of the library adds come from one place, which they share.
     pub(super) fn mark(&mut self, span: Span) {
-        let mut spans = vec![span];
+        let mut spans = std::mem::take(&mut self.trail);
+        spans.clear();
+        spans.push(span);
         spans.extend(self.sites.iter().rev().map(|site| site.span));
         spans.dedup();
-        let visible: Vec<Span> =
-            spans.iter().copied().filter(|span| !self.bundle.is_library(*span)).collect();
-        let spans = if visible.is_empty() { spans } else { visible };
-        self.graph.set_origin(Arc::new(Origin { spans, path: self.weights.scope().to_owned() }));
+        if spans.iter().any(|span| !self.bundle.is_library(*span)) {
+            spans.retain(|span| !self.bundle.is_library(*span));
+        }
+        let (origin, path) = (self.graph.origin(), self.weights.scope());
+        if origin.spans != spans || origin.path != path {
+            self.graph.set_origin(Arc::new(Origin { spans: spans.clone(), path: path.to_owned() }));
+        }
+        self.trail = spans;
+    }
+
+    /// What makes a tensor at `span` by calling `name`, as the model's author knows it.
+    pub(super) fn made(&mut self, span: Span, name: &str) -> Option<Rc<(Span, String)>> {
+        let spoken = if self.bundle.is_library(span) { self.spoken_name(name) } else { name };
+        self.made_as(span, spoken)
+    }
+
+    /// What makes a tensor at `span`, called `name`. One use of the library makes many, which share it.
+    pub(super) fn made_as(&mut self, span: Span, name: &str) -> Option<Rc<(Span, String)>> {
+        let place = self.visible(span);
+        let same = self.maker.as_ref().filter(|maker| maker.0 == place && maker.1 == name);
+        let made = same.cloned().unwrap_or_else(|| Rc::new((place, name.to_owned())));
+        self.maker = Some(made.clone());
+        Some(made)
     }
 
     /// The place the model's author knows: `span`, or the use of the library that leads to it.

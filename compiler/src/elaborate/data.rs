@@ -1,6 +1,7 @@
 //! The fields of one example, where they come from, and what is done to them.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use nnc_runtime::artifact::{Data, Field, Location};
 
@@ -166,12 +167,12 @@ impl<'a> Elaborator<'a> {
         if let Some(stored) = stored {
             dims.clone_from(stored);
         }
-        self.fits(&format!("the field `{}`", name.text), &dims, ty.span)?;
+        self.fits(|| format!("the field `{}`", name.text), &dims, ty.span)?;
         self.mark(name.span);
         let source = Source::Input { name: name.text.clone(), batched: true };
         let node = self.graph.source(source, Self::graph_type(element, &dims));
         let mut tensor = self.tensor(node, dims);
-        tensor.range = range;
+        tensor.range = range.map(Rc::new);
         Ok(tensor)
     }
 
@@ -204,7 +205,7 @@ impl<'a> Elaborator<'a> {
         }
         for (name, value) in names.iter().zip(found) {
             let range = match frame.names.get(&name.text) {
-                Some(Value::Tensor(tensor)) => tensor.range,
+                Some(Value::Tensor(tensor)) => tensor.range.clone(),
                 _ => None,
             };
             let value = match value {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// The most summands of a dim's formula, and the most letters of a quotient in it.
 const LONGEST: usize = 4096;
@@ -21,16 +22,24 @@ struct Atom {
     batch: bool,
 }
 
+/// A polynomial: the coefficient of each product of atoms.
+type Terms = BTreeMap<Vec<Atom>, i64>;
+
 /// A whole number known at build time, possibly as a formula of free dims.
 #[derive(Clone, Debug)]
 pub struct Dim {
     extent: i64,
-    terms: BTreeMap<Vec<Atom>, i64>,
+    /// The formula, where there is a free dim in it. Most dims are numbers, which are copied without allocating.
+    terms: Option<Arc<Terms>>,
 }
 
 impl PartialEq for Dim {
     fn eq(&self, other: &Dim) -> bool {
-        self.terms == other.terms
+        match (&self.terms, &other.terms) {
+            (None, None) => self.extent == other.extent,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+            (None, Some(_)) | (Some(_), None) => false,
+        }
     }
 }
 
@@ -40,11 +49,28 @@ impl Dim {
     /// The number `value`.
     #[must_use]
     pub fn constant(value: i64) -> Dim {
-        let mut terms = BTreeMap::new();
-        if value != 0 {
-            terms.insert(Vec::new(), value);
+        Dim { extent: value, terms: None }
+    }
+
+    /// The polynomial `terms`, which comes to `extent`.
+    fn of(mut terms: Terms, extent: i64) -> Dim {
+        terms.retain(|_, coefficient| *coefficient != 0);
+        let number = terms.keys().all(Vec::is_empty);
+        Dim { extent, terms: (!number).then(|| Arc::new(terms)) }
+    }
+
+    /// As a polynomial.
+    fn terms(&self) -> Arc<Terms> {
+        match &self.terms {
+            Some(terms) => terms.clone(),
+            None if self.extent == 0 => Arc::default(),
+            None => Arc::new(BTreeMap::from([(Vec::new(), self.extent)])),
         }
-        Dim { extent: value, terms }
+    }
+
+    /// The product of atoms and the coefficient of every summand that is no number.
+    fn formula(&self) -> impl Iterator<Item = (&Vec<Atom>, &i64)> {
+        self.terms.iter().flat_map(|terms| terms.iter())
     }
 
     /// The free dim `name`, which comes to `extent`.
@@ -54,7 +80,7 @@ impl Dim {
     }
 
     fn atom(atom: Atom) -> Dim {
-        Dim { extent: atom.extent, terms: BTreeMap::from([(vec![atom], 1)]) }
+        Dim { extent: atom.extent, terms: Some(Arc::new(BTreeMap::from([(vec![atom], 1)]))) }
     }
 
     /// The number it comes to in this build.
@@ -72,19 +98,23 @@ impl Dim {
     /// Its number, when it depends on no free dim.
     #[must_use]
     pub fn as_constant(&self) -> Option<i64> {
-        self.terms.keys().all(Vec::is_empty).then_some(self.extent)
+        self.terms.is_none().then_some(self.extent)
     }
 
     /// Whether this is the batch dim itself.
     #[must_use]
     pub fn is_batch(&self) -> bool {
-        *self == Dim::symbol(BATCH, self.extent())
+        let mut terms = self.formula();
+        let only = terms.next().filter(|_| terms.next().is_none());
+        only.is_some_and(|(atoms, coefficient)| {
+            *coefficient == 1 && matches!(atoms.as_slice(), [atom] if atom.name == BATCH)
+        })
     }
 
     /// Whether the batch dim is part of it.
     #[must_use]
     pub fn has_batch(&self) -> bool {
-        self.terms.keys().flatten().any(|atom| atom.batch)
+        self.formula().any(|(atoms, _)| atoms.iter().any(|atom| atom.batch))
     }
 
     /// As a polynomial of the batch dim: coefficient by power, the other free dims as their numbers; `None`
@@ -92,7 +122,7 @@ impl Dim {
     #[must_use]
     pub fn powers_of_batch(&self) -> Option<BTreeMap<usize, i64>> {
         let mut out = BTreeMap::new();
-        for (atoms, coefficient) in &self.terms {
+        for (atoms, coefficient) in self.terms().iter() {
             let mut factor = *coefficient;
             let mut power = 0;
             for atom in atoms {
@@ -111,13 +141,16 @@ impl Dim {
     /// `self + other`; `None` past the largest number or the longest formula.
     #[must_use]
     pub fn add(&self, other: &Dim) -> Option<Dim> {
-        let mut terms = self.terms.clone();
-        for (atoms, coefficient) in &other.terms {
+        let extent = self.extent.checked_add(other.extent)?;
+        if self.terms.is_none() && other.terms.is_none() {
+            return Some(Dim::constant(extent));
+        }
+        let mut terms = Arc::unwrap_or_clone(self.terms());
+        for (atoms, coefficient) in other.terms().iter() {
             let entry = terms.entry(atoms.clone()).or_insert(0);
             *entry = entry.checked_add(*coefficient)?;
         }
-        terms.retain(|_, coefficient| *coefficient != 0);
-        Some(Dim { extent: self.extent.checked_add(other.extent)?, terms })
+        Some(Dim::of(terms, extent))
     }
 
     /// `-self`
@@ -135,9 +168,14 @@ impl Dim {
     /// `self * other`
     #[must_use]
     pub fn multiply(&self, other: &Dim) -> Option<Dim> {
-        let mut terms: BTreeMap<Vec<Atom>, i64> = BTreeMap::new();
-        for (left, a) in &self.terms {
-            for (right, b) in &other.terms {
+        let extent = self.extent.checked_mul(other.extent)?;
+        if self.terms.is_none() && other.terms.is_none() {
+            return Some(Dim::constant(extent));
+        }
+        let mut terms = Terms::new();
+        let factors = other.terms();
+        for (left, a) in self.terms().iter() {
+            for (right, b) in factors.iter() {
                 let mut atoms: Vec<Atom> = left.iter().chain(right).cloned().collect();
                 atoms.sort();
                 let entry = terms.entry(atoms).or_insert(0);
@@ -147,17 +185,21 @@ impl Dim {
                 return None;
             }
         }
-        terms.retain(|_, coefficient| *coefficient != 0);
-        Some(Dim { extent: self.extent.checked_mul(other.extent)?, terms })
+        Some(Dim::of(terms, extent))
     }
 
     /// `self / other` where that is whole for every value of the free dims.
     #[must_use]
     pub fn divide_exactly(&self, other: &Dim) -> Option<Dim> {
-        let mut divisor = other.terms.iter();
+        if self.terms.is_none() && other.terms.is_none() {
+            let whole = self.extent.checked_rem(other.extent)? == 0;
+            return self.extent.checked_div(other.extent).filter(|_| whole).map(Dim::constant);
+        }
+        let divisor = other.terms();
+        let mut divisor = divisor.iter();
         let (Some((atoms, factor)), None) = (divisor.next(), divisor.next()) else { return None };
-        let mut terms = BTreeMap::new();
-        for (left, coefficient) in &self.terms {
+        let mut terms = Terms::new();
+        for (left, coefficient) in self.terms().iter() {
             let mut left = left.clone();
             for atom in atoms {
                 let place = left.iter().position(|mine| mine == atom)?;
@@ -168,7 +210,7 @@ impl Dim {
             }
             terms.insert(left, coefficient.checked_div(*factor)?);
         }
-        Some(Dim { extent: self.extent.checked_div(other.extent)?, terms })
+        Some(Dim::of(terms, self.extent.checked_div(other.extent)?))
     }
 
     /// `self // other`, rounded down; `None` when `other` is 0.
@@ -210,11 +252,9 @@ pub(super) fn floor_quotient(value: i64, divisor: i64) -> Option<i64> {
 
 impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.terms.is_empty() {
-            return write!(f, "0");
-        }
+        let Some(terms) = &self.terms else { return write!(f, "{}", self.extent) };
         let mut first = true;
-        for (atoms, coefficient) in self.terms.iter().rev() {
+        for (atoms, coefficient) in terms.iter().rev() {
             let sign = match (first, *coefficient < 0) {
                 (true, true) => "-",
                 (true, false) => "",

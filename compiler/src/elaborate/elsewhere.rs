@@ -213,7 +213,7 @@ pub(super) fn field_help(owner: &str, field: &str, is_known: impl Fn(&str) -> bo
 }
 
 /// What is written here for the argument `name` of something that has the parameters `known`.
-pub(super) fn argument_help(name: &str, known: &[String]) -> Option<String> {
+pub(super) fn argument_help(name: &str, known: &[&str]) -> Option<String> {
     let fits = |(theirs, ours): &&(&str, &str)| *theirs == name && known.iter().any(|known| known == ours);
     if let Some((_, ours)) = ARGUMENTS.iter().find(fits) {
         return Some(format!("did you mean `{ours}`?"));

@@ -19,8 +19,7 @@ impl<'a> Elaborator<'a> {
             ExprKind::Text(text) => Ok(Value::Text(text.clone())),
             ExprKind::Bool(truth) => Ok(Value::Bool(*truth)),
             ExprKind::Name(text) => {
-                let name = Name { text: text.clone(), span: expr.span };
-                let value = self.known(frame, &name, "name")?;
+                let value = self.known(frame, text, expr.span, "name")?;
                 self.bounded(value, expr.span)
             }
             ExprKind::Tuple(values) | ExprKind::List(values) => {
@@ -98,10 +97,7 @@ impl<'a> Elaborator<'a> {
         arguments: &'a [Argument],
     ) -> Outcome<Value<'a>> {
         let called = match &callee.kind {
-            ExprKind::Name(text) => {
-                let name = Name { text: text.clone(), span: callee.span };
-                self.known(frame, &name, "layer or function")?
-            }
+            ExprKind::Name(text) => self.known(frame, text, callee.span, "layer or function")?,
             ExprKind::Field(..) => match self.dotted(frame, callee)? {
                 Some(value) => value,
                 None => {
@@ -129,7 +125,7 @@ impl<'a> Elaborator<'a> {
         for argument in arguments {
             match self.expression(frame, &argument.value) {
                 Ok(value) => given.push(Given {
-                    name: argument.name.clone(),
+                    name: argument.name.as_ref().map(|name| (&*name.text, name.span)),
                     value: value.first(),
                     span: argument.value.span,
                 }),

@@ -51,9 +51,9 @@ impl<'a> Elaborator<'a> {
 
     /// Refuses dims that no tensor can have: each is at least 1, and their product is what a kernel can count.
     /// `what` is the tensor in words.
-    pub(super) fn fits(&mut self, what: &str, dims: &[Dim], span: Span) -> Outcome<()> {
+    pub(super) fn fits(&mut self, what: impl Fn() -> String, dims: &[Dim], span: Span) -> Outcome<()> {
         if let Some(axis) = dims.iter().position(|dim| dim.extent() < 1) {
-            let message = format!("{what} would have no elements");
+            let message = format!("{} would have no elements", what());
             let diagnostic = Diagnostic::error("E0317", message, span)
                 .fact(format!("it would be {}", show_dims(dims)))
                 .note(format!("dim {axis} is {}", in_numbers(&dims[axis])));
@@ -61,7 +61,7 @@ impl<'a> Elaborator<'a> {
         }
         if elements(dims.iter().map(Dim::size)) > ELEMENTS as u128 {
             let count = elements(dims.iter().map(Dim::size));
-            return Err(self.report(too_many(what, &show_dims(dims), count, span)));
+            return Err(self.report(too_many(&what(), &show_dims(dims), count, span)));
         }
         Ok(())
     }

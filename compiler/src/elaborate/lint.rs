@@ -1,6 +1,6 @@
 //! Uses that have a meaning, though probably not the intended one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::call::Given;
@@ -22,14 +22,14 @@ impl<'a> Elaborator<'a> {
         definition: &Definition,
         name: Span,
         span: Span,
-        bound: &BTreeMap<usize, Given<'a>>,
+        input: Option<&Given<'a>>,
     ) {
         let called = definition.name.text.as_str();
         if !self.bundle.is_library(definition.name.span) || self.bundle.is_library(span) {
             return;
         }
-        let Some(Given { value: Value::Tensor(input), .. }) = bound.get(&0) else { return };
-        let Some((made, maker)) = &input.made else { return };
+        let Some(Given { value: Value::Tensor(input), .. }) = input else { return };
+        let Some((made, maker)) = input.made.as_deref() else { return };
         match (called, maker.as_str()) {
             ("cross_entropy", "softmax" | "log_softmax") => {
                 let message = format!("`{called}` takes logits and softmax stands before it");

@@ -37,7 +37,7 @@ mod value;
 use std::sync::Arc;
 
 pub use bundle::{Bundle, library_files, load};
-pub use check::{check, missing_gradients};
+pub use check::{Subject, lints, missing_gradients, subjects};
 pub use optimizer::{OptimizerHandle, Update, UpdateState};
 
 use crate::diagnostic::{Checked, Diagnostic};

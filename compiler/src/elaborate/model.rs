@@ -1,5 +1,6 @@
 //! One expansion: inputs, the model's body, the loss and the metrics.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use nnc_runtime::artifact::HostSymbol;
@@ -50,15 +51,15 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
     e.weights = Weights::beside(&request.stored);
     let subject = match subject(&mut e, request) {
         Ok(subject) => subject,
-        Err(Reported) => return Checked { value: None, diagnostics: e.diagnostics },
+        Err(Reported) => return Checked { value: None, diagnostics: e.diagnostics.finish() },
     };
     let finished = e.finish(&subject, request);
     if let Some(diagnostic) = too_large(&e.graph, subject.model.name.span) {
         e.report(diagnostic);
     }
-    let failed = e.diagnostics.iter().any(Diagnostic::is_error);
+    let failed = e.diagnostics.has_errors();
     let (Ok(finished), false) = (finished, failed) else {
-        return Checked { value: None, diagnostics: e.diagnostics };
+        return Checked { value: None, diagnostics: e.diagnostics.finish() };
     };
     let trained: Vec<(String, NodeId)> = e
         .weights
@@ -87,7 +88,7 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
         stops: e.stops,
         unread,
     };
-    Checked { value: Some(elaborated), diagnostics: e.diagnostics }
+    Checked { value: Some(elaborated), diagnostics: e.diagnostics.finish() }
 }
 
 /// The updates of a training step: one of all weights by `loss`, or those of the `update` groups.
@@ -142,8 +143,9 @@ fn free_name(dim: &ast::Expr) -> Option<&str> {
 fn subject<'a>(e: &mut Elaborator<'a>, request: &Request) -> Outcome<Subject<'a>> {
     let main = e.bundle.main_module();
     let bundle = e.bundle;
-    taken_names(e);
-    e.names_given_twice();
+    for diagnostic in bundle.names_given_twice() {
+        e.report(diagnostic.clone());
+    }
     let items = &bundle.module(main).ast.items;
     let start = Span::new(bundle.module(main).file, 0, 0);
     let trains = items.iter().enumerate().filter_map(|(place, item)| match &item.kind {
@@ -225,42 +227,6 @@ fn definitions(bundle: &Bundle, main: usize, kind: DefinitionKind) -> Vec<(&Item
     out
 }
 
-/// Two items of one name in the main file.
-fn taken_names(e: &mut Elaborator<'_>) {
-    let bundle = e.bundle;
-    let main = bundle.main_module();
-    let mut known: Vec<(&str, Span)> = Vec::new();
-    let mut modules = vec![main];
-    modules.extend(
-        bundle.module(main).uses.iter().filter(|(prefix, _)| prefix.is_none()).map(|(_, used)| *used),
-    );
-    for module in modules {
-        for item in &bundle.module(module).ast.items {
-            let name = match &item.kind {
-                ItemKind::Definition(one) => &one.name,
-                ItemKind::Const(one) => &one.name,
-                ItemKind::Data(one) => &one.name,
-                ItemKind::Use(_) | ItemKind::Train(_) => continue,
-            };
-            if let Some((_, before)) = known.iter().find(|(text, _)| *text == name.text) {
-                let code = if module == main { "E0206" } else { "E0207" };
-                let message = format!("the name `{}` is taken", name.text);
-                let diagnostic = Diagnostic::error(code, message, name.span)
-                    .fact("again here")
-                    .label(*before, "here first");
-                let diagnostic = if module == main {
-                    diagnostic
-                } else {
-                    diagnostic.help("use the file with a prefix: `use \"file.nn\" as p`")
-                };
-                e.report(diagnostic);
-            } else {
-                known.push((&name.text, name.span));
-            }
-        }
-    }
-}
-
 impl<'a> Elaborator<'a> {
     fn finish(&mut self, subject: &Subject<'a>, request: &Request) -> Outcome<Finished> {
         for (name, symbol) in [
@@ -269,7 +235,7 @@ impl<'a> Elaborator<'a> {
             ("total_steps", HostSymbol::TotalSteps),
             ("steps_per_epoch", HostSymbol::StepsPerEpoch),
         ] {
-            self.predeclared.insert(name.to_owned(), Value::Host(HostValue::symbol(symbol)));
+            self.predeclared.insert(name.to_owned(), Value::Host(Rc::new(HostValue::symbol(symbol))));
         }
         let settings = self.train_settings(subject.train.map(|(_, train)| train));
         self.replaced_without_training();
@@ -482,7 +448,7 @@ impl<'a> Elaborator<'a> {
                 frame.bind(free, value.clone());
             }
         }
-        self.fits(&format!("the input `{name}`"), &dims, ty.span)?;
+        self.fits(|| format!("the input `{name}`"), &dims, ty.span)?;
         let element = self.element(ty)?;
         if !trained {
             self.mark(parameter.name.span);
@@ -763,12 +729,9 @@ impl<'a> Elaborator<'a> {
 
     /// What states become when the step ends.
     fn state_assignments(&mut self) {
-        for path in self.weights.assigned.clone() {
-            let Some(value) = self.weights.current.get(&path).map(|tensor| tensor.node) else { continue };
-            if let Some(target) = self.weights.node(&path) {
-                let value = self.graph.must(StopGradient, &[value]);
-                self.graph.assignments.push(Assignment { target, value });
-            }
+        for (target, value) in self.weights.assignments() {
+            let value = self.graph.must(StopGradient, &[value]);
+            self.graph.assignments.push(Assignment { target, value });
         }
     }
 }

@@ -20,8 +20,9 @@ impl<'a> Elaborator<'a> {
             if matches!(value, Value::Error) {
                 return Err(super::context::Reported);
             }
-            if let Some(path) = frame.states.get(name)
-                && let Some(current) = self.weights.current.get(path)
+            if self.update.is_none()
+                && let Some(path) = frame.states.get(name)
+                && let Some(current) = self.weights.current(path)
             {
                 return Ok(Some(Value::Tensor(current.clone())));
             }
@@ -33,10 +34,10 @@ impl<'a> Elaborator<'a> {
         if let Some(value) = self.predeclared.get(name) {
             return Ok(Some(value.clone()));
         }
-        for module in self.bundle.library_modules() {
-            if let Some(value) = self.own_item(module, name, span)? {
-                return Ok(Some(value));
-            }
+        if let Some(module) = self.bundle.library_module_of(name)
+            && let Some(value) = self.own_item(module, name, span)?
+        {
+            return Ok(Some(value));
         }
         if let Some(found) = intrinsic::find(name) {
             return Ok(Some(Value::Callable(Callable::Intrinsic(found))));
@@ -71,19 +72,13 @@ impl<'a> Elaborator<'a> {
     }
 
     fn own_item(&mut self, module: usize, name: &str, span: Span) -> Outcome<Option<Value<'a>>> {
-        let bundle = self.bundle;
-        for item in &bundle.module(module).ast.items {
-            match &item.kind {
-                ItemKind::Definition(definition) if definition.name.text == name => {
-                    return Ok(Some(Value::Callable(Callable::Definition(definition, module))));
-                }
-                ItemKind::Const(constant) if constant.name.text == name => {
-                    return self.constant(module, constant, span).map(Some);
-                }
-                _ => {}
+        match self.bundle.module(module).item(name) {
+            Some(ItemKind::Definition(definition)) => {
+                Ok(Some(Value::Callable(Callable::Definition(definition, module))))
             }
+            Some(ItemKind::Const(constant)) => self.constant(module, constant, span).map(Some),
+            _ => Ok(None),
         }
-        Ok(None)
     }
 
     /// The value of a constant, computed once; `--set` goes first.
@@ -120,15 +115,21 @@ impl<'a> Elaborator<'a> {
     }
 
     /// What a name must stand for: reports `E0201` where it stands for nothing.
-    pub(super) fn known(&mut self, frame: &Frame<'a>, name: &Name, what: &str) -> Outcome<Value<'a>> {
-        if let Some(value) = self.lookup(frame, &name.text, name.span)? {
+    pub(super) fn known(
+        &mut self,
+        frame: &Frame<'a>,
+        name: &str,
+        span: Span,
+        what: &str,
+    ) -> Outcome<Value<'a>> {
+        if let Some(value) = self.lookup(frame, name, span)? {
             return Ok(value);
         }
-        let message = format!("unknown {what} `{}`", name.text);
-        let diagnostic = Diagnostic::error("E0201", message, name.span).fact("not found");
-        let help = name_help(&name.text).or_else(|| {
+        let message = format!("unknown {what} `{name}`");
+        let diagnostic = Diagnostic::error("E0201", message, span).fact("not found");
+        let help = name_help(name).or_else(|| {
             let names = self.visible_names(frame);
-            did_you_mean(&name.text, names.iter().map(String::as_str))
+            did_you_mean(name, names.iter().map(String::as_str))
         });
         Err(self.report(diagnostic.help_maybe(help)))
     }

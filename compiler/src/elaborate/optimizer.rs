@@ -1,5 +1,6 @@
 //! The optimizer: a formula of a weight and its gradient, applied to all weights at once.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use nnc_runtime::artifact::HostSymbol;
@@ -15,7 +16,7 @@ use crate::elaborate::value::{Callable, Tensor, Value};
 use crate::elaborate::{Bundle, Expansion};
 use crate::ir::{Graph, NodeId, TensorType};
 use crate::source::Span;
-use crate::syntax::ast::{self, Definition, DefinitionKind, Expr, ExprKind, ItemKind, Name};
+use crate::syntax::ast::{self, Definition, DefinitionKind, Expr, ExprKind, ItemKind};
 
 /// The optimizer of a `train` item.
 #[derive(Clone, Debug)]
@@ -69,7 +70,7 @@ impl OptimizerHandle {
             _ => Err(Reported),
         };
         *graph = e.graph;
-        Checked { value: update.ok(), diagnostics: e.diagnostics }
+        Checked { value: update.ok(), diagnostics: e.diagnostics.finish() }
     }
 }
 
@@ -150,9 +151,10 @@ impl<'a> Elaborator<'a> {
                     b.unary(rounding, quotient)
                 });
             }
-            self.predeclared.insert(name.to_owned(), Value::Host(value));
+            self.predeclared.insert(name.to_owned(), Value::Host(Rc::new(value)));
         }
-        self.predeclared.insert("epoch".to_owned(), Value::Host(HostValue::symbol(HostSymbol::Epoch)));
+        self.predeclared
+            .insert("epoch".to_owned(), Value::Host(Rc::new(HostValue::symbol(HostSymbol::Epoch))));
         Ok(())
     }
 
@@ -167,8 +169,7 @@ impl<'a> Elaborator<'a> {
         let ExprKind::Name(text) = &callee.kind else {
             return self.fail("E0204", expr.span, "an optimizer is named here", "such as `adam(lr=1e-3)`");
         };
-        let name = Name { text: text.clone(), span: callee.span };
-        let called = self.known(&frame, &name, "optimizer")?;
+        let called = self.known(&frame, text, callee.span, "optimizer")?;
         let Value::Callable(Callable::Definition(definition, module)) = called else {
             let found = called.describe();
             return self.fail("E0204", callee.span, "an optimizer is named here", format!("this is {found}"));
@@ -184,8 +185,8 @@ impl<'a> Elaborator<'a> {
                 && group == "optimizer"
             {
                 let value = self.expression(&mut frame, &set.value)?.first();
-                given.retain(|one| one.name.as_ref().is_none_or(|name| name.text != *key));
-                let name = Some(Name { text: key.clone(), span: set.value.span });
+                given.retain(|one| one.name.is_none_or(|(name, _)| name != key));
+                let name = Some((key.as_str(), set.value.span));
                 given.push(Given { name, value, span: set.value.span });
             }
         }
@@ -214,16 +215,15 @@ impl<'a> Elaborator<'a> {
             .help(format!("optimizer {called}(w, g, lr) {{ ... }}"));
             return Err(self.report(diagnostic));
         }
-        let names: Vec<String> =
-            definition.parameters.iter().skip(2).map(|parameter| parameter.name.text.clone()).collect();
-        let needed: Vec<bool> =
-            definition.parameters.iter().skip(2).map(|parameter| parameter.default.is_none()).collect();
-        let mut bound = self.bind_arguments(called, &names, &needed, name, span, given)?;
+        let parameters = definition.parameters.iter().skip(2);
+        let parameters: Vec<(&str, bool)> =
+            parameters.map(|one| (&*one.name.text, one.default.is_none())).collect();
+        let mut bound = self.bind_arguments(called, &parameters, name, given)?;
         let mut frame = Frame::new(module);
         frame.owner = Some((DefinitionKind::Optimizer, called.clone()));
         frame.bind("w", Value::Tensor(weight.clone()));
         frame.bind("g", Value::Tensor(gradient));
-        self.sites.push(Site { span, name: called.clone() });
+        self.sites.push(Site { span, name: called });
         self.update = Some(UpdateInProgress {
             like: weight.clone(),
             declared: std::collections::BTreeMap::new(),
@@ -259,11 +259,11 @@ impl<'a> Elaborator<'a> {
         &mut self,
         frame: &mut Frame<'a>,
         definition: &'a Definition,
-        bound: &mut std::collections::BTreeMap<usize, Given<'a>>,
+        bound: &mut [Option<Given<'a>>],
         name: Span,
     ) -> Outcome<()> {
         for (place, parameter) in definition.parameters.iter().skip(2).enumerate() {
-            let value = match (bound.remove(&place), &parameter.default) {
+            let value = match (bound[place].take(), &parameter.default) {
                 (Some(given), _) => given.value,
                 (None, Some(default)) => self.expression(frame, default)?,
                 (None, None) => return Err(Reported),

@@ -1,5 +1,7 @@
 //! Pipelines: a value walks through stages.
 
+use std::rc::Rc;
+
 use crate::diagnostic::Diagnostic;
 use crate::elaborate::Row;
 use crate::elaborate::call::Given;
@@ -96,12 +98,9 @@ impl<'a> Elaborator<'a> {
     fn dropped_outputs(&mut self, value: &Value<'a>, span: Span) {
         let Value::Outputs(values) = value else { return };
         let Some(Value::Tensor(tensor)) = values.first() else { return };
-        let Some((_, maker)) = &tensor.made else { return };
-        let main = self.bundle.main().items.iter();
-        let own = main.into_iter().any(|item| match &item.kind {
-            ItemKind::Definition(definition) => definition.name.text == *maker,
-            _ => false,
-        });
+        let Some((_, maker)) = tensor.made.as_deref() else { return };
+        let main = self.bundle.module(self.bundle.main_module());
+        let own = matches!(main.item(maker), Some(ItemKind::Definition(_)));
         if own && values.len() > 1 {
             let message = format!("the pipeline drops {} outputs of `{maker}`", values.len() - 1);
             let diagnostic = Diagnostic::warning("W0203", message, span)
@@ -173,7 +172,7 @@ impl<'a> Elaborator<'a> {
         let Some(name) = path.last() else { return Err(Reported) };
         let called = match self.prefixed(frame, path)? {
             Some(value) => value,
-            None => self.known(frame, name, "layer or function")?,
+            None => self.known(frame, &name.text, name.span, "layer or function")?,
         };
         let mut given = Vec::new();
         match branches {
@@ -200,23 +199,9 @@ impl<'a> Elaborator<'a> {
         if self.bundle.is_library(stage.span) {
             return Ok(value);
         }
-        let value = self.made_by(value, stage.span, &name.text);
+        let value = made_by(value, &Rc::new((stage.span, name.text.clone())));
         self.record(stage, &callee, &value, before, label.unwrap_or(&name.text));
         Ok(value)
-    }
-
-    /// `value` with its tensors known as made by the stage at `span`.
-    fn made_by(&self, value: Value<'a>, span: Span, name: &str) -> Value<'a> {
-        match value {
-            Value::Tensor(mut tensor) => {
-                tensor.made = Some((span, name.to_owned()));
-                Value::Tensor(tensor)
-            }
-            Value::Outputs(values) => {
-                Value::Outputs(values.into_iter().map(|value| self.made_by(value, span, name)).collect())
-            }
-            other => other,
-        }
     }
 
     /// Adds a line to the layer table; `before` is how many weights and nodes there were.
@@ -328,5 +313,19 @@ impl<'a> Elaborator<'a> {
             return self.fail("E0204", count.span, message, format!("at most {MOST} can be unrolled"));
         }
         Ok((low..high).map(Value::int).collect())
+    }
+}
+
+/// `value` with its tensors known as made by a stage: where it stands and what it calls.
+fn made_by<'a>(value: Value<'a>, stage: &Rc<(Span, String)>) -> Value<'a> {
+    match value {
+        Value::Tensor(mut tensor) => {
+            tensor.made = Some(stage.clone());
+            Value::Tensor(tensor)
+        }
+        Value::Outputs(values) => {
+            Value::Outputs(values.into_iter().map(|value| made_by(value, stage)).collect())
+        }
+        other => other,
     }
 }

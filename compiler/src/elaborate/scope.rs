@@ -17,17 +17,25 @@ pub(super) struct Weights {
     scope: String,
     counts: BTreeMap<String, usize>,
     /// Weights and states by path.
-    known: BTreeMap<String, Tensor>,
+    known: BTreeMap<String, Declared>,
     /// The places of the graph's stored tensors, by path.
     places: BTreeMap<String, usize>,
-    /// Where each was declared first: as the model's author sees it, and the statement itself.
-    declared: BTreeMap<String, (Span, Span)>,
     /// The nodes of the trained weights, in the order of their creation.
     pub(super) trained: Vec<(String, NodeId)>,
-    /// The current value of each state, by path.
-    pub(super) current: BTreeMap<String, Tensor>,
-    /// The states that were assigned.
-    pub(super) assigned: Vec<String>,
+    /// The states that were assigned, in order.
+    assigned: Vec<String>,
+}
+
+/// A weight or state of an expansion.
+#[derive(Debug)]
+struct Declared {
+    tensor: Tensor,
+    /// Where it was declared first, as the model's author sees it.
+    place: Span,
+    /// The statement itself.
+    statement: Span,
+    /// The value of a state that was assigned.
+    assigned: Option<Tensor>,
 }
 
 impl Weights {
@@ -37,9 +45,24 @@ impl Weights {
         Weights { places, ..Weights::default() }
     }
 
-    /// The node of the weight or state at `path`.
-    pub(super) fn node(&self, path: &str) -> Option<NodeId> {
-        self.known.get(path).map(|tensor| tensor.node)
+    /// The value of the state at `path`: what was assigned last, or what it is before the step.
+    pub(super) fn current(&self, path: &str) -> Option<&Tensor> {
+        self.known.get(path).map(|known| known.assigned.as_ref().unwrap_or(&known.tensor))
+    }
+
+    /// Assigns `value` to the state at `path`.
+    pub(super) fn assign(&mut self, path: String, value: Tensor) {
+        if let Some(known) = self.known.get_mut(&path)
+            && known.assigned.replace(value).is_none()
+        {
+            self.assigned.push(path);
+        }
+    }
+
+    /// The states that were assigned, in order: the nodes before and after.
+    pub(super) fn assignments(&self) -> Vec<(NodeId, NodeId)> {
+        let states = self.assigned.iter().filter_map(|path| self.known.get(path));
+        states.filter_map(|known| Some((known.tensor.node, known.assigned.as_ref()?.node))).collect()
     }
 
     /// The path of the open scope.
@@ -124,13 +147,13 @@ impl Elaborator<'_> {
             return self.fail("E0307", span, message, format!("a dim is {dim}"));
         }
         let word = if kind == StoredKind::Weight { "weight" } else { "state" };
-        self.fits(&format!("the {word} `{path}`"), dims, span)?;
+        self.fits(|| format!("the {word} `{path}`"), dims, span)?;
         if let Some(known) = self.weights.known.get(&path) {
-            if let Some((_, statement)) = self.weights.declared.get(&path).copied()
-                && statement != span
-            {
-                return Err(self.given_twice(&format!("{word} `{path}`"), span, statement));
+            if known.statement != span {
+                let before = known.statement;
+                return Err(self.given_twice(&format!("{word} `{path}`"), span, before));
             }
+            let (place, known) = (known.place, &known.tensor);
             if known.shape() == dims.iter().map(Dim::size).collect::<Vec<_>>() {
                 return Ok(known.clone());
             }
@@ -138,10 +161,10 @@ impl Elaborator<'_> {
                 .fact(format!("`{path}` would be {}", show_dims(dims)))
                 .note(format!("it is {} elsewhere", show_dims(&known.dims)))
                 .help("give each use a layer of its own");
-            let declared = self.weights.declared.get(&path).map(|(place, _)| *place);
-            let diagnostic = match declared.filter(|place| *place != self.visible(span)) {
-                Some(place) => diagnostic.label(place, format!("{} here", show_dims(&known.dims))),
-                None => diagnostic,
+            let diagnostic = if place == self.visible(span) {
+                diagnostic
+            } else {
+                diagnostic.label(place, format!("{} here", show_dims(&known.dims)))
             };
             return Err(self.report(diagnostic));
         }
@@ -166,12 +189,10 @@ impl Elaborator<'_> {
         let tensor = self.tensor(node, dims.to_vec());
         if kind == StoredKind::Weight {
             self.weights.trained.push((path.clone(), node));
-        } else {
-            self.weights.current.insert(path.clone(), tensor.clone());
         }
-        let place = self.visible(span);
-        self.weights.declared.insert(path.clone(), (place, span));
-        self.weights.known.insert(path, tensor.clone());
+        let declared =
+            Declared { tensor: tensor.clone(), place: self.visible(span), statement: span, assigned: None };
+        self.weights.known.insert(path, declared);
         Ok(tensor)
     }
 

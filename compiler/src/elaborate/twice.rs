@@ -1,57 +1,93 @@
-//! Names that one declaration gives twice: parameters, inputs, outputs, fields, states of an optimizer.
+//! Names that are given twice: by two items of a file and those it uses, or by one item to two of its parts.
 
 use std::collections::BTreeMap;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Findings};
+use crate::elaborate::bundle::Bundle;
 use crate::elaborate::context::{Elaborator, Reported};
 use crate::source::Span;
 use crate::syntax::ast::{DefinitionKind, ItemKind, Name, SettingKind};
 
+/// `E0206` and `E0207` for names of items that stand before in the model's own file or in one that it uses, and
+/// `E0206` for names that an item of the model's own file gives to two of its parts.
+pub(super) fn names_given_twice(bundle: &Bundle) -> Vec<Diagnostic> {
+    let mut found = Findings::default();
+    taken_names(bundle, &mut found);
+    for item in &bundle.main().items {
+        match &item.kind {
+            ItemKind::Definition(one) => {
+                let is_model = one.kind == DefinitionKind::Model;
+                let what = if is_model { "input" } else { "parameter" };
+                distinct(what, one.parameters.iter().map(|parameter| &parameter.name), &mut found);
+                let outputs = one.outputs.iter().filter_map(|output| output.name.as_ref());
+                distinct("output", outputs, &mut found);
+            }
+            ItemKind::Data(one) => {
+                let fields = one.settings.entries.iter().filter_map(|setting| match &setting.kind {
+                    SettingKind::Field { name, .. } => Some(name),
+                    _ => None,
+                });
+                distinct("field", fields, &mut found);
+            }
+            ItemKind::Const(_) | ItemKind::Use(_) | ItemKind::Train(_) => {}
+        }
+    }
+    found.finish()
+}
+
+/// Two items of one name in the main file and those that it uses without a prefix.
+fn taken_names(bundle: &Bundle, found: &mut Findings) {
+    let main = bundle.main_module();
+    let mut known: BTreeMap<&str, Span> = BTreeMap::new();
+    let used = bundle.module(main).uses.iter().filter(|(prefix, _)| prefix.is_none());
+    for module in std::iter::once(main).chain(used.map(|(_, used)| *used)) {
+        for item in &bundle.module(module).ast.items {
+            let name = match &item.kind {
+                ItemKind::Definition(one) => &one.name,
+                ItemKind::Const(one) => &one.name,
+                ItemKind::Data(one) => &one.name,
+                ItemKind::Use(_) | ItemKind::Train(_) => continue,
+            };
+            let Some(before) = known.get(name.text.as_str()) else {
+                known.insert(&name.text, name.span);
+                continue;
+            };
+            let code = if module == main { "E0206" } else { "E0207" };
+            let message = format!("the name `{}` is taken", name.text);
+            let diagnostic =
+                Diagnostic::error(code, message, name.span).fact("again here").label(*before, "here first");
+            found.add(if module == main {
+                diagnostic
+            } else {
+                diagnostic.help("use the file with a prefix: `use \"file.nn\" as p`")
+            });
+        }
+    }
+}
+
+/// `E0206` for every name that stands before among `names`, of which each is a `what`.
+fn distinct<'n>(what: &str, names: impl IntoIterator<Item = &'n Name>, found: &mut Findings) {
+    let mut known: BTreeMap<&str, Span> = BTreeMap::new();
+    for name in names {
+        match known.get(name.text.as_str()) {
+            Some(&before) => found.add(given_twice(&format!("{what} `{}`", name.text), name.span, before)),
+            None => {
+                known.insert(&name.text, name.span);
+            }
+        }
+    }
+}
+
+fn given_twice(what: &str, again: Span, before: Span) -> Diagnostic {
+    Diagnostic::error("E0206", format!("the {what} is declared twice"), again)
+        .fact("again here")
+        .label(before, "here first")
+        .help("give one of them another name")
+}
+
 impl Elaborator<'_> {
-    /// `E0206` for every name that an item of the model's own file gives to two of its parts.
-    pub(super) fn names_given_twice(&mut self) {
-        let bundle = self.bundle;
-        for item in &bundle.main().items {
-            match &item.kind {
-                ItemKind::Definition(one) => {
-                    let is_model = one.kind == DefinitionKind::Model;
-                    let what = if is_model { "input" } else { "parameter" };
-                    self.distinct(what, one.parameters.iter().map(|parameter| &parameter.name));
-                    self.distinct("output", one.outputs.iter().filter_map(|output| output.name.as_ref()));
-                }
-                ItemKind::Data(one) => {
-                    let fields = one.settings.entries.iter().filter_map(|setting| match &setting.kind {
-                        SettingKind::Field { name, .. } => Some(name),
-                        _ => None,
-                    });
-                    self.distinct("field", fields);
-                }
-                ItemKind::Const(_) | ItemKind::Use(_) | ItemKind::Train(_) => {}
-            }
-        }
-    }
-
-    /// `E0206` for every name that stands before among `names`, of which each is a `what`.
-    pub(super) fn distinct<'n>(&mut self, what: &str, names: impl IntoIterator<Item = &'n Name>) {
-        let mut known: BTreeMap<&str, Span> = BTreeMap::new();
-        for name in names {
-            match known.get(name.text.as_str()) {
-                Some(&before) => {
-                    self.given_twice(&format!("{what} `{}`", name.text), name.span, before);
-                }
-                None => {
-                    known.insert(&name.text, name.span);
-                }
-            }
-        }
-    }
-
     /// `E0206` for the thing in words that is declared at `again` and before.
     pub(super) fn given_twice(&mut self, what: &str, again: Span, before: Span) -> Reported {
-        let diagnostic = Diagnostic::error("E0206", format!("the {what} is declared twice"), again)
-            .fact("again here")
-            .label(before, "here first")
-            .help("give one of them another name");
-        self.report(diagnostic)
+        self.report(given_twice(what, again, before))
     }
 }

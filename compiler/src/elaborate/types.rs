@@ -150,12 +150,12 @@ impl<'a> Elaborator<'a> {
         let found = format!("found {}", tensor.show());
         let diagnostic = match role {
             Role::Parameter { of, .. } => {
-                let of = if self.bundle.is_library(ty.span) { self.spoken_name(of) } else { of.to_owned() };
+                let of = if self.bundle.is_library(ty.span) { self.spoken_name(of) } else { of };
                 let place = self.sites.last().map_or(span, |site| site.span);
                 let diagnostic =
                     Diagnostic::error("E0303", format!("`{of}` needs an input {declared}"), place)
                         .fact(found);
-                match &tensor.made {
+                match tensor.made.as_deref() {
                     Some((made, maker)) if !place.contains(*made) => {
                         diagnostic.label(*made, format!("made by `{maker}` here"))
                     }
@@ -163,7 +163,7 @@ impl<'a> Elaborator<'a> {
                 }
             }
             Role::Output { name } => {
-                let place = tensor.made.as_ref().map_or(span, |(made, _)| *made);
+                let place = tensor.made.as_ref().map_or(span, |made| made.0);
                 Diagnostic::error("E0302", format!("output `{name}` has the wrong shape"), place)
                     .fact(found)
                     .label(ty.span, format!("declared {declared} here"))
@@ -196,7 +196,7 @@ impl<'a> Elaborator<'a> {
                     .note(format!("dim {axis} of `{name}` is declared as {wanted}"))
             }
             Role::Output { name } => {
-                let made = tensor.made.as_ref().map_or(span, |(made, _)| *made);
+                let made = tensor.made.as_ref().map_or(span, |made| made.0);
                 Diagnostic::error("E0302", format!("output `{name}` has the wrong shape"), made)
                     .fact(format!("found {}", crate::elaborate::dim::show_dims(&tensor.dims)))
                     .label(place, format!("declared {wanted} here, found {actual}"))

@@ -35,7 +35,7 @@ pub(super) enum Value<'a> {
     /// Something that can be called.
     Callable(Callable<'a>),
     /// A number the training loop knows.
-    Host(HostValue),
+    Host(Rc<HostValue>),
     /// A tensor.
     Tensor(Tensor),
     /// Several outputs; a pipeline carries the first.
@@ -54,9 +54,9 @@ pub(super) struct Tensor {
     /// The extent of each axis.
     pub(super) dims: Vec<Dim>,
     /// The stage that made it and how it is called.
-    pub(super) made: Option<(Span, String)>,
+    pub(super) made: Option<Rc<(Span, String)>>,
     /// The values that a data field may have, and where that is said.
-    pub(super) range: Option<(i64, i64, Span)>,
+    pub(super) range: Option<Rc<(i64, i64, Span)>>,
 }
 
 impl Tensor {
@@ -106,7 +106,7 @@ pub(super) enum Callable<'a> {
 #[derive(Debug)]
 pub(super) struct Layer<'a> {
     /// Its name.
-    pub(super) name: String,
+    pub(super) name: &'a str,
     /// The scope of its weights.
     pub(super) path: String,
     /// What it is.
@@ -115,12 +115,12 @@ pub(super) struct Layer<'a> {
     pub(super) frame: Frame<'a>,
 }
 
-impl Callable<'_> {
-    pub(super) fn name(&self) -> &str {
+impl<'a> Callable<'a> {
+    pub(super) fn name(&self) -> &'a str {
         match self {
             Callable::Definition(definition, _) => &definition.name.text,
             Callable::Intrinsic(intrinsic) => intrinsic.name,
-            Callable::Layer(layer) => &layer.name,
+            Callable::Layer(layer) => layer.name,
         }
     }
 

@@ -129,6 +129,12 @@ impl Graph {
         self.origin = origin;
     }
 
+    /// Where the nodes that are added now come from.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// Adds a value without operands.
     pub fn source(&mut self, source: Source, ty: TensorType) -> NodeId {
         let origin = self.origin.clone();

@@ -21,7 +21,7 @@ pub use lexer::lex;
 
 use std::cell::RefCell;
 
-use crate::diagnostic::Checked;
+use crate::diagnostic::{Checked, Findings};
 use crate::source::Source;
 use parser::Tokens;
 
@@ -32,14 +32,16 @@ pub const DEEPEST: u16 = 40;
 #[must_use]
 pub fn parse(source: &Source) -> Checked<ast::File> {
     let lexed = lex(source);
-    if lexed.has_errors() {
-        return lexed.map(|_| ast::File { items: Vec::new() });
+    let unreadable = lexed.has_errors();
+    let mut found = Findings::default();
+    found.extend(lexed.diagnostics);
+    let mut items = Vec::new();
+    if !unreadable {
+        let failures = RefCell::new(Vec::new());
+        items = item::file(Tokens::new(&lexed.value, &failures));
+        found.extend(failures.into_inner().iter().map(|failure| habit::explain(failure, &lexed.value)));
     }
-    let failures = RefCell::new(Vec::new());
-    let items = item::file(Tokens::new(&lexed.value, &failures));
-    let mut diagnostics = lexed.diagnostics;
-    diagnostics.extend(failures.into_inner().iter().map(|failure| habit::explain(failure, &lexed.value)));
-    Checked { value: ast::File { items }, diagnostics }
+    Checked { value: ast::File { items }, diagnostics: found.finish() }
 }
 
 /// The one expression that `source` is.

@@ -99,7 +99,7 @@ fn too_large<'a>(
     let diagnostic = Diagnostic::error("E0304", message, call.span)
         .fact(format!("window {window}, input only {padded} wide"))
         .help("drop one of the poolings, or pad the input");
-    let diagnostic = match &x.made {
+    let diagnostic = match x.made.as_deref() {
         Some((place, _)) => diagnostic.label(*place, format!("the input {} comes from here", x.show())),
         None => diagnostic,
     };

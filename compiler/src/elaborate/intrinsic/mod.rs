@@ -13,6 +13,7 @@ mod shape;
 mod size;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use crate::elaborate::call::Given;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
@@ -49,7 +50,7 @@ pub(super) struct Call<'a> {
     /// The arguments of a `*` parameter.
     pub(super) rest: Vec<Given<'a>>,
     /// The other arguments, by parameter.
-    pub(super) arguments: BTreeMap<String, Given<'a>>,
+    pub(super) arguments: Vec<(&'a str, Given<'a>)>,
 }
 
 const TABLES: [&[Intrinsic]; 11] = [
@@ -68,7 +69,10 @@ const TABLES: [&[Intrinsic]; 11] = [
 
 /// The primitive called `name`.
 pub(super) fn find(name: &str) -> Option<&'static Intrinsic> {
-    TABLES.iter().flat_map(|table| table.iter()).find(|intrinsic| intrinsic.name == name)
+    static BY_NAME: LazyLock<BTreeMap<&str, &Intrinsic>> = LazyLock::new(|| {
+        TABLES.iter().flat_map(|table| table.iter()).map(|intrinsic| (intrinsic.name, intrinsic)).collect()
+    });
+    BY_NAME.get(name).copied()
 }
 
 /// The names of all primitives.
@@ -79,15 +83,16 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 impl<'a> Call<'a> {
     /// The argument for `parameter`; a required one is always there.
     fn given(&self, parameter: &str) -> Given<'a> {
-        self.arguments.get(parameter).cloned().unwrap_or(Given {
-            name: None,
-            value: Value::Error,
-            span: self.span,
-        })
+        let given = self.argument(parameter).cloned();
+        given.unwrap_or(Given { name: None, value: Value::Error, span: self.span })
+    }
+
+    fn argument(&self, parameter: &str) -> Option<&Given<'a>> {
+        self.arguments.iter().find(|(name, _)| *name == parameter).map(|(_, given)| given)
     }
 
     fn optional(&self, parameter: &str) -> Option<Given<'a>> {
-        let given = self.arguments.get(parameter)?;
+        let given = self.argument(parameter)?;
         (!matches!(given.value, Value::Symbol("none"))).then(|| given.clone())
     }
 }
@@ -112,8 +117,8 @@ impl<'a> Elaborator<'a> {
     }
 
     /// What the model's author called, where `call` stands in the library.
-    fn spoken_inside(&self, call: &Call<'a>) -> String {
-        if self.bundle.is_library(call.span) { self.spoken_name(call.name) } else { call.name.to_owned() }
+    fn spoken_inside(&self, call: &Call<'a>) -> &'a str {
+        if self.bundle.is_library(call.span) { self.spoken_name(call.name) } else { call.name }
     }
 
     fn whole_argument(&mut self, call: &Call<'a>, parameter: &str, default: i64) -> Outcome<i64> {
@@ -179,7 +184,7 @@ impl<'a> Elaborator<'a> {
         match self.graph.apply(op, &nodes) {
             Ok(node) => {
                 let mut tensor = self.tensor(node, dims);
-                tensor.made = Some((self.visible(call.span), self.spoken_inside(call)));
+                tensor.made = self.made(call.span, call.name);
                 Ok(tensor)
             }
             Err(error) => {
@@ -191,8 +196,8 @@ impl<'a> Elaborator<'a> {
 
     /// Refuses a result that no tensor can be.
     fn result_fits(&mut self, call: &Call<'a>, dims: &[Dim]) -> Outcome<()> {
-        let what = format!("the result of `{}`", self.spoken_inside(call));
-        self.fits(&what, dims, call.span)
+        let name = self.spoken_inside(call);
+        self.fits(|| format!("the result of `{name}`"), dims, call.span)
     }
 
     /// A number for the axis of a window that later sums cannot carry past 64 bits.

@@ -65,7 +65,7 @@ fn same_classes<'a>(
     index: &Tensor,
     axis: usize,
 ) -> Outcome<()> {
-    let Some((low, high, said)) = index.range else { return Ok(()) };
+    let Some((low, high, said)) = index.range.as_deref().copied() else { return Ok(()) };
     let classes = x.dims[axis].extent();
     if low == 0 && high == classes {
         return Ok(());

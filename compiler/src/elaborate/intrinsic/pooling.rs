@@ -64,7 +64,8 @@ fn enlarge<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
     let node = e.graph.reshape(node, &shape);
     let tensor = e.tensor(node, dims);
-    Ok(Value::Tensor(Tensor { made: Some((e.visible(call.span), e.spoken_inside(&call))), ..tensor }))
+    let made = e.made(call.span, call.name);
+    Ok(Value::Tensor(Tensor { made, ..tensor }))
 }
 
 /// `by` elements around every spatial axis.

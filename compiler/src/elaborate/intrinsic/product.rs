@@ -72,13 +72,7 @@ impl<'a> Elaborator<'a> {
             result.push('c');
             dims.push(b.dims[b.rank() - 1].clone());
         }
-        let call = Call {
-            name: "@",
-            name_span: place,
-            span: place,
-            rest: Vec::new(),
-            arguments: std::collections::BTreeMap::new(),
-        };
+        let call = Call { name: "@", name_span: place, span: place, rest: Vec::new(), arguments: Vec::new() };
         let a = without_ones(self, a, &first_axes);
         let b = without_ones(self, b, &second_axes);
         self.contract(&call, [&a, &b], [&first, &second], &result, dims).map(Value::Tensor)

@@ -1,6 +1,8 @@
 //! Reductions. In an evaluation the batch may be short: what is reduced over the batch dim counts the examples
 //! that are there.
 
+use std::rc::Rc;
+
 use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Element, Scalar};
 
@@ -224,7 +226,7 @@ fn place_of<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, reduction: Reduction) -
     let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
     let node = e.graph.reshape(node, &shape);
     let mut tensor = e.tensor(node, dims);
-    tensor.made = Some((e.visible(call.span), call.name.to_owned()));
+    tensor.made = Some(Rc::new((e.visible(call.span), call.name.to_owned())));
     Ok(Value::Tensor(tensor))
 }
 

@@ -49,7 +49,7 @@ pub(super) fn reshaped<'a>(
     e.mark(call.span);
     let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
     let node = e.graph.reshape(x.node, &shape);
-    let made = Some((e.visible(call.span), e.spoken_inside(call)));
+    let made = e.made(call.span, call.name);
     Ok(Value::Tensor(Tensor { node, element: x.element, dims, made, range: None }))
 }
 
