@@ -79,12 +79,12 @@ fn by_author(words: &[Word<'_>], lines: &[Line]) -> Vec<Vec<Member>> {
     done.into_iter().map(|(_, class)| class).collect()
 }
 
-/// The places in two lines whose words stood under one another.
+/// The places in two lines whose words stood under one another, where the lines are neighbours still.
 fn neighbours(words: &[Word<'_>], above: &Line, below: &Line) -> Vec<(usize, usize)> {
     let (Some(first), Some(second)) = (own_line(words, above), own_line(words, below)) else {
         return Vec::new();
     };
-    if first + 1 != second {
+    if first + 1 != second || below.blank {
         return Vec::new();
     }
     let free = |line: &Line| line.column.map_or(1, |(at, _)| at + 1);
