@@ -234,8 +234,14 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
     for (place, group) in groups.iter().enumerate() {
         let graph = &mut elaborated.graph;
         let loss = update::after(graph, group.loss, &changed);
-        let gradients = match differentiate(graph, loss, &group.trained) {
-            Ok(gradients) => gradients,
+        let known = group.joint && place > 0;
+        let weights = if group.joint { &elaborated.trained } else { &group.trained };
+        let slopes = if known { Ok(Vec::new()) } else { differentiate(graph, loss, weights) };
+        match slopes {
+            Ok(slopes) => {
+                found
+                    .extend(weights.iter().zip(slopes).filter_map(|(weight, slope)| Some((*weight, slope?))));
+            }
             Err(NoGradient { node, reason }) => {
                 let at = graph.node(node).origin.spans.first().copied().unwrap_or(span);
                 let diagnostic = Diagnostic::error("E0503", reason.to_string(), at)
@@ -244,11 +250,11 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
                 diagnostics.push(diagnostic);
                 return diagnostics;
             }
-        };
-        let pairs = group.trained.iter().zip(&gradients);
-        found.extend(pairs.filter_map(|(weight, gradient)| Some((*weight, (*gradient)?))));
+        }
+        let gradients: Vec<Option<NodeId>> =
+            group.trained.iter().map(|weight| found.get(weight).copied()).collect();
         let Some(packed) = update::pack_gradients(graph, &group.name, &group.trained, &gradients) else {
-            if groups.len() > 1 || group.trained.is_empty() {
+            if groups.len() > 1 && !group.joint || group.trained.is_empty() {
                 let message = "no gradient flows from this loss to any weight";
                 let diagnostic = Diagnostic::error("E0502", message, group.span)
                     .help("use a smooth function of the model's outputs");
@@ -266,7 +272,7 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
             update::Step { group: &group.name, optimizer: &group.optimizer, clip: group.clip, batches };
         let applied = update::add_update(graph, &step, packed);
         diagnostics.extend(applied.diagnostics);
-        if let Some(flat) = applied.value.filter(|_| place + 1 < groups.len()) {
+        if let Some(flat) = applied.value.filter(|_| place + 1 < groups.len() && !group.joint) {
             changed.extend(update::moved(graph, &group.name, flat));
         }
     }
@@ -279,7 +285,7 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
         graph.results.retain(|(name, _)| name == "loss");
         graph.results.extend(packs);
     } else {
-        if groups.len() > 1 {
+        if groups.len() > 1 && !groups[0].joint {
             update::report_losses(graph, &groups, &losses);
         }
         let packed: Vec<NodeId> = packs.into_iter().map(|(_, packed)| packed).collect();

@@ -155,6 +155,36 @@ fn a_later_update_sees_the_weights_that_an_earlier_one_left() {
 }
 
 #[test]
+fn groups_that_share_a_loss_move_at_once_each_by_its_own_optimizer() {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path(), Y);
+    let (train, _) = PAIR.split_once("  update left").unwrap();
+    let shared = "  loss = mean((u * v - y) ** 2)\n  optimizer = sgd(lr=0.1)\n";
+    let update = "  update right { optimizer = sgd(lr=0.05, momentum=0.5); clip = 0.75 }\n}\n";
+    let Some(ran) = run(&format!("{train}{shared}{update}"), folder.path(), None) else { return };
+    let ran = ran.unwrap_or_else(|(error, _)| panic!("{error}"));
+    let (mut left, mut right, mut momentum) = ([1.0; 2], [1.0; 2], [0.0; 2]);
+    let mut expected = Vec::new();
+    for _ in 0..5 {
+        let (l, r) = (left, right);
+        let (u, v) = (|i: usize| dot(&X[i], &l), |i: usize| dot(&X[i], &r));
+        let off = |i: usize| u(i) * v(i) - Y[i];
+        expected.push(mean(|i| off(i).powi(2)));
+        left = std::array::from_fn(|k| left[k] - 0.1 * mean(|i| 2.0 * off(i) * v(i) * X[i][k]));
+        let slope: [f64; 2] = std::array::from_fn(|k| mean(|i| 2.0 * off(i) * u(i) * X[i][k]));
+        let length = (slope[0].powi(2) + slope[1].powi(2)).sqrt();
+        let factor = (0.75 / (length + 1e-6)).min(1.0);
+        for k in 0..2 {
+            momentum[k] = 0.5 * momentum[k] + factor * slope[k];
+            right[k] -= 0.05 * momentum[k];
+        }
+    }
+    close(&losses(&ran.events), &expected, 1e-5, "the losses");
+    close(&values(&ran.session, "left.w"), &left, 1e-5, "left");
+    close(&values(&ran.session, "right.w"), &right, 1e-5, "right");
+}
+
+#[test]
 fn a_loss_of_any_update_that_is_not_finite_keeps_the_weights_of_all() {
     let folder = tempfile::tempdir().unwrap();
     write_data(folder.path(), [f64::INFINITY; 4]);

@@ -125,6 +125,8 @@ pub struct Group {
     pub optimizer: OptimizerHandle,
     /// The largest norm of their gradient.
     pub clip: Option<f64>,
+    /// Whether all groups share one loss and move at once, each by its own optimizer.
+    pub joint: bool,
 }
 
 /// What `train` says about a step besides loss and optimizer.

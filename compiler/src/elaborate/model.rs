@@ -12,7 +12,7 @@ use crate::elaborate::dim::{BATCH, Dim};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::host::HostValue;
 use crate::elaborate::scope::Weights;
-use crate::elaborate::settings::TrainSettings;
+use crate::elaborate::settings::{TrainSettings, UpdateSettings};
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Tensor, Value};
 use crate::elaborate::{Bundle, Elaborated, Expansion, Group, OptimizerHandle, Request, Row};
@@ -31,13 +31,24 @@ struct Subject<'a> {
     data: Option<(&'a ast::Data, usize)>,
 }
 
+/// What one `update` says.
+struct Moved {
+    layer: String,
+    loss: NodeId,
+    /// Where its loss is written.
+    span: Span,
+    /// Its largest gradient norm.
+    clip: Option<f64>,
+}
+
 /// What the expansion of a model comes to.
 #[derive(Default)]
 struct Finished {
     loss: Option<NodeId>,
     loss_span: Option<Span>,
-    /// The loss of each `update`, where it is written, and its largest gradient norm.
-    updates: Vec<(String, NodeId, Span, Option<f64>)>,
+    updates: Vec<Moved>,
+    /// Whether the updates share the loss of `train`, so that they are one step of several parts.
+    joint: bool,
     batch: usize,
     train: Option<usize>,
     training: Option<nnc_runtime::artifact::Training>,
@@ -91,7 +102,8 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
     Checked { value: Some(elaborated), diagnostics: e.diagnostics.finish() }
 }
 
-/// The updates of a training step: one of all weights by `loss`, or those of the `update` groups.
+/// The updates of a training step: one of all weights by `loss`, or those of the `update` groups. Where these share the
+/// loss of `train`, what is in none of them is moved by its optimizer.
 fn groups(
     bundle: &Arc<Bundle>,
     train: usize,
@@ -99,31 +111,30 @@ fn groups(
     trained: &[(String, NodeId)],
 ) -> Vec<Group> {
     let optimizer = |group| OptimizerHandle::new(bundle.clone(), train, group);
-    if finished.updates.is_empty() {
-        let (Some(loss), Some(span)) = (finished.loss, finished.loss_span) else { return Vec::new() };
-        let all = trained.iter().map(|(_, node)| *node).collect();
-        let clip = finished.settings.clip;
-        return vec![Group {
-            name: String::new(),
-            loss,
-            span,
-            trained: all,
-            optimizer: optimizer(None),
-            clip,
-        }];
-    }
-    let group = |(place, (name, loss, span, clip)): (usize, &(String, NodeId, Span, Option<f64>))| {
-        let inside = trained.iter().filter(|(path, _)| lies_below(path, name));
-        Group {
-            name: name.clone(),
-            loss: *loss,
-            span: *span,
-            trained: inside.map(|(_, node)| *node).collect(),
-            optimizer: optimizer(Some(place)),
-            clip: clip.or(finished.settings.clip),
-        }
+    let within = |moved: &Moved, path: &str| lies_below(path, &moved.layer);
+    let group = |(place, moved): (usize, &Moved)| Group {
+        name: moved.layer.clone(),
+        loss: moved.loss,
+        span: moved.span,
+        trained: trained.iter().filter(|(path, _)| within(moved, path)).map(|(_, node)| *node).collect(),
+        optimizer: optimizer(Some(place)),
+        clip: moved.clip.or(finished.settings.clip),
+        joint: finished.joint,
     };
-    finished.updates.iter().enumerate().map(group).collect()
+    let mut groups: Vec<Group> = finished.updates.iter().enumerate().map(group).collect();
+    if let (Some(loss), Some(span)) = (finished.loss, finished.loss_span)
+        && (groups.is_empty() || finished.joint)
+    {
+        let rest =
+            trained.iter().filter(|(path, _)| !finished.updates.iter().any(|moved| within(moved, path)));
+        let rest: Vec<NodeId> = rest.map(|(_, node)| *node).collect();
+        if groups.is_empty() || !rest.is_empty() {
+            let (name, clip) = (String::new(), finished.settings.clip);
+            let (optimizer, joint) = (optimizer(None), finished.joint);
+            groups.push(Group { name, loss, span, trained: rest, optimizer, clip, joint });
+        }
+    }
+    groups
 }
 
 /// Whether the weight at `path` is `scope` or lies in it.
@@ -641,7 +652,8 @@ impl<'a> Elaborator<'a> {
         if failed { Err(Reported) } else { Ok(()) }
     }
 
-    /// The losses of `update` groups, each a result `loss_<layer>`, and their sum as the result `loss`.
+    /// The losses of `update` groups, each a result `loss_<layer>`, and their sum as the result `loss`. Groups without a
+    /// loss of their own share that of `train`.
     fn update_losses(
         &mut self,
         names: &mut Frame<'a>,
@@ -649,50 +661,85 @@ impl<'a> Elaborator<'a> {
         finished: &mut Finished,
     ) -> Outcome<()> {
         let Some(first) = settings.updates.first() else { return Ok(()) };
-        if let Some(expr) = settings.values.get("loss") {
-            let diagnostic = Diagnostic::error("E0505", "`loss` stands beside `update` groups", expr.span)
-                .fact("which weights this moves is not said")
-                .label(first.layer.span, "each update has its own")
-                .help("move it into an `update`");
+        let shared = settings.values.get("loss");
+        let own = settings.updates.iter().find(|update| update.values.contains_key("loss"));
+        if let (Some(expr), Some(own)) = (shared, own) {
+            let diagnostic =
+                Diagnostic::error("E0505", "`loss` stands beside an `update` with its own", expr.span)
+                    .fact("which weights this moves is not said")
+                    .label(own.layer.span, "this update has its own")
+                    .help("move it into an `update`, or let all updates share it");
             return Err(self.report(diagnostic));
         }
         for update in &settings.updates {
-            let layer = update.layer;
-            if self.weights.below(&layer.text).is_empty() {
-                let paths = self.weights.below("");
-                let scopes = paths.iter().filter_map(|path| path.split('.').next());
-                let help = did_you_mean(&layer.text, scopes);
-                let message = format!("no weights lie below `{}`", layer.text);
-                let diagnostic = Diagnostic::error("E0201", message, layer.span);
-                return Err(self.report(diagnostic.fact("not a layer of the model").help_maybe(help)));
-            }
-            let Some(expr) = update.values.get("loss").copied() else {
-                if update.failed {
-                    return Err(Reported);
-                }
-                let message = format!("the update of `{}` needs a loss", layer.text);
-                let diagnostic = Diagnostic::error("E0505", message, layer.span);
-                return Err(self.report(diagnostic.help("write `loss = ...` in it")));
-            };
-            let node = self.one_number(names, expr, &format!("the loss of `{}`", layer.text))?;
-            let clip = match update.values.get("clip").copied() {
-                Some(expr) => {
-                    let value = self.settled(expr)?;
-                    Some(self.real(&value, expr.span)?)
-                }
-                None => None,
-            };
-            finished.updates.push((layer.text.clone(), node, expr.span, clip));
+            let moved = self.update_loss(names, update, finished.loss.zip(finished.loss_span))?;
+            finished.updates.push(moved);
         }
-        let losses: Vec<NodeId> = finished.updates.iter().map(|(_, node, ..)| *node).collect();
+        if shared.is_some() {
+            finished.joint = true;
+            return self.optimizer_of_the_rest(settings, first.layer.span, finished);
+        }
+        let losses: Vec<NodeId> = finished.updates.iter().map(|moved| moved.loss).collect();
         let total = crate::update::sum_of_losses(&mut self.graph, &losses);
         finished.loss = Some(total);
-        finished.loss_span = finished.updates.first().map(|(_, _, span, _)| *span);
+        finished.loss_span = finished.updates.first().map(|moved| moved.span);
         self.graph.results.push(("loss".to_owned(), total));
-        for (name, node, ..) in &finished.updates {
-            self.graph.results.push((super::training::loss_name(name), *node));
+        for moved in &finished.updates {
+            self.graph.results.push((super::training::loss_name(&moved.layer), moved.loss));
         }
         Ok(())
+    }
+
+    /// What one `update` moves, and by which loss: its own, or `shared` and where that is written.
+    fn update_loss(
+        &mut self,
+        names: &mut Frame<'a>,
+        update: &UpdateSettings<'a>,
+        shared: Option<(NodeId, Span)>,
+    ) -> Outcome<Moved> {
+        let layer = update.layer;
+        if self.weights.below(&layer.text).is_empty() {
+            let paths = self.weights.below("");
+            let scopes = paths.iter().filter_map(|path| path.split('.').next());
+            let help = did_you_mean(&layer.text, scopes);
+            let message = format!("no weights lie below `{}`", layer.text);
+            let diagnostic = Diagnostic::error("E0201", message, layer.span);
+            return Err(self.report(diagnostic.fact("not a layer of the model").help_maybe(help)));
+        }
+        let (loss, span) = match (update.values.get("loss").copied(), shared) {
+            (Some(expr), _) => {
+                (self.one_number(names, expr, &format!("the loss of `{}`", layer.text))?, expr.span)
+            }
+            (None, Some(shared)) => shared,
+            (None, None) if update.failed => return Err(Reported),
+            (None, None) => {
+                let message = format!("the update of `{}` needs a loss", layer.text);
+                let diagnostic = Diagnostic::error("E0505", message, layer.span);
+                let help = "write `loss = ...` in it, or one beside the updates for all of them";
+                return Err(self.report(diagnostic.help(help)));
+            }
+        };
+        let clip = match update.values.get("clip").copied() {
+            Some(expr) => Some(self.largest_norm(expr)?),
+            None => None,
+        };
+        Ok(Moved { layer: layer.text.clone(), loss, span, clip })
+    }
+
+    /// Weights in no update need the optimizer of `train`, where the updates share its loss.
+    fn optimizer_of_the_rest(
+        &mut self,
+        settings: &TrainSettings<'a>,
+        span: Span,
+        finished: &Finished,
+    ) -> Outcome<()> {
+        let moved = |path: &str| finished.updates.iter().any(|moved| lies_below(path, &moved.layer));
+        let rest = self.weights.trained.iter().find(|(path, _)| !moved(path)).map(|(path, _)| path.clone());
+        let Some(path) = rest.filter(|_| !settings.values.contains_key("optimizer")) else { return Ok(()) };
+        let diagnostic = Diagnostic::error("E0505", "`train` needs an optimizer", span)
+            .fact(format!("`{path}` is in none of the updates"))
+            .help("write `optimizer = ...` beside them for all other weights");
+        Err(self.report(diagnostic))
     }
 
     fn one_number(&mut self, names: &mut Frame<'a>, expr: &'a ast::Expr, what: &str) -> Outcome<NodeId> {

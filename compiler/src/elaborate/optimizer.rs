@@ -85,11 +85,10 @@ impl<'a> Elaborator<'a> {
         let ty = TensorType::f32([64]);
         let w = self.graph.constant(1.0, ty.clone());
         let g = self.graph.constant(1.0, ty);
-        let groups: Vec<Option<usize>> = if settings.updates.is_empty() {
-            vec![None]
-        } else {
-            (0..settings.updates.len()).map(Some).collect()
-        };
+        let mut groups: Vec<Option<usize>> = (0..settings.updates.len()).map(Some).collect();
+        if groups.is_empty() || settings.values.contains_key("optimizer") {
+            groups.push(None);
+        }
         let mut failed = false;
         for group in groups {
             failed |= self.update_step(train, settings, group, w, g).is_err();

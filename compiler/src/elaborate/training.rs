@@ -36,8 +36,8 @@ impl<'a> Elaborator<'a> {
             return Err(self.report(diagnostic));
         }
         let seed = self.seed(settings)?;
-        let losses: Vec<String> =
-            settings.updates.iter().map(|update| loss_name(&update.layer.text)).collect();
+        let own = settings.updates.iter().filter(|update| update.values.contains_key("loss"));
+        let losses: Vec<String> = own.map(|update| loss_name(&update.layer.text)).collect();
         let named = settings.metrics.iter().map(|(name, _)| name.text.clone());
         let metrics: Vec<String> = losses.iter().cloned().chain(named).collect();
         let known = super::host_expression::Measured { parts, losses: &losses, metrics: &settings.metrics };
@@ -152,17 +152,22 @@ impl<'a> Elaborator<'a> {
         }
     }
 
+    /// The number of a `clip`.
+    pub(super) fn largest_norm(&mut self, expr: &'a Expr) -> Outcome<f64> {
+        let value = self.settled(expr)?;
+        let norm = self.real(&value, expr.span)?;
+        if norm > 0.0 && norm.is_finite() {
+            return Ok(norm);
+        }
+        let fact = format!("this is {norm:?}");
+        self.fail("E0204", expr.span, "`clip` is the largest norm, a number above 0", fact)
+    }
+
     /// Further settings of a step.
     pub(super) fn step_settings(&mut self, settings: &TrainSettings<'a>) -> Outcome<Settings> {
         let mut out = Settings::default();
         if let Some(expr) = settings.values.get("clip").copied() {
-            let value = self.settled(expr)?;
-            let norm = self.real(&value, expr.span)?;
-            if !(norm > 0.0 && norm.is_finite()) {
-                let fact = format!("this is {norm:?}");
-                return self.fail("E0204", expr.span, "`clip` is the largest norm, a number above 0", fact);
-            }
-            out.clip = Some(norm);
+            out.clip = Some(self.largest_norm(expr)?);
         }
         out.accumulate = self.positive_setting(settings, "accumulate")?;
         out.memory = self.positive_setting(settings, "memory")?.and_then(|bytes| u64::try_from(bytes).ok());
