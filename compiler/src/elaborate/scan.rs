@@ -32,6 +32,7 @@ impl<'a> Elaborator<'a> {
         let steps = x.dims[1].size();
         self.spend(steps, span)?;
         let mut results: Vec<Option<Tensor>> = vec![None; steps];
+        let mut first = None;
         let scope = self.weights.scope().to_owned();
         for turn in 0..steps {
             let place = if scan.reverse { steps - 1 - turn } else { turn };
@@ -39,7 +40,14 @@ impl<'a> Elaborator<'a> {
             frame.bind(&scan.row.text, Value::Tensor(row));
             self.weights.open_path(scope.clone());
             match self.body(frame, &scan.body)?.first() {
-                Value::Tensor(tensor) => results[place] = Some(tensor),
+                Value::Error => return Err(Reported),
+                Value::Tensor(tensor) => {
+                    if turn == 0 {
+                        first = Some(tensor.clone());
+                    }
+                    self.same_step(first.as_ref(), &tensor, scan.body.span)?;
+                    results[place] = Some(tensor);
+                }
                 other => {
                     let found = other.describe();
                     return self.fail(
@@ -57,7 +65,7 @@ impl<'a> Elaborator<'a> {
             return self.fail("E0303", scan.over.span, "`scan` walks along an empty dim", x.show());
         };
         let mut dims = first.dims.clone();
-        dims.insert(1.min(dims.len()), Dim::constant(1));
+        dims.insert(1, Dim::constant(1));
         let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
         let mut nodes = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -70,6 +78,22 @@ impl<'a> Elaborator<'a> {
             outputs.push(frame.names.get(&name.text).cloned().unwrap_or(Value::Error));
         }
         Ok(Value::Outputs(outputs))
+    }
+
+    /// Steps have a dim, behind which they are laid side by side, and one type on every turn.
+    fn same_step(&mut self, first: Option<&Tensor>, step: &Tensor, body: Span) -> Outcome<()> {
+        let place = step.made.as_ref().map_or(body, |made| self.visible(made.0));
+        if step.rank() == 0 {
+            let message = "a step of `scan` needs a dim to be laid along";
+            return self.fail("E0303", place, message, format!("found {}", step.show()));
+        }
+        let Some(first) = first else { return Ok(()) };
+        if first.dims == step.dims && first.element == step.element {
+            return Ok(());
+        }
+        let message =
+            format!("a step of `scan` is {} on the first turn and {} later", first.show(), step.show());
+        self.fail("E0302", place, message, "every step needs the same shape")
     }
 
     /// Step `place` of dim 1, without that dim.

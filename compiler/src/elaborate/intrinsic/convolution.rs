@@ -107,8 +107,7 @@ fn too_large<'a>(
 }
 
 fn convolve<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
-    let x = e.tensor_argument(&call, "x")?;
-    let weight = e.tensor_argument(&call, "weight")?;
+    let (x, weight) = e.convolved_arguments(&call)?;
     let axes = weight.rank().saturating_sub(2);
     let strides = e.sides(&call.given("stride"), axes)?;
     let dilations = e.sides(&call.given("dilation"), axes)?;
@@ -150,8 +149,7 @@ fn channels<'a>(
 
 /// The transposed convolution: the gradient of a convolution for its input. Weight `[in, out, ..]`.
 fn convolve_transposed<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
-    let x = e.tensor_argument(&call, "x")?;
-    let weight = e.tensor_argument(&call, "weight")?;
+    let (x, weight) = e.convolved_arguments(&call)?;
     let axes = weight.rank().saturating_sub(2);
     let strides = e.sides(&call.given("stride"), axes)?;
     let pads = e.sides(&call.given("pad"), axes)?;

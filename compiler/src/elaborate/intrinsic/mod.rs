@@ -1,6 +1,7 @@
 //! The primitives: what no formula of the language can say. Everything else is in the standard library.
 
 mod convolution;
+mod einsum;
 mod element;
 mod index;
 mod initial;
@@ -15,6 +16,7 @@ mod size;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use crate::diagnostic::Diagnostic;
 use crate::elaborate::call::Given;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::Dim;
@@ -55,12 +57,12 @@ pub(super) struct Call<'a> {
 
 const TABLES: [&[Intrinsic]; 11] = [
     convolution::TABLE,
+    einsum::TABLE,
     element::TABLE,
     index::TABLE,
     initial::TABLE,
     pick::TABLE,
     pooling::TABLE,
-    product::TABLE,
     rearrange::TABLE,
     reduction::TABLE,
     shape::TABLE,
@@ -114,6 +116,32 @@ impl<'a> Elaborator<'a> {
                 self.fail("E0204", given.span, format!("`{name}` needs a tensor"), format!("this is {found}"))
             }
         }
+    }
+
+    /// The tensor given for `parameter`, which has one or two spatial axes behind batch and channels.
+    fn spatial_argument(&mut self, call: &Call<'a>, parameter: &str) -> Outcome<Tensor> {
+        let tensor = self.tensor_argument(call, parameter)?;
+        if matches!(tensor.rank(), 3 | 4) {
+            return Ok(tensor);
+        }
+        let name = self.spoken_inside(call);
+        let message = format!("`{name}` needs an input [N, C, W] or [N, C, H, W]");
+        self.fail("E0303", call.given(parameter).span, message, format!("found {}", tensor.show()))
+    }
+
+    /// The input and the weight of a convolution, which have as many axes as each other.
+    fn convolved_arguments(&mut self, call: &Call<'a>) -> Outcome<(Tensor, Tensor)> {
+        let x = self.spatial_argument(call, "x")?;
+        let weight = self.tensor_argument(call, "weight")?;
+        if weight.rank() == x.rank() {
+            return Ok((x, weight));
+        }
+        let name = self.spoken_inside(call);
+        let message = format!("`{name}` needs a weight of {} axes, as its input has", x.rank());
+        let diagnostic = Diagnostic::error("E0303", message, call.given("weight").span)
+            .fact(format!("found {}", weight.show()))
+            .label(call.given("x").span, x.show());
+        Err(self.report(diagnostic))
     }
 
     /// What the model's author called, where `call` stands in the library.

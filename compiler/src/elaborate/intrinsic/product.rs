@@ -1,7 +1,7 @@
-//! Products summed over shared axes: `@` and `einsum`.
+//! Products summed over shared axes, and `@`.
 
+use super::Call;
 use super::reduction::counted;
-use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
 use crate::elaborate::arithmetic::Operand;
 use crate::elaborate::context::{Elaborator, Outcome};
@@ -10,10 +10,7 @@ use crate::elaborate::value::{Tensor, Value};
 use crate::ops::Contract;
 use crate::source::Span;
 
-pub(super) const TABLE: &[Intrinsic] =
-    &[Intrinsic { name: "einsum", parameters: &["pattern", "a", "b"], run: einsum }];
-
-const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
+pub(super) const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
 
 impl<'a> Elaborator<'a> {
     /// `left @ right`: the last axis of `left` with the last but one of `right`; the axes before align on the
@@ -78,7 +75,8 @@ impl<'a> Elaborator<'a> {
         self.contract(&call, [&a, &b], [&first, &second], &result, dims).map(Value::Tensor)
     }
 
-    fn contract(
+    /// The product of two operands whose axes are named by letters, summed over those that `result` lacks.
+    pub(super) fn contract(
         &mut self,
         call: &Call<'a>,
         operands: [&Tensor; 2],
@@ -209,77 +207,4 @@ fn without_ones(e: &mut Elaborator<'_>, tensor: &Tensor, axes: &[usize]) -> Tens
     let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
     let node = e.graph.reshape(tensor.node, &shape);
     Tensor { node, dims, ..tensor.clone() }
-}
-
-/// `einsum("n q d, n k d -> n q k", a, b)`; `..` stands for any number of leading axes.
-fn einsum<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
-    let given = call.given("pattern");
-    let Value::Text(pattern) = &given.value else {
-        let found = given.value.describe();
-        return e.fail("E0204", given.span, "`einsum` needs a pattern", format!("this is {found}"));
-    };
-    let (a, b) = (e.tensor_argument(&call, "a")?, e.tensor_argument(&call, "b")?);
-    let parts = pattern.split_once("->").and_then(|(from, to)| Some((from.split_once(',')?, to)));
-    let Some(((first, second), result)) = parts else {
-        return e.fail("E0314", given.span, "a pattern of `einsum` reads `a b, b c -> a c`", "this does not");
-    };
-    let words: Vec<Vec<&str>> =
-        [first, second, result].iter().map(|part| part.split_whitespace().collect()).collect();
-    let mut known: Vec<(String, char, Dim)> = Vec::new();
-    let mut letters = [String::new(), String::new()];
-    for (operand, tensor) in [&a, &b].into_iter().enumerate() {
-        let names = &words[operand];
-        let fixed = names.iter().filter(|name| **name != "..").count();
-        let open = fixed != names.len();
-        if tensor.rank() < fixed || (!open && tensor.rank() != fixed) {
-            let fact = format!("{fixed} axes for {}", tensor.show());
-            return e.fail("E0314", given.span, "the pattern does not fit its operand", fact);
-        }
-        let mut axis = 0;
-        for name in names {
-            let count = if *name == ".." { tensor.rank() - fixed } else { 1 };
-            for place in 0..count {
-                let full = if *name == ".." { format!("..{place}") } else { (*name).to_owned() };
-                let dim = tensor.dims[axis].clone();
-                let letter = match known.iter().find(|(known, ..)| *known == full) {
-                    Some((_, letter, other)) if *other == dim => *letter,
-                    Some((_, _, other)) => {
-                        let message = format!("`{name}` is {other} in one operand and {dim} in the other");
-                        return e.fail("E0309", call.span, message, "these must be equal");
-                    }
-                    None => {
-                        let Some(letter) = LETTERS.chars().nth(known.len()) else {
-                            return e.fail(
-                                "E0314",
-                                given.span,
-                                "the pattern has too many axes",
-                                "at most 26",
-                            );
-                        };
-                        known.push((full, letter, dim));
-                        letter
-                    }
-                };
-                letters[operand].push(letter);
-                axis += 1;
-            }
-        }
-    }
-    let mut out = String::new();
-    let mut dims = Vec::new();
-    for name in &words[2] {
-        let found: Vec<&(String, char, Dim)> = known
-            .iter()
-            .filter(|(known, ..)| if *name == ".." { known.starts_with("..") } else { known == name })
-            .collect();
-        if found.is_empty() && *name != ".." {
-            let message = format!("no operand of the pattern has the axis `{name}`");
-            return e.fail("E0314", given.span, message, "on the right side");
-        }
-        for (_, letter, dim) in found {
-            out.push(*letter);
-            dims.push(dim.clone());
-        }
-    }
-    e.contract(&call, [&a, &b], [&letters[0], &letters[1]], &out, dims).map(Value::Tensor)
 }

@@ -151,7 +151,7 @@ fn groups(
 }
 
 /// Bytes `start..end` of the text inside the quotes at `span`.
-fn within(span: Span, start: usize, end: usize) -> Span {
+pub(super) fn within(span: Span, start: usize, end: usize) -> Span {
     let offset = |place: usize| span.start.saturating_add(u32::try_from(place + 1).unwrap_or(0));
     Span { file: span.file, start: offset(start).min(span.end), end: offset(end).min(span.end) }
 }
