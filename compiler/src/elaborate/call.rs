@@ -182,7 +182,8 @@ impl<'a> Elaborator<'a> {
             return Ok(());
         };
         let Value::Tensor(tensor) = value else { return Ok(()) };
-        if shapes.split(" or ").any(|shape| shape.split(',').count() == tensor.rank()) {
+        let ranks = shapes.split('[').skip(1).filter_map(|shape| shape.split(']').next());
+        if ranks.map(|shape| shape.split(',').count()).any(|rank| rank == tensor.rank()) {
             return Ok(());
         }
         let called = self.spoken_name(&definition.name.text);

@@ -148,11 +148,14 @@ pub(super) fn planes_place(graph: &Graph, id: NodeId, place: &Place) -> Option<P
     Some(Place { offset: place.offset, strides })
 }
 
-/// A place over the result of a convolution as one over its four axes.
+/// A place over the result of a convolution as one over at least four axes; rows that a line has not follow each
+/// other as its elements do.
 #[must_use]
-pub(super) fn conv_place(place: &Place) -> Place {
-    let mut strides = place.strides[..2].to_vec();
-    strides.extend(two_axes(&place.strides[2..]));
+pub(super) fn conv_place(graph: &Graph, id: NodeId, place: &Place) -> Place {
+    let mut strides = place.strides.clone();
+    if let ([_, _, stride], [_, _, width]) = (place.strides.as_slice(), graph.ty(id).shape.as_slice()) {
+        strides.insert(2, stride * super::layout::signed(*width));
+    }
     Place { offset: place.offset, strides }
 }
 

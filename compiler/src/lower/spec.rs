@@ -241,7 +241,7 @@ fn anchored(
     let fit = |place: &Place| match cluster.anchor {
         Anchor::Contract(id) => contract_place(graph, id, place).expect("the pass `fuse` checked the places"),
         Anchor::Window(id) => planes_place(graph, id, place).expect("the pass `fuse` checked the places"),
-        _ => conv_place(place),
+        _ => conv_place(graph, anchor, place),
     };
     let own = own_place(&cluster.space);
     let epilogue = Epilogue {
@@ -302,6 +302,15 @@ fn two(numbers: &[usize], missing: usize) -> [u32; 2] {
     }
 }
 
+/// Up to three numbers as three; missing first axes are `missing`.
+fn three(numbers: &[usize], missing: usize) -> [u32; 3] {
+    let mut all = [word(missing); 3];
+    for (place, number) in all.iter_mut().rev().zip(numbers.iter().rev()) {
+        *place = word(*number);
+    }
+    all
+}
+
 fn contract(
     left: &[char],
     right: &[char],
@@ -357,13 +366,13 @@ fn conv(
         kind,
         n: word(x[0]),
         c: word(x[1]),
-        input: two(&x[2..], 1),
+        input: three(&x[2..], 1),
         o: word(w[0]),
-        kernel: two(&w[2..], 1),
-        output: two(&y[2..], 1),
-        stride: two(&geometry.stride, 1),
-        pad: two(&geometry.low, 0),
-        dilation: two(&geometry.dilation, 1),
+        kernel: three(&w[2..], 1),
+        output: three(&y[2..], 1),
+        stride: three(&geometry.stride, 1),
+        pad: three(&geometry.low, 0),
+        dilation: three(&geometry.dilation, 1),
         groups: word(geometry.groups),
         offsets: [operands[0].offset, operands[1].offset],
         epilogue,

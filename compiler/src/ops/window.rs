@@ -83,9 +83,24 @@ impl WindowGeometry {
                     x.shape[outer + axis]
                 )));
             }
-            shape.push((padded - window) / self.stride[axis] + 1);
+            let places = (padded - window) / self.stride[axis] + 1;
+            if !(0..places).all(|place| self.reaches(axis, place, x.shape[outer + axis])) {
+                return Err(TypeError::new(format!(
+                    "a window whose elements lie {} apart around all {} elements",
+                    self.dilation[axis],
+                    x.shape[outer + axis]
+                )));
+            }
+            shape.push(places);
         }
         Ok(shape)
+    }
+
+    /// Whether the window at an output place has an element inside, along one axis.
+    fn reaches(&self, axis: usize, place: usize, extent: usize) -> bool {
+        let (first, low) = (place * self.stride[axis], self.low[axis]);
+        let missing = low.saturating_sub(first).div_ceil(self.dilation[axis]);
+        missing < self.size[axis] && first + missing * self.dilation[axis] < low + extent
     }
 
     /// The coordinates of `x` in the window of output point `at`, in row-major order.
@@ -293,6 +308,7 @@ pub(super) fn examples() -> Vec<Example> {
         (overlapping, vec![2, 2, 5, 6]),
         (dilated, vec![1, 2, 5, 4]),
         (WindowGeometry::tiles(&[3]), vec![2, 2, 10]),
+        (WindowGeometry { high: vec![1, 2], ..WindowGeometry::tiles(&[2, 3]) }, vec![1, 2, 5, 7]),
     ];
     let mut examples = Vec::new();
     for (geometry, shape) in windows {

@@ -197,17 +197,20 @@ fn rows(spec: &RowSpec, inputs: &Inputs<'_>, writes: &mut [Values]) {
 }
 
 fn conv_sizes(spec: &ConvSpec) -> [u32; 3] {
-    let x = spec.n * spec.c * spec.input[0] * spec.input[1];
-    let y = spec.n * spec.o * spec.output[0] * spec.output[1];
-    [x, y, spec.o * (spec.c / spec.groups) * spec.kernel[0] * spec.kernel[1]]
+    let volume = |sides: [u32; 3]| sides.iter().product::<u32>();
+    let (x, y) = (spec.n * spec.c * volume(spec.input), spec.n * spec.o * volume(spec.output));
+    [x, y, spec.o * (spec.c / spec.groups) * volume(spec.kernel)]
 }
 
-fn conv_extents(spec: &ConvSpec) -> [u32; 4] {
-    match spec.kind {
-        ConvKind::Forward => [spec.n, spec.o, spec.output[0], spec.output[1]],
-        ConvKind::InputGradient => [spec.n, spec.c, spec.input[0], spec.input[1]],
-        ConvKind::WeightGradient => [spec.o, spec.c / spec.groups, spec.kernel[0], spec.kernel[1]],
-    }
+/// The extents of the result; the depth of a flat one is left out.
+pub(crate) fn conv_extents(spec: &ConvSpec) -> Vec<u32> {
+    let (outer, sides) = match spec.kind {
+        ConvKind::Forward => ([spec.n, spec.o], spec.output),
+        ConvKind::InputGradient => ([spec.n, spec.c], spec.input),
+        ConvKind::WeightGradient => ([spec.o, spec.c / spec.groups], spec.kernel),
+    };
+    let flat = spec.input[0] == 1 && spec.kernel[0] == 1 && spec.output[0] == 1;
+    [&outer[..], &sides[usize::from(flat)..]].concat()
 }
 
 /// Where element `tap` of the window at output `place` lies along an axis of the input, if inside.
@@ -219,45 +222,50 @@ fn under(spec: &ConvSpec, axis: usize, place: u32, tap: u32) -> Option<u32> {
 
 fn conv_value(spec: &ConvSpec, point: &[u32], inputs: &Inputs<'_>) -> f64 {
     let (cg, og) = (spec.c / spec.groups, spec.o / spec.groups);
-    let flat = |extents: [u32; 4], at: [u32; 4]| {
-        at.iter().zip(extents).fold(0usize, |sum, (&c, e)| sum * e as usize + c as usize)
+    let flat = |channels: u32, sides: [u32; 3], outer: u32, channel: u32, at: [u32; 3]| {
+        at.iter()
+            .zip(sides)
+            .fold((outer * channels + channel) as usize, |sum, (&c, e)| sum * e as usize + c as usize)
     };
-    let x = |n, c, y, x| flat([spec.n, spec.c, spec.input[0], spec.input[1]], [n, c, y, x]);
-    let w = |o, c, r, s| flat([spec.o, cg, spec.kernel[0], spec.kernel[1]], [o, c, r, s]);
-    let d = |n, o, p, q| flat([spec.n, spec.o, spec.output[0], spec.output[1]], [n, o, p, q]);
+    let x = |n, c, at| flat(spec.c, spec.input, n, c, at);
+    let w = |o, c, at| flat(cg, spec.kernel, o, c, at);
+    let d = |n, o, at| flat(spec.o, spec.output, n, o, at);
     let (first, second) = (&inputs.reads[0], &inputs.reads[1]);
     let [off0, off1] = spec.offsets.map(index);
+    let all = |f: &dyn Fn(usize) -> Option<u32>| match [f(0), f(1), f(2)] {
+        [Some(a), Some(b), Some(c)] => Some([a, b, c]),
+        _ => None,
+    };
+    let [i, j] = [point[0], point[1]];
+    let mut at = [0; 3];
+    at[5 - point.len()..].copy_from_slice(&point[2..]);
     let mut sum = 0.0;
-    match (spec.kind, <[u32; 4]>::try_from(point).expect("a convolution has four axes")) {
-        (ConvKind::Forward, [n, o, p, q]) => each(&[cg, spec.kernel[0], spec.kernel[1]], |k| {
-            let channel = o / og * cg + k[0];
-            if let (Some(y), Some(z)) = (under(spec, 0, p, k[1]), under(spec, 1, q, k[2])) {
-                sum += first[off0 + x(n, channel, y, z)] * second[off1 + w(o, k[0], k[1], k[2])];
+    match spec.kind {
+        ConvKind::Forward => each(&[&[cg], &spec.kernel[..]].concat(), |k| {
+            let channel = j / og * cg + k[0];
+            if let Some(from) = all(&|a| under(spec, a, at[a], k[1 + a])) {
+                sum += first[off0 + x(i, channel, from)] * second[off1 + w(j, k[0], [k[1], k[2], k[3]])];
             }
         }),
-        (ConvKind::InputGradient, [n, c, y, z]) => {
-            each(&[og, spec.kernel[0], spec.kernel[1]], |k| {
-                let o = c / cg * og + k[0];
-                let far = |axis: usize, at: u32, tap: u32| {
-                    (at + spec.pad[axis])
-                        .checked_sub(tap * spec.dilation[axis])
-                        .filter(|far| far % spec.stride[axis] == 0)
-                        .map(|far| far / spec.stride[axis])
-                        .filter(|&far| far < spec.output[axis])
-                };
-                if let (Some(p), Some(q)) = (far(0, y, k[1]), far(1, z, k[2])) {
-                    sum += first[off0 + d(n, o, p, q)] * second[off1 + w(o, c % cg, k[1], k[2])];
-                }
-            });
-        }
-        (ConvKind::WeightGradient, [o, c, r, s]) => {
-            each(&[spec.n, spec.output[0], spec.output[1]], |k| {
-                let channel = o / og * cg + c;
-                if let (Some(y), Some(z)) = (under(spec, 0, k[1], r), under(spec, 1, k[2], s)) {
-                    sum += first[off0 + x(k[0], channel, y, z)] * second[off1 + d(k[0], o, k[1], k[2])];
-                }
-            });
-        }
+        ConvKind::InputGradient => each(&[&[og], &spec.kernel[..]].concat(), |k| {
+            let o = j / cg * og + k[0];
+            let far = |a: usize| {
+                (at[a] + spec.pad[a])
+                    .checked_sub(k[1 + a] * spec.dilation[a])
+                    .filter(|far| far % spec.stride[a] == 0)
+                    .map(|far| far / spec.stride[a])
+                    .filter(|&far| far < spec.output[a])
+            };
+            if let Some(from) = all(&far) {
+                sum += first[off0 + d(i, o, from)] * second[off1 + w(o, j % cg, [k[1], k[2], k[3]])];
+            }
+        }),
+        ConvKind::WeightGradient => each(&[&[spec.n], &spec.output[..]].concat(), |k| {
+            let channel = i / og * cg + j;
+            if let Some(from) = all(&|a| under(spec, a, k[1 + a], at[a])) {
+                sum += first[off0 + x(k[0], channel, from)] * second[off1 + d(k[0], i, [k[1], k[2], k[3]])];
+            }
+        }),
     }
     sum
 }

@@ -5,7 +5,7 @@ use nnc_wgsl::schedule::{
 };
 use nnc_wgsl::{Binary, Element, Epilogue, Expr, Place, Read, Scalar, Unary, Write};
 
-use super::reference::Spec;
+use super::reference::{Spec, conv_extents};
 
 /// One line of the table.
 pub(crate) struct Case {
@@ -518,12 +518,12 @@ fn contracts(cases: &mut Vec<Case>) {
 pub(crate) struct Geometry {
     pub(crate) n: u32,
     pub(crate) c: u32,
-    pub(crate) input: [u32; 2],
+    pub(crate) input: [u32; 3],
     pub(crate) o: u32,
-    pub(crate) kernel: [u32; 2],
-    pub(crate) stride: [u32; 2],
-    pub(crate) pad: [u32; 2],
-    pub(crate) dilation: [u32; 2],
+    pub(crate) kernel: [u32; 3],
+    pub(crate) stride: [u32; 3],
+    pub(crate) pad: [u32; 3],
+    pub(crate) dilation: [u32; 3],
     pub(crate) groups: u32,
 }
 
@@ -531,25 +531,26 @@ pub(crate) fn geometry(n: u32, c: u32, input: [u32; 2], o: u32, kernel: u32, pad
     Geometry {
         n,
         c,
-        input,
+        input: [1, input[0], input[1]],
         o,
-        kernel: [kernel; 2],
-        stride: [1; 2],
-        pad: [pad; 2],
-        dilation: [1; 2],
+        kernel: [1, kernel, kernel],
+        stride: [1; 3],
+        pad: [0, pad, pad],
+        dilation: [1; 3],
         groups: 1,
     }
 }
 
+/// A cube of a window over a volume.
+fn volume(n: u32, c: u32, input: [u32; 3], o: u32, kernel: u32, pad: u32) -> Geometry {
+    let flat = geometry(n, c, [input[1], input[2]], o, kernel, pad);
+    Geometry { input, kernel: [kernel; 3], pad: [pad; 3], ..flat }
+}
+
 pub(crate) fn conv_spec(kind: ConvKind, g: Geometry) -> ConvSpec {
-    let output =
-        [0, 1].map(|a| (g.input[a] + 2 * g.pad[a] - g.dilation[a] * (g.kernel[a] - 1) - 1) / g.stride[a] + 1);
-    let extents = match kind {
-        ConvKind::Forward => [g.n, g.o, output[0], output[1]],
-        ConvKind::InputGradient => [g.n, g.c, g.input[0], g.input[1]],
-        ConvKind::WeightGradient => [g.o, g.c / g.groups, g.kernel[0], g.kernel[1]],
-    };
-    ConvSpec {
+    let output = [0, 1, 2]
+        .map(|a| (g.input[a] + 2 * g.pad[a] - g.dilation[a] * (g.kernel[a] - 1) - 1) / g.stride[a] + 1);
+    let spec = ConvSpec {
         kind,
         n: g.n,
         c: g.c,
@@ -562,8 +563,9 @@ pub(crate) fn conv_spec(kind: ConvKind, g: Geometry) -> ConvSpec {
         dilation: g.dilation,
         groups: g.groups,
         offsets: [0, 0],
-        epilogue: plain(&extents),
-    }
+        epilogue: plain(&[1]),
+    };
+    ConvSpec { epilogue: plain(&conv_extents(&spec)), ..spec }
 }
 
 pub(crate) const CONV_KINDS: [ConvKind; 3] =
@@ -571,27 +573,38 @@ pub(crate) const CONV_KINDS: [ConvKind; 3] =
 
 fn convs(cases: &mut Vec<Case>) {
     let mut wide = geometry(2, 6, [1, 60], 5, 1, 0);
-    wide.kernel = [1, 20];
-    wide.stride = [1, 20];
+    wide.kernel = [1, 1, 20];
+    wide.stride = [1, 1, 20];
     let mut strided = geometry(2, 3, [11, 13], 8, 3, 1);
-    strided.stride = [2, 2];
+    strided.stride = [1, 2, 2];
     let mut dilated = geometry(1, 4, [12, 12], 6, 3, 2);
-    dilated.dilation = [2, 2];
+    dilated.dilation = [1, 2, 2];
     let mut uneven = geometry(2, 3, [9, 14], 4, 3, 0);
-    uneven.kernel = [2, 4];
-    uneven.stride = [3, 1];
-    uneven.dilation = [1, 2];
-    uneven.pad = [1, 3];
+    uneven.kernel = [1, 2, 4];
+    uneven.stride = [1, 3, 1];
+    uneven.dilation = [1, 1, 2];
+    uneven.pad = [0, 1, 3];
     let mut grouped = geometry(2, 8, [6, 6], 12, 3, 1);
     grouped.groups = 4;
     let mut depthwise = geometry(1, 10, [8, 8], 10, 3, 1);
     depthwise.groups = 10;
     let mut patches = geometry(3, 3, [8, 8], 7, 2, 0);
-    patches.stride = [2, 2];
+    patches.stride = [1, 2, 2];
     let mut long = geometry(2, 24, [30, 13], 40, 3, 1);
-    long.kernel = [2, 5];
+    long.kernel = [1, 2, 5];
     let mut paired = geometry(3, 48, [12, 12], 80, 3, 1);
     paired.groups = 2;
+    let mut multiplied = geometry(2, 6, [9, 7], 12, 3, 1);
+    multiplied.groups = 6;
+    multiplied.stride = [1, 2, 1];
+    multiplied.dilation = [1, 1, 2];
+    let mut tall = volume(2, 3, [5, 6, 7], 4, 2, 1);
+    tall.kernel = [3, 2, 1];
+    tall.stride = [1, 2, 3];
+    tall.dilation = [2, 1, 1];
+    let mut apart = volume(1, 4, [4, 5, 6], 8, 3, 1);
+    apart.groups = 4;
+    apart.stride = [2, 1, 1];
     let geometries = [
         ("uneven runs", long),
         ("runs in groups", paired),
@@ -607,29 +620,25 @@ fn convs(cases: &mut Vec<Case>) {
         ("depthwise", depthwise),
         ("patches", patches),
         ("one pixel", geometry(1, 5, [3, 3], 3, 3, 0)),
+        ("depthwise, two each", multiplied),
+        ("volume", volume(1, 10, [6, 7, 9], 12, 3, 1)),
+        ("uneven volume", tall),
+        ("depthwise volume", apart),
     ];
     for (name, g) in geometries {
         for kind in CONV_KINDS {
             let mut spec = conv_spec(kind, g);
             cases.push(case(format!("conv: {name}, {kind:?}"), Spec::Conv(spec.clone())));
-            let [a, b, c, d] = result_extents(&spec);
-            spec.epilogue = bias_residual(&[a, b, c, d], 1);
+            let extents = conv_extents(&spec);
+            spec.epilogue = bias_residual(&extents, 1);
             spec.offsets = [5, 3];
             cases.push(case(format!("conv: {name}, {kind:?} with epilogue"), Spec::Conv(spec.clone())));
-            spec.epilogue.writes[0].place = place(
-                7,
-                &[i64::from(b * (c + 1) * (d + 2)), i64::from((c + 1) * (d + 2)), i64::from(d + 2), 1],
-            );
+            let mut framed = extents.clone();
+            *framed.last_mut().expect("a result has axes") += 2;
+            framed[2] += 1;
+            spec.epilogue.writes[0].place = Place { offset: 7, ..dense(&framed) };
             cases.push(case(format!("conv: {name}, {kind:?} into a frame"), Spec::Conv(spec)));
         }
-    }
-}
-
-fn result_extents(spec: &ConvSpec) -> [u32; 4] {
-    match spec.kind {
-        ConvKind::Forward => [spec.n, spec.o, spec.output[0], spec.output[1]],
-        ConvKind::InputGradient => [spec.n, spec.c, spec.input[0], spec.input[1]],
-        ConvKind::WeightGradient => [spec.o, spec.c / spec.groups, spec.kernel[0], spec.kernel[1]],
     }
 }
 

@@ -112,10 +112,10 @@ pub enum ConvKind {
     WeightGradient,
 }
 
-/// A 2-D convolution (1-D has `h = kh = oh = 1`) as an implicit matrix product. All three tensors are
-/// contiguous `[n, c, h, w]`, `[o, c / groups, kh, kw]`, `[n, o, oh, ow]`, starting at `offsets`.
+/// A convolution over depth, height and width, of which missing ones have extent 1. All three tensors are
+/// contiguous `[n, c, d, h, w]`, `[o, c / groups, kd, kh, kw]`, `[n, o, od, oh, ow]`, starting at `offsets`.
 /// `Slot::Read(0)` and `Slot::Read(1)` are the operands in the order of [`ConvKind`], then `epilogue.reads`.
-/// The epilogue's space is the four axes of the result.
+/// The epilogue's space is the axes of the result, without depth unless the convolution [is deep](ConvSpec::is_deep).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConvSpec {
     /// Which of the three.
@@ -124,26 +124,34 @@ pub struct ConvSpec {
     pub n: u32,
     /// Input channels, all groups.
     pub c: u32,
-    /// Input height and width.
-    pub input: [u32; 2],
+    /// Input depth, height and width.
+    pub input: [u32; 3],
     /// Output channels, all groups.
     pub o: u32,
-    /// Window height and width.
-    pub kernel: [u32; 2],
-    /// Output height and width.
-    pub output: [u32; 2],
+    /// Window depth, height and width.
+    pub kernel: [u32; 3],
+    /// Output depth, height and width.
+    pub output: [u32; 3],
     /// Steps of the window.
-    pub stride: [u32; 2],
-    /// Zeros before the first row and column (those after follow from `output`).
-    pub pad: [u32; 2],
+    pub stride: [u32; 3],
+    /// Zeros before the first slab, row and column (those after follow from `output`).
+    pub pad: [u32; 3],
     /// Distance between window elements.
-    pub dilation: [u32; 2],
+    pub dilation: [u32; 3],
     /// Groups of channels that do not see each other.
     pub groups: u32,
     /// Where the two operands start in their buffers, in elements.
     pub offsets: [i64; 2],
     /// What becomes of each element.
     pub epilogue: Epilogue,
+}
+
+impl ConvSpec {
+    /// Whether anything lies along the depth.
+    #[must_use]
+    pub fn is_deep(&self) -> bool {
+        [self.input[0], self.kernel[0], self.output[0]] != [1; 3]
+    }
 }
 
 /// Which pooling.

@@ -1,7 +1,8 @@
-//! Convolution and transposed convolution over one or two axes.
+//! Convolution and transposed convolution over one to three axes.
 
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
+use crate::elaborate::call::Given;
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::value::{Tensor, Value};
@@ -16,7 +17,7 @@ pub(super) const TABLE: &[Intrinsic] = &[
     },
     Intrinsic {
         name: "convolve_transposed",
-        parameters: &["x", "weight", "stride", "pad"],
+        parameters: &["x", "weight", "stride", "pad", "dilation", "groups", "output_pad"],
         run: convolve_transposed,
     },
 ];
@@ -31,7 +32,47 @@ pub(super) struct Side {
     pub(super) high: usize,
 }
 
-/// Zeros before and after each axis: numbers, or `same`, which makes `ceil(in / stride)`.
+impl Side {
+    /// How far the window reaches, in elements.
+    pub(super) fn window(self) -> usize {
+        self.dilation * (self.size - 1) + 1
+    }
+}
+
+/// Elements before and after each of `axes` axes: `1`, `(1, 2)` for two axes, `[(1, 2), (0, 1)]` for two axes with
+/// different sides.
+pub(super) fn margins<'a>(
+    e: &mut Elaborator<'a>,
+    given: &Given<'a>,
+    axes: usize,
+) -> Outcome<Vec<(usize, usize)>> {
+    let Value::List(values) = &given.value else {
+        return Ok(e.sides(given, axes)?.into_iter().map(|side| (side, side)).collect());
+    };
+    if values.len() != axes {
+        let message = format!("{axes} numbers or pairs are needed here");
+        return e.fail("E0204", given.span, message, format!("these are {}", values.len()));
+    }
+    let mut margins = Vec::with_capacity(axes);
+    for value in values {
+        margins.push(match value {
+            Value::List(pair) => match pair.as_slice() {
+                [low, high] => (e.side(low, given.span)?, e.side(high, given.span)?),
+                _ => {
+                    let message = "the elements before and after an axis are two numbers";
+                    return e.fail("E0204", given.span, message, format!("these are {}", pair.len()));
+                }
+            },
+            one => {
+                let side = e.side(one, given.span)?;
+                (side, side)
+            }
+        });
+    }
+    Ok(margins)
+}
+
+/// The window along each axis, with its padding: numbers, or `same`, which makes `ceil(in / stride)`.
 pub(super) fn padding<'a>(
     e: &mut Elaborator<'a>,
     call: &Call<'a>,
@@ -43,26 +84,37 @@ pub(super) fn padding<'a>(
     let axes = sizes.len();
     let given = call.given("pad");
     let same = matches!(given.value, Value::Symbol("same"));
-    let pads = if same { vec![0; axes] } else { e.sides(&given, axes)? };
+    let pads = if same { vec![(0, 0); axes] } else { margins(e, &given, axes)? };
     let mut sides = Vec::with_capacity(axes);
     for axis in 0..axes {
         let (size, stride, dilation) = (sizes[axis], strides[axis], dilations[axis]);
-        if size == 0 || stride == 0 || dilation == 0 {
-            let name = e.spoken_inside(call);
-            let message = format!("`{name}` needs a window, a stride and a dilation from 1 on");
-            return e.fail("E0304", call.span, message, "one of them is 0");
-        }
-        let window = dilation * (size - 1) + 1;
-        let (low, high) = if same {
+        positive(e, call, size, stride, dilation)?;
+        let (low, high) = pads[axis];
+        let mut side = Side { size, stride, dilation, low, high };
+        if same {
             let extent = x.dims[2 + axis].size();
-            let total = (extent.div_ceil(stride).saturating_sub(1) * stride + window).saturating_sub(extent);
-            (total / 2, total - total / 2)
-        } else {
-            (pads[axis], pads[axis])
-        };
-        sides.push(Side { size, stride, dilation, low, high });
+            let reach = extent.div_ceil(stride).saturating_sub(1) * stride + side.window();
+            let total = reach.saturating_sub(extent);
+            (side.low, side.high) = (total / 2, total - total / 2);
+        }
+        sides.push(side);
     }
     Ok(sides)
+}
+
+fn positive<'a>(
+    e: &mut Elaborator<'a>,
+    call: &Call<'a>,
+    size: usize,
+    stride: usize,
+    dilation: usize,
+) -> Outcome<()> {
+    if size > 0 && stride > 0 && dilation > 0 {
+        return Ok(());
+    }
+    let name = e.spoken_inside(call);
+    let message = format!("`{name}` needs a window, a stride and a dilation from 1 on");
+    e.fail("E0304", call.span, message, "one of them is 0")
 }
 
 /// The extent of the axis that a window makes of `dim`.
@@ -73,7 +125,7 @@ pub(super) fn windows<'a>(
     dim: &Dim,
     side: Side,
 ) -> Outcome<Dim> {
-    let window = side.dilation * (side.size - 1) + 1;
+    let window = side.window();
     let padded = dim.size() + side.low + side.high;
     if window > padded {
         return Err(too_large(e, call, x, window, padded));
@@ -147,23 +199,46 @@ fn channels<'a>(
     e.fail("E0306", span, message, format!("{inputs} channels in and {outputs} out must both divide"))
 }
 
-/// The transposed convolution: the gradient of a convolution for its input. Weight `[in, out, ..]`.
+/// The transposed convolution: the gradient of a convolution for its input. Weight `[in, out / groups, ..]`.
 fn convolve_transposed<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let (x, weight) = e.convolved_arguments(&call)?;
     let axes = weight.rank().saturating_sub(2);
     let strides = e.sides(&call.given("stride"), axes)?;
-    let pads = e.sides(&call.given("pad"), axes)?;
-    let mut dims = vec![x.dims[0].clone(), weight.dims[1].clone()];
+    let dilations = e.sides(&call.given("dilation"), axes)?;
+    let pads = margins(e, &call.given("pad"), axes)?;
+    let more = e.sides(&call.given("output_pad"), axes)?;
+    let groups = call.given("groups");
+    let groups = e.count(&groups.value, groups.span)?;
+    let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+    let Some(channels) = weight.dims[1].multiply(&Dim::constant(number(groups))) else {
+        return e.fail("E0304", call.span, "this number does not fit in 64 bits", "too large");
+    };
+    let inputs = x.dims[1].size();
+    if groups == 0 || !inputs.is_multiple_of(groups) {
+        let name = e.spoken_inside(&call);
+        let message = format!("`{name}` cannot be split in {groups} groups");
+        let fact = format!("{inputs} channels in and {channels} out must both divide");
+        return e.fail("E0306", call.span, message, fact);
+    }
+    let mut dims = vec![x.dims[0].clone(), channels];
     for axis in 0..axes {
-        let number = |value: usize| Dim::constant(i64::try_from(value).unwrap_or(0));
-        let rest = i64::try_from(weight.dims[2 + axis].size()).unwrap_or(0)
-            - 2 * i64::try_from(pads[axis]).unwrap_or(0);
+        let (low, high) = pads[axis];
+        let (size, stride, dilation) = (weight.dims[2 + axis].size(), strides[axis], dilations[axis]);
+        positive(e, &call, size, stride, dilation)?;
+        if more[axis] >= stride {
+            let name = e.spoken_inside(&call);
+            let message = format!("the output padding of `{name}` must be smaller than its stride");
+            let fact = format!("{} more elements at stride {stride}", more[axis]);
+            return e.fail("E0304", call.span, message, fact);
+        }
+        let window = Side { size, stride, dilation, low, high }.window();
+        let rest = number(window) + number(more[axis]) - number(low) - number(high);
         let extent = x.dims[2 + axis]
             .subtract(&Dim::constant(1))
-            .and_then(|dim| dim.multiply(&number(strides[axis])))
+            .and_then(|dim| dim.multiply(&Dim::constant(number(stride))))
             .and_then(|dim| dim.add(&Dim::constant(rest)));
         match extent {
-            Some(dim) if dim.extent() > 0 && strides[axis] > 0 => dims.push(dim),
+            Some(dim) if dim.extent() > 0 => dims.push(dim),
             _ => {
                 let name = e.spoken_inside(&call);
                 let message = format!("`{name}` would make an empty tensor");
@@ -171,8 +246,8 @@ fn convolve_transposed<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Va
             }
         }
     }
-    let geometry =
-        ConvGeometry { stride: strides, low: pads.clone(), high: pads, dilation: vec![1; axes], groups: 1 };
+    let (low, high) = pads.into_iter().unzip();
+    let geometry = ConvGeometry { stride: strides, low, high, dilation: dilations, groups };
     let input: Vec<usize> = dims[2..].iter().map(Dim::size).collect();
     e.node(&call, ConvInputGradient::new(geometry, &input), &[&x, &weight], dims).map(Value::Tensor)
 }

@@ -118,14 +118,14 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    /// The tensor given for `parameter`, which has one or two spatial axes behind batch and channels.
+    /// The tensor given for `parameter`, which has one to three spatial axes behind batch and channels.
     fn spatial_argument(&mut self, call: &Call<'a>, parameter: &str) -> Outcome<Tensor> {
         let tensor = self.tensor_argument(call, parameter)?;
-        if matches!(tensor.rank(), 3 | 4) {
+        if matches!(tensor.rank(), 3..=5) {
             return Ok(tensor);
         }
         let name = self.spoken_inside(call);
-        let message = format!("`{name}` needs an input [N, C, W] or [N, C, H, W]");
+        let message = format!("`{name}` needs an input [N, C, W], [N, C, H, W] or [N, C, D, H, W]");
         self.fail("E0303", call.given(parameter).span, message, format!("found {}", tensor.show()))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | operands | `x: f32[n, c, h, w]`, `w: f32[o, c / groups, kh, kw]` (or one axis less each) |
+//! | operands | `x: f32[n, c, h, w]`, `w: f32[o, c / groups, kh, kw]` (or one axis less or more each) |
 //! | result | `f32[n, o, p, q]`, `p = (h + low + high - dilation * (kh - 1) - 1) / stride + 1` |
 //! | gradient | `conv_input_gradient` and `conv_weight_gradient` |
 //! | schedule | conv |
@@ -95,9 +95,43 @@ pub(super) fn windows() -> Vec<(ConvGeometry, Vec<usize>, Vec<usize>)> {
         ),
         (ConvGeometry { dilation: vec![2, 1], ..plain.clone() }, vec![1, 2, 7, 4], vec![2, 2, 3, 2]),
         (
-            ConvGeometry { groups: 2, low: vec![1, 1], high: vec![1, 1], ..plain },
+            ConvGeometry { groups: 2, low: vec![1, 1], high: vec![1, 1], ..plain.clone() },
             vec![2, 4, 4, 4],
             vec![6, 2, 3, 3],
+        ),
+        (
+            ConvGeometry {
+                groups: 3,
+                stride: vec![2, 1],
+                dilation: vec![1, 2],
+                low: vec![1, 2],
+                high: vec![1, 0],
+                ..plain
+            },
+            vec![2, 3, 5, 4],
+            vec![6, 1, 3, 2],
+        ),
+        (
+            ConvGeometry {
+                stride: vec![1, 2, 1],
+                dilation: vec![2, 1, 1],
+                low: vec![1, 0, 1],
+                high: vec![1, 1, 0],
+                ..ConvGeometry::plain(3)
+            },
+            vec![2, 2, 3, 4, 3],
+            vec![3, 2, 2, 2, 3],
+        ),
+        (
+            ConvGeometry {
+                groups: 2,
+                stride: vec![2, 1, 1],
+                low: vec![1; 3],
+                high: vec![1; 3],
+                ..ConvGeometry::plain(3)
+            },
+            vec![1, 2, 3, 2, 3],
+            vec![2, 1, 3, 2, 2],
         ),
         (
             ConvGeometry { stride: vec![3], low: vec![1], high: vec![0], ..ConvGeometry::plain(1) },

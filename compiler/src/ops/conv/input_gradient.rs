@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | operands | `dy: f32[n, o, p, q]`, `w: f32[o, c / groups, kh, kw]` (or one axis less each) |
+//! | operands | `dy: f32[n, o, p, q]`, `w: f32[o, c / groups, kh, kw]` (or one axis less or more each) |
 //! | result | `f32[n, c, h, w]`, `h, w` as stated, because a stride hides them |
 //! | gradient | `conv` for `dy`, `conv_weight_gradient` for `w` |
 //! | schedule | conv |

@@ -1,6 +1,6 @@
-//! Convolution over one or two axes, and its two gradients, each an operator of its own.
+//! Convolution over one to three axes, and its two gradients, each an operator of its own.
 //!
-//! Tensors are `x: [n, c, h, w]`, `w: [o, c / groups, kh, kw]`, `y: [n, o, p, q]` (or without `h`, `kh`, `p`), with
+//! Tensors are `x: [n, c, h, w]`, `w: [o, c / groups, kh, kw]`, `y: [n, o, p, q]` (or with one axis less or more), with
 //!
 //! `y[n,o,p,q] = sum over c,r,s of x[n, c, p*stride + r*dilation - low, q*..] * w[o, c, r, s]`.
 //!

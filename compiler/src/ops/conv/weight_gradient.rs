@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | operands | `x: f32[n, c, h, w]`, `dy: f32[n, o, p, q]` (or one axis less each) |
+//! | operands | `x: f32[n, c, h, w]`, `dy: f32[n, o, p, q]` (or one axis less or more each) |
 //! | result | `f32[o, c / groups, kh, kw]`, `kh, kw` as stated |
 //! | gradient | `conv_input_gradient` for `x`, `conv` for `dy` |
 //! | schedule | conv |

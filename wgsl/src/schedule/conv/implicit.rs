@@ -87,14 +87,15 @@ fn extents(geometry: &Geometry<'_>) -> (u32, u32, u32) {
     }
 }
 
-/// Where a part's element lies over the four axes of the result.
+/// Where a part's element lies over the axes of the result.
 fn partial_strides(geometry: &Geometry<'_>, columns: u32, n: u32) -> Vec<i64> {
-    let [_, _, _, last] = geometry.result();
-    let strides = match geometry.spec.kind {
-        ConvKind::Forward | ConvKind::InputGradient => [columns, n, last, 1],
-        ConvKind::WeightGradient => [n, geometry.window(), last, 1],
+    let sides = &geometry.result()[2..];
+    let mut strides = match geometry.spec.kind {
+        ConvKind::Forward | ConvKind::InputGradient => vec![columns, n],
+        ConvKind::WeightGradient => vec![n, geometry.window()],
     };
-    strides.map(i64::from).to_vec()
+    strides.extend((0..sides.len()).map(|axis| sides[axis + 1..].iter().product::<u32>()));
+    strides.into_iter().map(i64::from).collect()
 }
 
 fn sides(source: &mut Source, geometry: &Geometry<'_>, tile: &Tile, product: &Product) -> (Side, Side) {

@@ -1,7 +1,10 @@
-//! Convolutions over two axes, and their gradients. Each is a product of matrices one of which is never
+//! Convolutions over up to three axes, and their gradients. Each is a product of matrices one of which is never
 //! stored: its elements are looked up in the image, in parts of tiles on a GPU ([`patches`], [`pointwise`])
-//! and lane by lane on a software driver ([`streams`], [`runs`]), on the cores of [`mod@super::contract`].
+//! and lane by lane on a software driver ([`streams`], [`runs`]), on the cores of [`mod@super::contract`]. Where each
+//! group has one input channel such a product would have one column, and the sums are made directly
+//! ([`depthwise`]).
 
+mod depthwise;
 mod implicit;
 mod patches;
 mod pointwise;
@@ -20,6 +23,10 @@ use crate::profile::Profile;
 pub fn conv(spec: &ConvSpec, profile: &Profile) -> Schedule {
     let geometry = Geometry { spec };
     let space = epilogue_space(&spec.epilogue, &geometry.result(), 2);
+    if geometry.is_depthwise() {
+        let launch = depthwise::depthwise(&geometry, &space, profile);
+        return Schedule { launches: vec![launch], scratch: Vec::new() };
+    }
     let (first, partials) = implicit::implicit(&geometry, &space, profile);
     let Some(Parts { count, stride, place }) = partials else {
         return Schedule { launches: vec![first], scratch: Vec::new() };
@@ -58,27 +65,34 @@ impl Geometry<'_> {
 
     /// Elements of a window.
     fn window(&self) -> u32 {
-        self.spec.kernel[0] * self.spec.kernel[1]
+        self.spec.kernel.iter().product()
     }
 
     /// Pixels of an input image.
     fn input(&self) -> u32 {
-        self.spec.input[0] * self.spec.input[1]
+        self.spec.input.iter().product()
     }
 
     /// Pixels of an output image.
     fn output(&self) -> u32 {
-        self.spec.output[0] * self.spec.output[1]
+        self.spec.output.iter().product()
     }
 
-    /// The extents of the result.
-    fn result(&self) -> [u32; 4] {
+    /// Whether every group has one input channel, of several groups.
+    fn is_depthwise(&self) -> bool {
+        self.spec.groups > 1 && self.cg() == 1
+    }
+
+    /// The extents of the result: without depth unless the convolution is deep.
+    fn result(&self) -> Vec<u32> {
         let ConvSpec { n, c, o, input, output, kernel, .. } = *self.spec;
-        match self.spec.kind {
-            ConvKind::Forward => [n, o, output[0], output[1]],
-            ConvKind::InputGradient => [n, c, input[0], input[1]],
-            ConvKind::WeightGradient => [o, self.cg(), kernel[0], kernel[1]],
-        }
+        let (outer, sides) = match self.spec.kind {
+            ConvKind::Forward => ([n, o], output),
+            ConvKind::InputGradient => ([n, c], input),
+            ConvKind::WeightGradient => ([o, self.cg()], kernel),
+        };
+        let sides = if self.spec.is_deep() { &sides[..] } else { &sides[1..] };
+        [&outer, sides].concat()
     }
 }
 

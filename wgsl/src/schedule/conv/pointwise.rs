@@ -12,9 +12,9 @@ use crate::schedule::source::Source;
 /// Whether the image of this convolution can be loaded so.
 pub(super) fn is_pointwise(geometry: &Geometry<'_>) -> bool {
     let spec = geometry.spec;
-    spec.kernel == [1, 1]
-        && spec.stride == [1, 1]
-        && spec.pad == [0, 0]
+    spec.kernel == [1; 3]
+        && spec.stride == [1; 3]
+        && spec.pad == [0; 3]
         && spec.offsets[0] % 4 == 0
         && geometry.input().is_multiple_of(4)
 }

@@ -21,15 +21,15 @@ const WIDTH: u32 = 15;
 pub(super) fn block(geometry: &Geometry<'_>, &[z, m, n, k]: &[u32; 4], lanes: u32) -> Option<Block> {
     let spec = geometry.spec;
     let weights = spec.kind == ConvKind::WeightGradient;
-    let along = if weights { spec.output[1] } else { spec.kernel[1] };
-    let moves = spec.stride == [1, 1] && spec.dilation == [1, 1] && along >= 3;
+    let along = if weights { spec.output[2] } else { spec.kernel[2] };
+    let moves = !spec.is_deep() && spec.stride == [1; 3] && spec.dilation == [1; 3] && along >= 3;
     if !moves || k < SHORT || !Block::is_large(z, m, n, k) {
         return None;
     }
     let (length, total) = if weights {
-        (spec.kernel[1], geometry.cg() * spec.kernel[0])
+        (spec.kernel[2], geometry.cg() * spec.kernel[1])
     } else {
-        let [_, _, height, width] = geometry.result();
+        let [_, height, width] = if spec.kind == ConvKind::Forward { spec.output } else { spec.input };
         let length = (4..=8u32).rev().min_by_key(|length| width.next_multiple_of(*length))?;
         (length, spec.n * height * width.div_ceil(length))
     };
@@ -61,7 +61,7 @@ pub(super) fn runs(geometry: &Geometry<'_>, block: &Block, length: u32, count: u
                  let y{run} = (run{run} - c{run} * {kh}u) - p.pad_h;\n\
                  let x{run} = 0u - p.pad_w;\n\
                  let run{run}_at = p.image_offset + (b * p.group_channels + c{run}) * p.image_pixels;",
-                kh = geometry.spec.kernel[0]
+                kh = geometry.spec.kernel[1]
             ),
             ConvKind::Forward | ConvKind::InputGradient => {
                 let sign = if kind == ConvKind::Forward { "-" } else { "+" };
