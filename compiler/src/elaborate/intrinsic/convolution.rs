@@ -21,6 +21,16 @@ pub(super) const TABLE: &[Intrinsic] = &[
     },
 ];
 
+/// The weight of a convolution of `x`, which has as many axes.
+fn window_weight<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, x: &Tensor) -> Outcome<Tensor> {
+    let weight = e.tensor_argument(call, "weight")?;
+    if weight.rank() == x.rank() {
+        return Ok(weight);
+    }
+    let message = format!("the weight of `{}` needs as many axes as its input", e.spoken_inside(call));
+    e.fail("E0303", call.span, message, format!("{} for {}", weight.show(), x.show()))
+}
+
 /// A window moving along one axis.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Side {
@@ -107,8 +117,8 @@ fn too_large<'a>(
 }
 
 fn convolve<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
-    let x = e.tensor_argument(&call, "x")?;
-    let weight = e.tensor_argument(&call, "weight")?;
+    let x = e.image_argument(&call, "x")?;
+    let weight = window_weight(e, &call, &x)?;
     let axes = weight.rank().saturating_sub(2);
     let strides = e.sides(&call.given("stride"), axes)?;
     let dilations = e.sides(&call.given("dilation"), axes)?;
@@ -150,8 +160,8 @@ fn channels<'a>(
 
 /// The transposed convolution: the gradient of a convolution for its input. Weight `[in, out, ..]`.
 fn convolve_transposed<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
-    let x = e.tensor_argument(&call, "x")?;
-    let weight = e.tensor_argument(&call, "weight")?;
+    let x = e.image_argument(&call, "x")?;
+    let weight = window_weight(e, &call, &x)?;
     let axes = weight.rank().saturating_sub(2);
     let strides = e.sides(&call.given("stride"), axes)?;
     let pads = e.sides(&call.given("pad"), axes)?;

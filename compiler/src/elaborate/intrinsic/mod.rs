@@ -104,6 +104,18 @@ impl<'a> Elaborator<'a> {
         self.tensor_given(call, &given)
     }
 
+    /// The tensor given for `parameter`, whose axes are the batch, the channels, and one or two along which windows
+    /// move.
+    fn image_argument(&mut self, call: &Call<'a>, parameter: &str) -> Outcome<Tensor> {
+        let x = self.tensor_argument(call, parameter)?;
+        if matches!(x.rank(), 3 | 4) {
+            return Ok(x);
+        }
+        let name = self.spoken_inside(call);
+        let message = format!("`{name}` needs an input [N, C, W] or [N, C, H, W]");
+        self.fail("E0303", call.span, message, format!("found {}", x.show()))
+    }
+
     fn tensor_given(&mut self, call: &Call<'a>, given: &Given<'a>) -> Outcome<Tensor> {
         match given.value.clone().first() {
             Value::Tensor(tensor) => Ok(tensor),

@@ -21,7 +21,7 @@ pub(super) const TABLE: &[Intrinsic] = &[
 ];
 
 fn pool<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, pool: Pool) -> Outcome<Value<'a>> {
-    let x = e.tensor_argument(call, "x")?;
+    let x = e.image_argument(call, "x")?;
     let axes = x.rank().saturating_sub(2);
     let sizes = e.sides(&call.given("size"), axes)?;
     let strides = e.sides(&call.given("stride"), axes)?;
@@ -43,7 +43,7 @@ fn pool<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, pool: Pool) -> Outcome<Valu
 
 /// Every element of the spatial axes `by` times.
 fn enlarge<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
-    let x = e.tensor_argument(&call, "x")?;
+    let x = e.image_argument(&call, "x")?;
     let by = e.sides(&call.given("by"), x.rank().saturating_sub(2))?;
     let mut dims = x.dims[..2].to_vec();
     let (mut apart, mut repeated) = (x.shape()[..2].to_vec(), x.shape()[..2].to_vec());
@@ -70,7 +70,7 @@ fn enlarge<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
 
 /// `by` elements around every spatial axis.
 fn surround<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
-    let x = e.tensor_argument(&call, "x")?;
+    let x = e.image_argument(&call, "x")?;
     let by = e.sides(&call.given("by"), x.rank().saturating_sub(2))?;
     let value = match call.optional("value") {
         Some(given) => e.real(&given.value, given.span)?,
