@@ -8,6 +8,9 @@ use crate::compile::{Request, compile, training_step};
 use crate::diagnostic::{Diagnostic, Findings, Severity};
 use crate::elaborate::{self, Bundle, Elaborated, Expansion, Subject, elaborate};
 
+/// The most models of a file.
+const MODELS: usize = 256;
+
 /// The diagnostics of every model of the file in every expansion that it has, and of its training step. Kernels are
 /// made only where the file promises to keep within a `memory`. The roles of the request do not matter.
 #[must_use]
@@ -19,6 +22,13 @@ pub fn check(bundle: &Arc<Bundle>, request: &Request) -> Vec<Diagnostic> {
         && subjects.iter().all(|subject| subject.model.as_ref() != Some(name))
     {
         subjects.push(Subject { model: Some(name.clone()), dims: request.dims.clone(), trained: false });
+    }
+    if let Some(one_too_many) = subjects.get(MODELS) {
+        let name = one_too_many.model.as_deref().unwrap_or("");
+        let message = format!("this file has {} models", subjects.len());
+        let diagnostic = Diagnostic::error("E0213", message, bundle.definition_span(name));
+        found.add(diagnostic.fact(format!("at most {MODELS} can stand in one file")));
+        return found.finish();
     }
     for subject in &subjects {
         last_step = expanded(bundle, subject, &mut found).or(last_step);
@@ -47,7 +57,8 @@ fn expanded(bundle: &Arc<Bundle>, subject: &Subject, found: &mut Findings) -> Op
         let checked = elaborate(bundle, &request);
         found.extend(checked.diagnostics);
         stored = request.stored;
-        let Some(mut elaborated) = checked.value else { continue };
+        // The same mistakes would be found again: the expansions of one model differ in little.
+        let Some(mut elaborated) = checked.value else { break };
         stored.clone_from(&elaborated.graph.stored);
         if expansion == Expansion::Training && !elaborated.groups.is_empty() {
             found.extend(training_step(&mut elaborated, Role::Train));

@@ -1,7 +1,7 @@
 //! Examines mutated models: no panic, no second of computing, no gigabyte, no place outside its text.
 //!
-//! A mutant may take longer where it is a model of [`LARGE`] values or uses up what an expansion may take; such mutants
-//! are counted, and may not take longer than [`LONGEST_LARGE`].
+//! A mutant may take longer, up to [`LONGEST_LARGE`], where what it says is large: `repeat 1000 { encoder }` is a model
+//! of a hundred megabytes like any other. Such mutants are counted.
 //!
 //! ```sh
 //! cargo run --release -p nnc-tests --example mutate -- [--count 1000000] [--from 0] [--processes 2]
@@ -21,11 +21,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
-use nnc::elaborate::{self, load, subjects};
-use nnc::source::Loader;
 use nnc_tests::allocator::{self, Counting};
 use nnc_tests::any_text::examine;
 use nnc_tests::corpus::{corpus, shelf};
@@ -41,8 +39,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// The longest time that a text may take whose model is large.
 const LONGEST_LARGE: Duration = Duration::from_secs(5);
 
-/// From so many values of its graph on a model is large.
-const LARGE: usize = 30_000;
+/// A model is large if so many bytes are taken for it.
+const LARGE: usize = 32 << 20;
 
 /// The most bytes that examining a text may take.
 const MOST: usize = 1 << 30;
@@ -147,35 +145,17 @@ fn work(from: u64, to: u64, step: u64) {
         let (before, begin) = (allocator::taken(), thread_time());
         let said = catch_unwind(AssertUnwindSafe(|| examine(&text, &dims, &shelf)));
         let (time, bytes) = (thread_time() - begin, allocator::most() - before);
-        let size = if thread_time() - begin > LONGEST { values(&text, &dims, &shelf) } else { 0 };
         let said = match said {
             Ok(said) => {
                 format!("{} {} {}", u8::from(said.reads), u8::from(said.checks()), said.codes.join(" "))
             }
             Err(_) => "panic".to_owned(),
         };
-        let ended = say(format!("end {number} {} {bytes} {size} {said}\n", time.as_millis()));
+        let ended = say(format!("end {number} {} {bytes} {said}\n", time.as_millis()));
         if begun.and(ended).is_err() {
             return;
         }
     }
-}
-
-/// The most values that a model of the text comes to; the largest number there is where it takes too much work.
-fn values(text: &str, dims: &[(String, usize)], loader: &dyn Loader) -> usize {
-    let bundle = Arc::new(load("model.nn", text, &[], loader).value);
-    let mut most = 0;
-    for subject in subjects(&bundle, dims) {
-        for &expansion in subject.expansions() {
-            let (model, dims) = (subject.model.clone(), subject.dims.clone());
-            let request = elaborate::Request { model, dims, ..elaborate::Request::new(expansion) };
-            let expanded = elaborate::elaborate(&bundle, &request);
-            let worked = expanded.diagnostics.iter().any(|diagnostic| diagnostic.code == "E0213");
-            let count = expanded.value.map_or(0, |expanded| expanded.graph.len());
-            most = most.max(if worked { usize::MAX } else { count });
-        }
-    }
-    most
 }
 
 /// Has mutants examined by a process, and by another one behind a mutant at which it ended.
@@ -245,7 +225,7 @@ fn listen(child: &mut Child, account: &mut Account, errors: &str) -> Option<u64>
 }
 
 impl Account {
-    /// Counts `end NUMBER MILLISECONDS BYTES VALUES READS CHECKS CODE...`
+    /// Counts `end NUMBER MILLISECONDS BYTES READS CHECKS CODE...`
     fn hear(&mut self, line: &str, errors: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let number = |place: usize| words.get(place).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
@@ -254,22 +234,22 @@ impl Account {
         self.milliseconds += time;
         self.slowest = self.slowest.max((time, mutant));
         self.largest = self.largest.max((bytes, mutant));
-        if words.get(5) == Some(&"panic") {
+        if words.get(4) == Some(&"panic") {
             self.note(mutant, "panic", errors);
             return;
         }
-        self.reads += number(5);
-        self.checks += number(6);
-        for code in words.iter().skip(7) {
+        self.reads += number(4);
+        self.checks += number(5);
+        for code in words.iter().skip(6) {
             *self.codes.entry((*code).to_owned()).or_insert(0) += 1;
         }
-        let large = number(4) >= LARGE as u64;
-        if large {
+        let large = bytes >= LARGE as u64;
+        if large && u128::from(time) > LONGEST.as_millis() {
             self.large.push((time, mutant));
         }
         let longest = if large { LONGEST_LARGE } else { LONGEST };
         if u128::from(time) > longest.as_millis() {
-            self.note(mutant, &format!("takes {time} ms for {} values", number(4)), errors);
+            self.note(mutant, &format!("takes {time} ms and {bytes} bytes"), errors);
         }
         if bytes > MOST as u64 {
             self.note(mutant, &format!("takes {bytes} bytes"), errors);

@@ -43,7 +43,7 @@ pub struct Package {
 }
 
 impl Package {
-    /// Its Rust files, sorted by path.
+    /// Its Rust files, sorted by path; not those of packages inside it that are no members of the workspace.
     #[must_use]
     pub fn sources(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
@@ -79,7 +79,9 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in entries {
         let path = entry.unwrap_or_else(|e| panic!("cannot list {}: {e}", folder.display())).path();
         if path.is_dir() {
-            collect(&path, found);
+            if !path.join("Cargo.toml").exists() {
+                collect(&path, found);
+            }
         } else if path.extension().is_some_and(|e| e == "rs") {
             found.push(path);
         }

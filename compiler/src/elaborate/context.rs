@@ -60,6 +60,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) stages: Vec<(Span, String)>,
     /// The work done so far, besides the values of the graph.
     pub(super) spent: usize,
+    /// How deep the expression that is being evaluated lies in others.
+    pub(super) depth: usize,
     /// The update step that is being elaborated.
     pub(super) update: Option<UpdateInProgress>,
     /// Before the name of each state of the optimizer that is being applied.
@@ -105,6 +107,7 @@ impl<'a> Elaborator<'a> {
             rows: Vec::new(),
             stages: Vec::new(),
             spent: 0,
+            depth: 0,
             update: None,
             region: String::new(),
             maker: None,

@@ -13,6 +13,10 @@ impl<'a> Elaborator<'a> {
     /// The value of `expr` where the names of `frame` are known.
     pub(super) fn expression(&mut self, frame: &mut Frame<'a>, expr: &'a Expr) -> Outcome<Value<'a>> {
         self.spend(1, expr.span)?;
+        self.deeper(expr.span, |e| e.value_of(frame, expr))
+    }
+
+    fn value_of(&mut self, frame: &mut Frame<'a>, expr: &'a Expr) -> Outcome<Value<'a>> {
         match &expr.kind {
             ExprKind::Int(value) => Ok(Value::int(*value)),
             ExprKind::Float(value) => Ok(Value::Float(*value)),

@@ -14,7 +14,26 @@ const LARGEST_VALUE: usize = 1 << 16;
 /// The largest stride, padding, dilation or step.
 pub(super) const LARGEST_STEP: usize = 1 << 31;
 
+/// Expressions, chains and what they call may lie this deep in one another.
+const DEEPEST: usize = 256;
+
 impl<'a> Elaborator<'a> {
+    /// Runs `inner`, which evaluates what is written at `span`, one level deeper.
+    pub(super) fn deeper<T>(
+        &mut self,
+        span: Span,
+        inner: impl FnOnce(&mut Elaborator<'a>) -> Outcome<T>,
+    ) -> Outcome<T> {
+        if self.depth >= DEEPEST {
+            let message = format!("expressions and calls are nested more than {DEEPEST} deep");
+            return self.fail("E0209", span, message, "too deep here");
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        result
+    }
+
     /// Counts `amount` of work done at `span`. The stage that uses up what an expansion may take is reported, and
     /// everything after it fails.
     pub(super) fn spend(&mut self, amount: usize, span: Span) -> Outcome<()> {

@@ -34,7 +34,7 @@ impl<'a> Elaborator<'a> {
         value: Value<'a>,
         span: Span,
     ) -> Outcome<Value<'a>> {
-        self.stages(frame, &chain.stages, value, span)
+        self.deeper(chain.span, |e| e.stages(frame, &chain.stages, value, span))
     }
 
     /// The chain of a shared layer. Where it is one block, the layer's name stands in place of the block's.

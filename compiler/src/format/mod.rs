@@ -32,6 +32,11 @@ pub use shapes::with_shapes;
 /// Columns of a line; a longer one is broken where that is possible.
 pub const WIDTH: usize = 120;
 
+/// A body that had to be broken because it did not fit is one that its author broke when it is laid out again, and what
+/// stands around it can then stand closer. So a text is laid out until nothing changes, which takes two turns, or one
+/// more for every few levels of nesting; so many at most.
+const SETTLED: usize = 12;
+
 /// `source` in its canonical layout. The value is absent where the text cannot be read.
 ///
 /// # Panics
@@ -44,20 +49,31 @@ pub fn format(source: &Source) -> Checked<Option<String>> {
         return parsed.map(|_| None);
     }
     let tokens = syntax::lex(source).value;
-    let mut words = words::words(source, &tokens);
+    let mut text = laid_out(source, &tokens);
+    for _ in 0..SETTLED {
+        let mut sources = Sources::new();
+        let id = sources.add(source.path(), text.clone());
+        let found = syntax::lex(sources.source(id)).value;
+        assert!(
+            content(source, &tokens) == content(sources.source(id), &found),
+            "formatting changes white space only, and not in `{}`",
+            source.path()
+        );
+        let again = laid_out(sources.source(id), &found);
+        if again == text {
+            break;
+        }
+        text = again;
+    }
+    Checked { value: Some(text), diagnostics: parsed.diagnostics }
+}
+
+fn laid_out(source: &Source, tokens: &[Token]) -> String {
+    let mut words = words::words(source, tokens);
     spacing::settle(&mut words);
     let lines = layout::layout(&words, &tree::file(&words));
     let pads = align::pads(&words, &lines);
-    let text = print::print(&words, &lines, &pads);
-    let mut sources = Sources::new();
-    let id = sources.add(source.path(), text.clone());
-    let found = syntax::lex(sources.source(id)).value;
-    assert!(
-        content(source, &tokens) == content(sources.source(id), &found),
-        "formatting changes white space only, and not in `{}`",
-        source.path()
-    );
-    Checked { value: Some(text), diagnostics: parsed.diagnostics }
+    print::print(&words, &lines, &pads)
 }
 
 /// What a text says: its words, its comments and where its statements end.
