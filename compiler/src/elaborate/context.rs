@@ -60,6 +60,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) stages: Vec<(Span, String)>,
     /// The work done so far, besides the values of the graph.
     pub(super) spent: usize,
+    /// Extents that `concat` made of the batch dim several times, in an evaluation.
+    pub(super) joined: Vec<Dim>,
     /// The update step that is being elaborated.
     pub(super) update: Option<UpdateInProgress>,
     /// Before the name of each state of the optimizer that is being applied.
@@ -105,6 +107,7 @@ impl<'a> Elaborator<'a> {
             rows: Vec::new(),
             stages: Vec::new(),
             spent: 0,
+            joined: Vec::new(),
             update: None,
             region: String::new(),
             maker: None,
