@@ -6,8 +6,6 @@
 
 mod total;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use nnc_wgsl::Element;
 
 use crate::ir::{Graph, NodeId, TensorType};
@@ -34,22 +32,25 @@ pub fn differentiate(
 ) -> Result<Vec<Option<NodeId>>, NoGradient> {
     let order = graph.order();
     let active = reached_from(graph, &order, weights);
-    let mut sent: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
-    if active.contains(&loss) {
+    let mut sent: Vec<Vec<NodeId>> = vec![Vec::new(); active.len()];
+    if active[loss.index()] {
         graph.set_origin(graph.node(loss).origin.clone());
         let one = graph.constant(1.0, TensorType::f32([]));
-        sent.insert(loss, vec![one]);
+        sent[loss.index()].push(one);
     }
-    let mut gradients: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+    let mut gradients: Vec<Option<NodeId>> = vec![None; active.len()];
     for &node in order.iter().rev() {
-        let Some(parts) = sent.remove(&node) else { continue };
+        let parts = std::mem::take(&mut sent[node.index()]);
+        if parts.is_empty() {
+            continue;
+        }
         graph.set_origin(graph.node(node).origin.clone());
         let upstream = total(graph, &parts);
-        gradients.insert(node, upstream);
+        gradients[node.index()] = Some(upstream);
         let Some(op) = graph.operator(node).cloned() else { continue };
         let operands = graph.operands(node);
         let wanted: Vec<bool> =
-            operands.iter().map(|v| active.contains(v) && graph.ty(*v).element == Element::F32).collect();
+            operands.iter().map(|v| active[v.index()] && graph.ty(*v).element == Element::F32).collect();
         if !wanted.contains(&true) {
             continue;
         }
@@ -57,20 +58,22 @@ pub fn differentiate(
         let parts = op.gradient(&mut cx).map_err(|reason| NoGradient { node, reason })?;
         for ((operand, part), wanted) in operands.iter().zip(parts).zip(&wanted) {
             if let Some(part) = part.filter(|_| *wanted) {
-                sent.entry(*operand).or_default().push(part);
+                sent[operand.index()].push(part);
             }
         }
     }
-    Ok(weights.iter().map(|w| gradients.get(w).copied()).collect())
+    Ok(weights.iter().map(|w| gradients[w.index()]).collect())
 }
 
-/// The values that depend on any of `roots`, these included.
-fn reached_from(graph: &Graph, order: &[NodeId], roots: &[NodeId]) -> BTreeSet<NodeId> {
-    let mut reached: BTreeSet<NodeId> = roots.iter().copied().collect();
+/// By the number of a node, whether it depends on any of `roots` or is one.
+fn reached_from(graph: &Graph, order: &[NodeId], roots: &[NodeId]) -> Vec<bool> {
+    let numbers = order.iter().map(|node| node.index() + 1).max().unwrap_or(0);
+    let mut reached = vec![false; numbers];
+    for root in roots {
+        reached[root.index()] = true;
+    }
     for &node in order {
-        if graph.operands(node).iter().any(|v| reached.contains(v)) {
-            reached.insert(node);
-        }
+        reached[node.index()] |= graph.reads_any(node, |operand| reached[operand.index()]);
     }
     reached
 }

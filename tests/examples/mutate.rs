@@ -1,5 +1,8 @@
 //! Examines mutated models: no panic, no second of computing, no gigabyte, no place outside its text.
 //!
+//! A mutant may take longer where it is a model of [`LARGE`] values or uses up what an expansion may take; such mutants
+//! are counted, and may not take longer than [`LONGEST_LARGE`].
+//!
 //! ```sh
 //! cargo run --release -p nnc-tests --example mutate -- [--count 1000000] [--from 0] [--processes 2]
 //! cargo run --release -p nnc-tests --example mutate -- --show NUMBER
@@ -18,9 +21,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use nnc::elaborate::{self, load, subjects};
+use nnc::source::Loader;
 use nnc_tests::allocator::{self, Counting};
 use nnc_tests::any_text::examine;
 use nnc_tests::corpus::{corpus, shelf};
@@ -32,6 +37,12 @@ static ALLOCATOR: Counting = Counting;
 
 /// The longest time that examining a text may take, computed by its thread.
 const LONGEST: Duration = Duration::from_secs(1);
+
+/// The longest time that a text may take whose model is large.
+const LONGEST_LARGE: Duration = Duration::from_secs(5);
+
+/// From so many values of its graph on a model is large.
+const LARGE: usize = 30_000;
 
 /// The most bytes that examining a text may take.
 const MOST: usize = 1 << 30;
@@ -81,6 +92,7 @@ struct Account {
     checks: u64,
     milliseconds: u64,
     codes: BTreeMap<String, u64>,
+    large: Vec<(u64, u64)>,
     slowest: (u64, u64),
     largest: (u64, u64),
     findings: Vec<(u64, String)>,
@@ -95,6 +107,7 @@ impl Account {
         for (code, count) in other.codes {
             *self.codes.entry(code).or_insert(0) += count;
         }
+        self.large.extend(other.large);
         self.slowest = self.slowest.max(other.slowest);
         self.largest = self.largest.max(other.largest);
         self.findings.extend(other.findings);
@@ -106,6 +119,8 @@ impl Account {
         println!("{mean:.2} ms each; the slowest, {}, takes {} ms", self.slowest.1, self.slowest.0);
         println!("the largest, {}, takes {:.1} MiB", self.largest.1, self.largest.0 as f64 / 1048576.0);
         let codes: Vec<String> = self.codes.iter().map(|(code, count)| format!("{code} {count}")).collect();
+        let longest = self.large.iter().max().copied().unwrap_or_default();
+        println!("{} large models took more than a second, {} ms at most", self.large.len(), longest.0);
         println!("{} codes: {}", self.codes.len(), codes.join(", "));
         println!("{} findings", self.findings.len());
         for (number, what) in &self.findings {
@@ -132,17 +147,35 @@ fn work(from: u64, to: u64, step: u64) {
         let (before, begin) = (allocator::taken(), thread_time());
         let said = catch_unwind(AssertUnwindSafe(|| examine(&text, &dims, &shelf)));
         let (time, bytes) = (thread_time() - begin, allocator::most() - before);
+        let size = if thread_time() - begin > LONGEST { values(&text, &dims, &shelf) } else { 0 };
         let said = match said {
             Ok(said) => {
                 format!("{} {} {}", u8::from(said.reads), u8::from(said.checks()), said.codes.join(" "))
             }
             Err(_) => "panic".to_owned(),
         };
-        let ended = say(format!("end {number} {} {bytes} {said}\n", time.as_millis()));
+        let ended = say(format!("end {number} {} {bytes} {size} {said}\n", time.as_millis()));
         if begun.and(ended).is_err() {
             return;
         }
     }
+}
+
+/// The most values that a model of the text comes to; the largest number there is where it takes too much work.
+fn values(text: &str, dims: &[(String, usize)], loader: &dyn Loader) -> usize {
+    let bundle = Arc::new(load("model.nn", text, &[], loader).value);
+    let mut most = 0;
+    for subject in subjects(&bundle, dims) {
+        for &expansion in subject.expansions() {
+            let (model, dims) = (subject.model.clone(), subject.dims.clone());
+            let request = elaborate::Request { model, dims, ..elaborate::Request::new(expansion) };
+            let expanded = elaborate::elaborate(&bundle, &request);
+            let worked = expanded.diagnostics.iter().any(|diagnostic| diagnostic.code == "E0213");
+            let count = expanded.value.map_or(0, |expanded| expanded.graph.len());
+            most = most.max(if worked { usize::MAX } else { count });
+        }
+    }
+    most
 }
 
 /// Has mutants examined by a process, and by another one behind a mutant at which it ended.
@@ -212,7 +245,7 @@ fn listen(child: &mut Child, account: &mut Account, errors: &str) -> Option<u64>
 }
 
 impl Account {
-    /// Counts `end NUMBER MILLISECONDS BYTES READS CHECKS CODE...`
+    /// Counts `end NUMBER MILLISECONDS BYTES VALUES READS CHECKS CODE...`
     fn hear(&mut self, line: &str, errors: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let number = |place: usize| words.get(place).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
@@ -221,17 +254,22 @@ impl Account {
         self.milliseconds += time;
         self.slowest = self.slowest.max((time, mutant));
         self.largest = self.largest.max((bytes, mutant));
-        if words.get(4) == Some(&"panic") {
+        if words.get(5) == Some(&"panic") {
             self.note(mutant, "panic", errors);
             return;
         }
-        self.reads += number(4);
-        self.checks += number(5);
-        for code in words.iter().skip(6) {
+        self.reads += number(5);
+        self.checks += number(6);
+        for code in words.iter().skip(7) {
             *self.codes.entry((*code).to_owned()).or_insert(0) += 1;
         }
-        if u128::from(time) > LONGEST.as_millis() {
-            self.note(mutant, &format!("takes {time} ms"), errors);
+        let large = number(4) >= LARGE as u64;
+        if large {
+            self.large.push((time, mutant));
+        }
+        let longest = if large { LONGEST_LARGE } else { LONGEST };
+        if u128::from(time) > longest.as_millis() {
+            self.note(mutant, &format!("takes {time} ms for {} values", number(4)), errors);
         }
         if bytes > MOST as u64 {
             self.note(mutant, &format!("takes {bytes} bytes"), errors);

@@ -11,7 +11,6 @@ use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::{Dim, show_dims};
 use crate::elaborate::host::HostValue;
 use crate::elaborate::value::{Tensor, Value};
-use crate::ops::Map;
 use crate::source::Span;
 use crate::syntax::ast;
 
@@ -49,16 +48,24 @@ impl<'a> Elaborator<'a> {
         if settled.iter().any(|(value, _)| matches!(value, Value::Tensor(_))) {
             return self.tensor_formula(name, span, &settled, &wanted, f);
         }
-        let hosts: Vec<HostValue> = settled.iter().map(|(value, _)| host_of(value)).collect();
-        let result = HostValue::combine(&hosts, |b, x| {
-            let brought: Vec<Ref> = x.iter().zip(&wanted).map(|(&x, &scalar)| b.cast(scalar, x)).collect();
-            f(b, &brought)
-        });
-        if !result.symbols.is_empty() {
+        let brought = |b: &mut ExprBuilder, x: &[Ref]| -> Vec<Ref> {
+            x.iter().zip(&wanted).map(|(&x, &scalar)| b.cast(scalar, x)).collect()
+        };
+        if settled.iter().any(|(value, _)| matches!(value, Value::Host(_))) {
+            let hosts: Vec<HostValue> = settled.iter().map(|(value, _)| host_of(value)).collect();
+            let result = HostValue::combine(&hosts, |b, x| {
+                let brought = brought(b, x);
+                f(b, &brought)
+            });
             return Ok(Value::Host(Rc::new(result)));
         }
-        let number = result.expr.evaluate(&[]).first().copied().unwrap_or(f64::NAN);
-        Ok(match result.scalar() {
+        let result = Expr::build(&[], |b, _| {
+            let numbers: Vec<Ref> = settled.iter().map(|(value, _)| b.real(number_of(value))).collect();
+            let brought = brought(b, &numbers);
+            f(b, &brought)
+        });
+        let number = result.evaluate(&[]).first().copied().unwrap_or(f64::NAN);
+        Ok(match result.result_type(0) {
             Scalar::F32 => Value::Float(number),
             #[allow(clippy::cast_possible_truncation)]
             Scalar::I32 => Value::int(number as i64),
@@ -138,7 +145,7 @@ impl<'a> Elaborator<'a> {
                 .collect();
             f(b, &brought)
         });
-        match self.graph.apply(Map::new(expr), &nodes) {
+        match self.graph.formula(expr, &nodes) {
             Ok(node) => {
                 let mut tensor = self.tensor(node, dims);
                 tensor.made = self.made_as(span, name);
@@ -302,6 +309,7 @@ impl<'a> Elaborator<'a> {
         if divides && by_zero {
             return self.fail("E0204", span, "division by 0", "the right side is 0");
         }
+        self.spend(a.summands().saturating_mul(b.summands()) / 8, span)?;
         let result = match operator {
             ast::Binary::Add => a.add(b),
             ast::Binary::Subtract => a.subtract(b),
@@ -415,25 +423,25 @@ fn is_whole(value: &Value<'_>) -> bool {
     }
 }
 
-#[allow(clippy::cast_precision_loss)]
 fn host_of(value: &Value<'_>) -> HostValue {
     match value {
         Value::Host(host) => HostValue::clone(host),
-        Value::Int(dim) => HostValue::constant(dim.extent() as f64),
-        Value::Float(number) => HostValue::constant(*number),
-        Value::Bool(truth) => HostValue::constant(f64::from(u8::from(*truth))),
-        _ => HostValue::constant(f64::NAN),
+        other => HostValue::constant(number_of(other)),
     }
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn literal(b: &mut ExprBuilder, value: &Value<'_>, scalar: Scalar) -> Ref {
-    let number = match value {
+fn number_of(value: &Value<'_>) -> f64 {
+    match value {
         Value::Int(dim) => dim.extent() as f64,
         Value::Float(number) => *number,
         Value::Bool(truth) => f64::from(u8::from(*truth)),
         _ => f64::NAN,
-    };
+    }
+}
+
+fn literal(b: &mut ExprBuilder, value: &Value<'_>, scalar: Scalar) -> Ref {
+    let number = number_of(value);
     match scalar {
         Scalar::F32 => b.real(number),
         #[allow(clippy::cast_possible_truncation)]

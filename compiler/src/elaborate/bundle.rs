@@ -1,6 +1,7 @@
 //! A model's file with all it uses, the standard library, and what the command line sets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
 
 use crate::diagnostic::{Checked, Diagnostic, Findings};
 use crate::elaborate::dim::BATCH;
@@ -41,7 +42,7 @@ pub struct Bundle {
     overrides: Vec<Override>,
     library: usize,
     /// The modules of the standard library by the names of their items.
-    library_names: BTreeMap<String, usize>,
+    library_names: Arc<BTreeMap<String, usize>>,
     /// The names that are given twice in the model's own file.
     given_twice: Vec<Diagnostic>,
 }
@@ -52,9 +53,9 @@ pub(super) struct Module {
     /// Its text.
     pub(super) file: FileId,
     /// Its items.
-    pub(super) ast: ast::File,
+    pub(super) ast: Arc<ast::File>,
     /// The places of its definitions and constants by name, of those with one name the first.
-    by_name: BTreeMap<String, usize>,
+    by_name: Arc<BTreeMap<String, usize>>,
     /// The modules it uses, with the prefix of their items.
     pub(super) uses: Vec<(Option<String>, usize)>,
 }
@@ -80,7 +81,7 @@ impl Module {
             };
             by_name.entry(name.text.clone()).or_insert(place);
         }
-        Module { file, ast, by_name, uses: Vec::new() }
+        Module { file, ast: Arc::new(ast), by_name: Arc::new(by_name), uses: Vec::new() }
     }
 
     /// The definition or constant called `name`.
@@ -243,22 +244,13 @@ pub fn load(path: &str, text: &str, overrides: &[(String, String)], loader: &dyn
             modules: Vec::new(),
             overrides: Vec::new(),
             library: 0,
-            library_names: BTreeMap::new(),
+            library_names: Arc::default(),
             given_twice: Vec::new(),
         },
         diagnostics: Findings::default(),
         loader,
     };
-    for (path, text) in LIBRARY {
-        reader.module(path, text);
-    }
-    let bundle = &mut reader.bundle;
-    bundle.library = bundle.modules.len();
-    for (module, library) in bundle.modules.iter().enumerate() {
-        for name in library.by_name.keys() {
-            bundle.library_names.entry(name.clone()).or_insert(module);
-        }
-    }
+    reader.library();
     let main = reader.module(path, text);
     reader.follow(main, &mut vec![main]);
     reader.bundle.given_twice = names_given_twice(&reader.bundle);
@@ -268,6 +260,33 @@ pub fn load(path: &str, text: &str, overrides: &[(String, String)], loader: &dyn
     Checked { value: reader.bundle, diagnostics: reader.diagnostics.finish() }
 }
 
+/// The files of the standard library that every model sees, in their order.
+struct Library {
+    modules: Vec<Module>,
+    /// The modules by the names of their items.
+    names: Arc<BTreeMap<String, usize>>,
+}
+
+impl Library {
+    fn parse() -> Library {
+        let mut sources = Sources::new();
+        let mut modules = Vec::new();
+        let mut names = BTreeMap::new();
+        for (path, text) in LIBRARY {
+            let file = sources.add(path, text);
+            let parsed = syntax::parse(sources.source(file));
+            assert!(!parsed.has_errors(), "the standard library can be read: {path}");
+            modules.push(Module::new(file, parsed.value));
+        }
+        for (place, module) in modules.iter().enumerate() {
+            for name in module.by_name.keys() {
+                names.entry(name.clone()).or_insert(place);
+            }
+        }
+        Library { modules, names: Arc::new(names) }
+    }
+}
+
 struct Reader<'l> {
     bundle: Bundle,
     diagnostics: Findings,
@@ -275,6 +294,17 @@ struct Reader<'l> {
 }
 
 impl Reader<'_> {
+    /// Adds the standard library, whose files come first and are parsed once in a process.
+    fn library(&mut self) {
+        static PARSED: LazyLock<Library> = LazyLock::new(Library::parse);
+        for (path, text) in LIBRARY {
+            self.bundle.sources.add(path, text);
+        }
+        self.bundle.modules.extend(PARSED.modules.iter().cloned());
+        self.bundle.library = PARSED.modules.len();
+        self.bundle.library_names = PARSED.names.clone();
+    }
+
     fn module(&mut self, path: &str, text: &str) -> usize {
         let file = self.bundle.sources.add(path, text);
         let parsed = syntax::parse(self.bundle.sources.source(file));

@@ -101,6 +101,12 @@ impl Dim {
         self.terms.is_none().then_some(self.extent)
     }
 
+    /// The summands of its formula: what a product with it costs.
+    #[must_use]
+    pub fn summands(&self) -> usize {
+        self.terms.as_ref().map_or(1, |terms| terms.len())
+    }
+
     /// Whether this is the batch dim itself.
     #[must_use]
     pub fn is_batch(&self) -> bool {

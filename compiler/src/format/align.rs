@@ -79,8 +79,7 @@ fn by_author(words: &[Word<'_>], lines: &[Line]) -> Vec<Vec<Member>> {
     done.into_iter().map(|(_, class)| class).collect()
 }
 
-/// The places in two lines whose words stood under one another; a blank line that the layout puts between them parts
-/// them.
+/// The places in two lines whose words stood under one another, where the lines are neighbours still.
 fn neighbours(words: &[Word<'_>], above: &Line, below: &Line) -> Vec<(usize, usize)> {
     let (Some(first), Some(second)) = (own_line(words, above), own_line(words, below)) else {
         return Vec::new();

@@ -18,6 +18,9 @@ const OPERANDS: usize = 6;
 
 /// The sum of `parts`, all of one type.
 pub(super) fn total(graph: &mut Graph, parts: &[NodeId]) -> NodeId {
+    if let [one] = parts {
+        return *one;
+    }
     let parts = tiles_joined(graph, parts);
     let mut parts = products_joined(graph, &parts);
     while parts.len() > 1 {

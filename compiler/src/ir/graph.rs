@@ -3,7 +3,7 @@
 //! Every node is one value. Edges run from operand to reader and carry the operand's slot. Node numbers are
 //! stable while a graph is rewritten; printed numbers are those of [`Graph::order`]. petgraph has its one home here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use nnc_runtime::artifact::HostSymbol;
@@ -105,6 +105,8 @@ pub struct Graph {
     net: StableDiGraph<Node, usize>,
     origin: Arc<Origin>,
     streams: u32,
+    /// The elementwise formulas that were added.
+    formulas: HashMap<Expr, Arc<Map>>,
     /// What the program gives back, by name.
     pub results: Vec<(String, NodeId)>,
     /// The results whose axis 0 is the batch.
@@ -187,11 +189,34 @@ impl Graph {
     /// # Panics
     /// If they do not: a bug of the caller.
     pub fn must(&mut self, op: impl Operator + 'static, operands: &[NodeId]) -> NodeId {
-        let label = op.label();
-        match self.apply(op, operands) {
+        self.must_shared(Arc::new(op), operands)
+    }
+
+    /// [`Graph::must`] for an operator that is already shared.
+    ///
+    /// # Panics
+    /// If the types do not fit: a bug of the caller.
+    pub fn must_shared(&mut self, op: Arc<dyn Operator>, operands: &[NodeId]) -> NodeId {
+        match self.apply_shared(op.clone(), operands) {
             Ok(node) => node,
-            Err(error) => panic!("`{label}` was applied to operands that do not fit: {error}"),
+            Err(error) => panic!("`{}` was applied to operands that do not fit: {error}", op.label()),
         }
+    }
+
+    /// Adds an elementwise formula with one result. Nodes with equal formulas share one operator.
+    ///
+    /// # Errors
+    /// If the operands have other types than those of the formula, or do not broadcast.
+    pub fn formula(&mut self, expr: Expr, operands: &[NodeId]) -> Result<NodeId, TypeError> {
+        let op = match self.formulas.get(&expr) {
+            Some(op) => op.clone(),
+            None => {
+                let op = Arc::new(Map::new(expr.clone()));
+                self.formulas.insert(expr, op.clone());
+                op
+            }
+        };
+        self.apply_shared(op, operands)
     }
 
     /// Adds an elementwise formula of operands that are known to broadcast.
@@ -200,7 +225,10 @@ impl Graph {
     /// If they do not: a bug of the caller.
     pub fn map(&mut self, operands: &[NodeId], f: impl FnOnce(&mut ExprBuilder, &[Ref]) -> Ref) -> NodeId {
         let scalars: Vec<Scalar> = operands.iter().map(|&v| self.ty(v).element.scalar()).collect();
-        self.must(Map::new(Expr::build(&scalars, f)), operands)
+        match self.formula(Expr::build(&scalars, f), operands) {
+            Ok(node) => node,
+            Err(error) => panic!("a formula was applied to operands that do not fit: {error}"),
+        }
     }
 
     /// The same elements under another shape; the value itself where the shape is the same.
@@ -247,6 +275,12 @@ impl Graph {
             .collect();
         edges.sort_unstable();
         edges.into_iter().map(|(_, operand)| operand).collect()
+    }
+
+    /// Whether `wanted` holds for an operand of the node.
+    #[must_use]
+    pub fn reads_any(&self, id: NodeId, wanted: impl Fn(NodeId) -> bool) -> bool {
+        self.net.neighbors_directed(id.0, Direction::Incoming).any(|operand| wanted(NodeId(operand)))
     }
 
     /// The readers of a value with the slot they read it in, in the order of their numbers.

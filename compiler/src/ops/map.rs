@@ -7,6 +7,8 @@
 //! | gradient | the formula's symbolic derivative times the upstream, summed over what was broadcast |
 //! | schedule | map |
 
+use std::sync::{Arc, OnceLock};
+
 use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Element, Expr, Scalar, Unary};
 
@@ -17,6 +19,17 @@ use crate::ir::{Graph, NodeId, Tensor, TensorType, broadcast_shape};
 #[derive(Clone, Debug)]
 pub struct Map {
     expr: Expr,
+    /// The derivatives, found when they are first asked for: a formula stands at many nodes.
+    slopes: OnceLock<Vec<Option<Slope>>>,
+}
+
+/// The derivative of a formula by one operand.
+#[derive(Clone, Debug)]
+struct Slope {
+    /// The formula; absent where it is its only operand.
+    map: Option<Arc<Map>>,
+    /// Its operands, among those of the formula, then its result, then the upstream.
+    reads: Vec<usize>,
 }
 
 impl Map {
@@ -27,7 +40,18 @@ impl Map {
     #[must_use]
     pub fn new(expr: Expr) -> Map {
         assert_eq!(expr.results().len(), 1, "a map has one result");
-        Map { expr }
+        Map { expr, slopes: OnceLock::new() }
+    }
+
+    fn slopes(&self) -> &[Option<Slope>] {
+        self.slopes.get_or_init(|| {
+            let slope = |operand| {
+                let (expr, reads) = self.expr.gradient(operand)?.compact();
+                let map = (!expr.is_identity()).then(|| Arc::new(Map::new(expr)));
+                Some(Slope { map, reads })
+            };
+            (0..self.expr.operands().len()).map(slope).collect()
+        })
     }
 }
 
@@ -56,10 +80,13 @@ impl Operator for Map {
         arguments.extend([cx.result, cx.upstream]);
         let mut gradients = Vec::with_capacity(cx.operands.len());
         for operand in 0..cx.operands.len() {
-            let gradient = self.expr.gradient(operand).filter(|_| cx.wanted[operand]).map(|expr| {
-                let (expr, kept) = expr.compact();
-                let reads: Vec<NodeId> = kept.iter().map(|&k| arguments[k]).collect();
-                let full = if expr.is_identity() { reads[0] } else { cx.graph.must(Map::new(expr), &reads) };
+            let slope = self.slopes()[operand].as_ref().filter(|_| cx.wanted[operand]);
+            let gradient = slope.map(|Slope { map, reads }| {
+                let reads: Vec<NodeId> = reads.iter().map(|&k| arguments[k]).collect();
+                let full = match map {
+                    Some(map) => cx.graph.must_shared(map.clone(), &reads),
+                    None => reads[0],
+                };
                 let shape = cx.shape(operand);
                 sum_to(cx.graph, full, &shape)
             });

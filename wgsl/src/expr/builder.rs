@@ -7,12 +7,16 @@ use super::term::{for_each_part, rename};
 use super::{Binary, Expr, Real, Ref, Term, Unary};
 use crate::element::Scalar;
 
+/// So many terms are looked through one by one, which is faster than hashing; most formulas have fewer.
+const FEW: usize = 24;
+
 /// Builds an [`Expr`]; equal terms become one, constants fold, `x * 1`, `x + 0` and the like vanish.
 #[derive(Clone, Debug)]
 pub struct ExprBuilder {
     operands: Vec<Scalar>,
     terms: Vec<Term>,
     types: Vec<Scalar>,
+    /// The places of the terms, once they are more than [`FEW`].
     interned: HashMap<Term, Ref>,
 }
 
@@ -171,8 +175,7 @@ impl ExprBuilder {
         let mut terms = Vec::new();
         for (place, term) in self.terms.iter().enumerate() {
             if needed[place] {
-                renamed[place] =
-                    Ref(u32::try_from(terms.len()).expect("a formula has fewer than 2^32 terms"));
+                renamed[place] = numbered(terms.len());
                 terms.push(rename(term, &renamed));
             }
         }
@@ -236,13 +239,28 @@ impl ExprBuilder {
     }
 
     fn push(&mut self, term: Term, scalar: Scalar) -> Ref {
-        if let Some(&r) = self.interned.get(&term) {
+        if let Some(r) = self.place(&term) {
             return r;
         }
-        let r = Ref(u32::try_from(self.terms.len()).expect("a formula has fewer than 2^32 terms"));
+        let r = numbered(self.terms.len());
         self.terms.push(term);
         self.types.push(scalar);
-        self.interned.insert(term, r);
+        if self.terms.len() == FEW + 1 {
+            self.interned.extend(self.terms.iter().enumerate().map(|(place, term)| (*term, numbered(place))));
+        } else if self.terms.len() > FEW {
+            self.interned.insert(term, r);
+        }
         r
     }
+
+    fn place(&self, term: &Term) -> Option<Ref> {
+        if self.terms.len() > FEW {
+            return self.interned.get(term).copied();
+        }
+        self.terms.iter().position(|known| known == term).map(numbered)
+    }
+}
+
+fn numbered(place: usize) -> Ref {
+    Ref(u32::try_from(place).expect("a formula has fewer than 2^32 terms"))
 }
