@@ -585,3 +585,23 @@ fn a_product_over_the_batch_counts_only_the_examples_that_are_there() {
         close(result(&one.graph, "count", &environment).data(), &[wanted], 1e-12);
     }
 }
+
+#[test]
+fn a_loss_over_pairs_counts_only_the_pairs_that_are_there() {
+    let x = spread(&[4, 5], 3);
+    let pairs = "count = mean(exp(concat(x, 2 * x, axis=0) @ transpose(concat(x, 2 * x, axis=0)) / 100))";
+    let text = CLASSIFIER.replace("SMOOTH", "0.1").replace("count = sum(x[:, 0] * 0 + 1) / N", pairs);
+    let one = expanded(&text, Expansion::Evaluation, 4);
+    let mut environment = environment(&one.graph, &[("x", x.clone()), ("y", Tensor::new([4], vec![0.0; 4]))]);
+    for count in 1..=4 {
+        environment.symbols.insert(HostSymbol::Examples, count as f64);
+        let rows = x.data().chunks(5).take(count);
+        let views: Vec<Vec<f64>> = [1.0, 2.0]
+            .iter()
+            .flat_map(|by| rows.clone().map(move |row| row.iter().map(|v| v * by).collect()))
+            .collect();
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let total: f64 = views.iter().flat_map(|a| views.iter().map(|b| (dot(a, b) / 100.0).exp())).sum();
+        close(result(&one.graph, "count", &environment).data(), &[total / (4 * count * count) as f64], 1e-12);
+    }
+}

@@ -184,7 +184,14 @@ impl<'a> Elaborator<'a> {
                 first = Some((tensor, *place));
             }
         }
-        if dims.iter().filter(|dim| dim.has_batch()).count() > 1 {
+        let batches = batch_axes(&dims);
+        let tensors = operands.iter().filter_map(|(value, _)| match value {
+            Value::Tensor(tensor) => Some(tensor),
+            _ => None,
+        });
+        let paired = tensors.clone().any(|tensor| batch_axes(&tensor.dims) == batches);
+        let laid = tensors.clone().any(|tensor| tensor.rank() < dims.len() && batch_axes(&tensor.dims) > 0);
+        if batches > 1 && !paired && laid {
             return Err(self.pairs(span, operands, &dims));
         }
         Ok(dims)
@@ -350,6 +357,11 @@ impl<'a> Elaborator<'a> {
     pub(super) fn not(&mut self, span: Span, operand: Operand<'a>) -> Outcome<Value<'a>> {
         self.formula("not", span, &[operand], Bring::Truth, |b, x| b.unary(Unary::Not, x[0]))
     }
+}
+
+/// How many of `dims` the batch dim is part of.
+fn batch_axes(dims: &[Dim]) -> usize {
+    dims.iter().filter(|dim| dim.has_batch()).count()
 }
 
 /// Whether two dims without the batch dim come to the same number.

@@ -9,12 +9,15 @@ use crate::diagnostic::Diagnostic;
 use crate::elaborate::Expansion;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::frame::Frame;
+use crate::elaborate::names::unquoted;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, InitSpec, Layer, Tensor, Value};
 use crate::ir::Source;
 use crate::ops::Broadcast;
 use crate::source::Span;
 use crate::syntax::ast::{Body, DefinitionKind, Expr, Name, Statement, StatementKind, Target, Type};
+
+const INITS: &str = "he, xavier, orthogonal, zeros, ones, normal(mean, std), uniform(low, high), a number";
 
 impl<'a> Elaborator<'a> {
     /// Runs `body`; its value is its last line's.
@@ -129,7 +132,8 @@ impl<'a> Elaborator<'a> {
         let spec = match init {
             Some(expr) => {
                 let value = self.expression(frame, expr)?;
-                self.init_spec(&value, expr.span)?
+                let place = self.argument_place(frame, expr);
+                self.init_spec(&value, place)?
             }
             None if kind == StoredKind::State => InitSpec::Fixed(Init::Constant(0.0)),
             None => InitSpec::Default,
@@ -177,7 +181,7 @@ impl<'a> Elaborator<'a> {
                 let found = other.describe();
                 let diagnostic = Diagnostic::error("E0204", "an init is needed here", span)
                     .fact(format!("this is {found}"))
-                    .help("he, xavier, orthogonal, zeros, ones, normal(mean, std), uniform(low, high), a number");
+                    .help(unquoted(other).unwrap_or_else(|| INITS.to_owned()));
                 Err(self.report(diagnostic))
             }
         }

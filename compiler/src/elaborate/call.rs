@@ -4,9 +4,11 @@ use nnc_wgsl::Element;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Reported, Site};
+use crate::elaborate::data::names_in;
 use crate::elaborate::elsewhere::argument_help;
 use crate::elaborate::frame::Frame;
 use crate::elaborate::intrinsic::{Call, Intrinsic};
+use crate::elaborate::names::unquoted;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, Tensor, Value};
 use crate::ops::StopGradient;
@@ -140,8 +142,12 @@ impl<'a> Elaborator<'a> {
         let mut originals: Vec<(String, Tensor)> = Vec::new();
         for (place, parameter) in definition.parameters.iter().enumerate() {
             let text = &parameter.name.text;
+            let mut written = false;
             let (mut value, span) = match bound[place].take() {
-                Some(given) => (given.value, given.span),
+                Some(given) => {
+                    written = !matches!(given.value, Value::Tensor(_) | Value::Outputs(_));
+                    (given.value, given.span)
+                }
                 None => match &parameter.default {
                     Some(default) => (self.expression(frame, default)?, default.span),
                     None => return Err(Reported),
@@ -161,6 +167,9 @@ impl<'a> Elaborator<'a> {
                 value = Value::Tensor(Tensor { node, ..tensor.clone() });
             }
             frame.bind(text, value);
+            if written {
+                frame.places.insert(text.clone(), span);
+            }
         }
         self.preconditions(frame, definition, name)?;
         let result = self.body(frame, &definition.body)?;
@@ -215,11 +224,26 @@ impl<'a> Elaborator<'a> {
             if holds || self.condition(frame, condition)? {
                 continue;
             }
-            let called = &definition.name.text;
-            let fact = self.broken(frame, &condition.kind);
+            let called = self.spoken_name(&definition.name.text).to_owned();
+            let mut names = Vec::new();
+            names_in(condition, &mut names);
+            let parameters = definition.parameters.iter().map(|parameter| parameter.name.text.as_str());
+            let mentioned: Vec<&str> =
+                parameters.filter(|one| names.iter().any(|(name, _)| name == one)).collect();
+            let written: Vec<Span> =
+                mentioned.iter().filter_map(|name| frame.places.get(*name).copied()).collect();
+            let fact = self.broken(frame, &condition.kind, &mentioned);
             let message = format!("`{called}` cannot be used like this");
-            let diagnostic =
-                Diagnostic::error("E0306", message, name).fact(fact).label(condition.span, "this must hold");
+            let place = if let [one] = written.as_slice() { self.visible(*one) } else { name };
+            let mut diagnostic = Diagnostic::error("E0306", message, place)
+                .fact(&fact)
+                .label(condition.span, "this must hold");
+            if self.bundle.is_library(condition.span) && !fact.ends_with("must hold") {
+                let text = self.bundle.sources().slice(condition.span);
+                diagnostic = diagnostic.note(format!("`{text}` must hold"));
+            }
+            let values = mentioned.iter().filter_map(|name| frame.names.get(*name));
+            let diagnostic = diagnostic.help_maybe(values.filter_map(unquoted).next());
             let site = self.sites.pop();
             let reported = self.report(diagnostic);
             self.sites.extend(site);
@@ -229,11 +253,16 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Why a condition does not hold, in numbers.
-    fn broken(&mut self, frame: &mut Frame<'a>, condition: &'a ExprKind) -> String {
+    fn broken(&mut self, frame: &mut Frame<'a>, condition: &'a ExprKind, mentioned: &[&str]) -> String {
         use crate::syntax::ast::Binary;
         let ExprKind::Binary { operator, left, right, .. } = condition else {
             return "this does not hold".to_owned();
         };
+        if matches!(operator, Binary::Or | Binary::And) {
+            let value = |name: &&str| Some(format!("`{name}` is {}", show_number(frame.names.get(*name)?)));
+            let values: Vec<String> = mentioned.iter().filter_map(value).collect();
+            return if values.is_empty() { "this does not hold".to_owned() } else { values.join(", ") };
+        }
         if let (Binary::Equal, ExprKind::Binary { operator: Binary::Remainder, left: a, right: b, .. }) =
             (operator, &left.kind)
         {

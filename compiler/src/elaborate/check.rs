@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::diagnostic::Diagnostic;
+use crate::elaborate::data::names_in;
 use crate::elaborate::{Bundle, Elaborated, Expansion, lint};
 use crate::ir::{Kind, NodeId, Source};
 use crate::source::Span;
-use crate::syntax::ast::{self, DefinitionKind, ExprKind, ItemKind};
+use crate::syntax::ast::{self, DefinitionKind, ItemKind};
 
 /// The extent that a free dim is given where nothing binds it: two dims of one extent still differ.
 const ASSUMED: usize = 16;
@@ -130,13 +131,16 @@ fn with_assumed(model: &ast::Definition, dims: &[(String, usize)]) -> Vec<(Strin
     let mut out = dims.to_vec();
     let types = model.parameters.iter().filter_map(|parameter| parameter.ty.as_ref());
     for dim in types.flat_map(|ty| ty.dims.iter().flatten()) {
-        if let ast::Dim::One(expr) = dim
-            && let ExprKind::Name(name) = &expr.kind
-            && name.starts_with(|letter: char| letter.is_uppercase())
-            && name != crate::elaborate::dim::BATCH
-            && !out.iter().any(|(known, _)| known == name)
-        {
-            out.push((name.clone(), ASSUMED));
+        let ast::Dim::One(expr) = dim else { continue };
+        let mut names = Vec::new();
+        names_in(expr, &mut names);
+        for (name, _) in names {
+            if name.starts_with(|letter: char| letter.is_uppercase())
+                && name != crate::elaborate::dim::BATCH
+                && !out.iter().any(|(known, _)| known == name)
+            {
+                out.push((name.to_owned(), ASSUMED));
+            }
         }
     }
     out

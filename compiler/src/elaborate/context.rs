@@ -62,6 +62,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) spent: usize,
     /// How deep the expression that is being evaluated lies in others.
     pub(super) depth: usize,
+    /// Extents that `concat` made of the batch dim several times, in an evaluation.
+    pub(super) joined: Vec<Dim>,
     /// The update step that is being elaborated.
     pub(super) update: Option<UpdateInProgress>,
     /// Before the name of each state of the optimizer that is being applied.
@@ -108,6 +110,7 @@ impl<'a> Elaborator<'a> {
             stages: Vec::new(),
             spent: 0,
             depth: 0,
+            joined: Vec::new(),
             update: None,
             region: String::new(),
             maker: None,

@@ -8,7 +8,7 @@ use nnc_runtime::artifact::{Data, Field, Location};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::Expansion;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
-use crate::elaborate::dim::{BATCH, Dim};
+use crate::elaborate::dim::{BATCH, Dim, show_dims};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::value::{Callable, InitSpec, Tensor, Value};
 use crate::ir::Source;
@@ -110,7 +110,18 @@ impl<'a> Elaborator<'a> {
             let dims = self.declared_dims(&mut scratch, ty)?;
             if tensor.dims.get(1..) != Some(dims.as_slice()) {
                 let message = format!("the field `{}` does not come out as it is declared", name.text);
-                return self.fail("E0403", ty.span, message, format!("a batch of it is {}", tensor.show()));
+                let mut diagnostic = Diagnostic::error("E0403", message, ty.span)
+                    .fact(format!("a batch of it is {}", tensor.show()));
+                if let Some((_, prepared)) = tensor.dims.split_first()
+                    && same_but_for_ones(prepared, &dims)
+                {
+                    let example = show_dims(prepared);
+                    diagnostic = diagnostic.help(format!(
+                        "declare it as `{}: {}{example}` and drop the step: files may lack dims of 1",
+                        name.text, tensor.element
+                    ));
+                }
+                return Err(self.report(diagnostic));
             }
         }
         Ok(())
@@ -365,8 +376,14 @@ fn is_host(value: &Value<'_>) -> bool {
     }
 }
 
+/// Whether two lists of dims differ in nothing but dims of 1.
+pub(super) fn same_but_for_ones(a: &[Dim], b: &[Dim]) -> bool {
+    let one = Dim::constant(1);
+    a.iter().filter(|dim| **dim != one).eq(b.iter().filter(|dim| **dim != one))
+}
+
 /// The names in a formula of calls and operators.
-fn names_in<'e>(expr: &'e ast::Expr, out: &mut Vec<(&'e str, Span)>) {
+pub(super) fn names_in<'e>(expr: &'e ast::Expr, out: &mut Vec<(&'e str, Span)>) {
     match &expr.kind {
         ExprKind::Name(name) => out.push((name, expr.span)),
         ExprKind::Call { callee, arguments } => {

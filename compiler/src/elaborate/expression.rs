@@ -5,6 +5,7 @@ use crate::elaborate::call::Given;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::frame::Frame;
+use crate::elaborate::names::unquoted;
 use crate::elaborate::value::Value;
 use crate::source::Span;
 use crate::syntax::ast::{Argument, Binary, Body, Expr, ExprKind, Name, Unary};
@@ -131,12 +132,22 @@ impl<'a> Elaborator<'a> {
                 Ok(value) => given.push(Given {
                     name: argument.name.as_ref().map(|name| (&*name.text, name.span)),
                     value: value.first(),
-                    span: argument.value.span,
+                    span: self.argument_place(frame, &argument.value),
                 }),
                 Err(Reported) => failed = true,
             }
         }
         if failed { Err(Reported) } else { Ok(given) }
+    }
+
+    /// Where an argument is written: one that the library only hands on, where the model's author wrote it.
+    pub(super) fn argument_place(&self, frame: &Frame<'a>, argument: &Expr) -> Span {
+        match &argument.kind {
+            ExprKind::Name(name) if self.bundle.is_library(argument.span) => {
+                frame.places.get(name).copied().unwrap_or(argument.span)
+            }
+            _ => argument.span,
+        }
     }
 
     /// `prefix.name`, where a file is used with that prefix.
@@ -196,7 +207,10 @@ impl<'a> Elaborator<'a> {
             Value::Error => Err(Reported),
             other => {
                 let found = other.describe();
-                self.fail("E0204", span, "a whole number is needed here", format!("this is {found}"))
+                let diagnostic = Diagnostic::error("E0204", "a whole number is needed here", span)
+                    .fact(format!("this is {found}"))
+                    .help_maybe(unquoted(other));
+                Err(self.report(diagnostic))
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::elaborate::value::{InitSpec, Value};
+use crate::source::Span;
 use crate::syntax::ast::DefinitionKind;
 
 /// The names of one body, and what kind of body it is.
@@ -18,6 +19,8 @@ pub(super) struct Frame<'a> {
     pub(super) init: Option<InitSpec>,
     /// The formulas of `grad` statements, by parameter, as gradients for an upstream of 1.
     pub(super) grads: BTreeMap<String, Value<'a>>,
+    /// Where the arguments that are no tensors are written, by parameter.
+    pub(super) places: BTreeMap<String, Span>,
     /// States of this body, by local name: their paths.
     pub(super) states: BTreeMap<String, String>,
 }
@@ -31,6 +34,7 @@ impl<'a> Frame<'a> {
             owner: None,
             init: None,
             grads: BTreeMap::new(),
+            places: BTreeMap::new(),
             states: BTreeMap::new(),
         }
     }
@@ -38,6 +42,7 @@ impl<'a> Frame<'a> {
     /// Binds `name`, hiding what it stood for.
     pub(super) fn bind(&mut self, name: &str, value: Value<'a>) {
         if name != "_" {
+            self.places.remove(name);
             self.names.insert(name.to_owned(), value);
         }
     }

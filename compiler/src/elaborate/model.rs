@@ -8,6 +8,7 @@ use nnc_wgsl::Element;
 
 use crate::diagnostic::{Checked, Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::data::{names_in, same_but_for_ones};
 use crate::elaborate::dim::{BATCH, Dim};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::host::HostValue;
@@ -148,6 +149,17 @@ fn free_name(dim: &ast::Expr) -> Option<&str> {
         ExprKind::Name(name) if name.starts_with(|letter: char| letter.is_uppercase()) => Some(name),
         _ => None,
     }
+}
+
+/// How the field `name` comes to the dims of a model's input.
+fn brought_to(name: &str, tensor: &Tensor, dims: &[Dim]) -> Option<String> {
+    let count = |dims: &[Dim]| dims.iter().skip(1).map(Dim::size).product::<usize>();
+    if same_but_for_ones(&tensor.dims, dims) {
+        let example = crate::elaborate::dim::show_dims(&dims[1..]);
+        return Some(format!("declare the field as `f32{example}`: files may lack dims of 1"));
+    }
+    let flat = dims.len() == 2 && count(dims) == count(&tensor.dims);
+    flat.then(|| format!("write `inputs {{ {name} = {name} -> flatten }}` in `train`"))
 }
 
 /// Finds the model and its `train` and `data`.
@@ -418,24 +430,6 @@ impl<'a> Elaborator<'a> {
         self.init_spec(&value, argument.span).map(Some)
     }
 
-    /// The dims of a model input; a free dim that nothing binds is reported.
-    fn input_dims(&mut self, frame: &mut Frame<'a>, ty: &'a ast::Type) -> Outcome<Vec<Dim>> {
-        for dim in ty.dims.iter().flatten() {
-            if let ast::Dim::One(expr) = dim
-                && let ExprKind::Name(name) = &expr.kind
-                && name.starts_with(|letter: char| letter.is_uppercase())
-                && self.lookup(frame, name, expr.span)?.is_none()
-            {
-                let diagnostic =
-                    Diagnostic::error("E0307", format!("nothing says how large `{name}` is"), expr.span)
-                        .fact("a free dim")
-                        .help(format!("write `dims {{ {name} = 128 }}` in `train`, or `--dim {name}=128`"));
-                return Err(self.report(diagnostic));
-            }
-        }
-        self.declared_dims(frame, ty)
-    }
-
     fn model_input(
         &mut self,
         frame: &mut Frame<'a>,
@@ -450,17 +444,26 @@ impl<'a> Elaborator<'a> {
             let message = format!("the model input `{name}` needs a type");
             return self.fail("E0315", parameter.name.span, message, "such as `: f32[N, 3, 32, 32]`");
         };
-        let dims = self.input_dims(frame, ty)?;
+        let dims = self.declared_dims(frame, ty)?;
         for expr in ty.dims.iter().flatten() {
-            if let ast::Dim::One(expr) = expr
-                && let ExprKind::Name(free) = &expr.kind
-                && let Some(value) = self.predeclared.get(free)
-            {
-                frame.bind(free, value.clone());
+            let ast::Dim::One(expr) = expr else { continue };
+            let mut names = Vec::new();
+            names_in(expr, &mut names);
+            for (free, _) in names {
+                if let Some(value) = self.predeclared.get(free) {
+                    frame.bind(free, value.clone());
+                }
             }
         }
         self.fits(|| format!("the input `{name}`"), &dims, ty.span)?;
         let element = self.element(ty)?;
+        if element == Element::U8 {
+            let message = format!("the model input `{name}` cannot be u8");
+            let diagnostic = Diagnostic::error("E0312", message, ty.span)
+                .fact("bytes are what a field of `data` has")
+                .help("write f32: a model sees the bytes of a field as numbers");
+            return Err(self.report(diagnostic));
+        }
         if !trained {
             self.mark(parameter.name.span);
             let batched = dims.first().is_some_and(Dim::has_batch);
@@ -483,7 +486,19 @@ impl<'a> Elaborator<'a> {
             },
         };
         self.field_fits(ty, &value, &dims, element, subject, parameter, span)?;
-        Ok(value)
+        Ok(self.numbers_of_bytes(value, span))
+    }
+
+    /// The bytes of a field as the numbers that a model computes with.
+    fn numbers_of_bytes(&mut self, value: Value<'a>, span: Span) -> Value<'a> {
+        match value {
+            Value::Tensor(tensor) if tensor.element == Element::U8 => {
+                self.mark(span);
+                let node = self.graph.map(&[tensor.node], |b, x| b.cast(nnc_wgsl::Scalar::F32, x[0]));
+                Value::Tensor(Tensor { node, element: Element::F32, ..tensor })
+            }
+            other => other,
+        }
     }
 
     fn no_field(&mut self, subject: &Subject<'a>, parameter: &Parameter, fields: &Frame<'a>) -> Reported {
@@ -553,7 +568,8 @@ impl<'a> Elaborator<'a> {
         };
         let diagnostic = Diagnostic::error("E0403", message, field.unwrap_or(span))
             .fact(format!("a batch of it is {}", tensor.show()))
-            .label(ty.span, format!("the model takes {wanted}"));
+            .label(ty.span, format!("the model takes {wanted}"))
+            .help_maybe(brought_to(name, tensor, dims));
         Err(self.report(diagnostic))
     }
 

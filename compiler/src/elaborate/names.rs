@@ -13,6 +13,14 @@ use crate::syntax::ast::{Const, DefinitionKind, Expr, ExprKind, ItemKind, Name};
 const SYMBOLS: [&str; 10] =
     ["same", "mixed", "f16", "f32", "i32", "dynamic", "nearest", "bilinear", "none", "auto"];
 
+/// What to write for a string that spells a symbol or an init.
+pub(super) fn unquoted(value: &Value<'_>) -> Option<String> {
+    let Value::Text(text) = value else { return None };
+    let inits = ["default", "he", "xavier", "orthogonal", "zeros", "ones"];
+    let known = SYMBOLS.iter().chain(&inits).any(|known| known == text);
+    known.then(|| format!("symbols stand without quotes: `{text}`"))
+}
+
 impl<'a> Elaborator<'a> {
     /// What `name` stands for in `frame`, if anything.
     pub(super) fn lookup(&mut self, frame: &Frame<'a>, name: &str, span: Span) -> Outcome<Option<Value<'a>>> {

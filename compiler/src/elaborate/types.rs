@@ -4,12 +4,13 @@ use nnc_wgsl::Element;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::data::names_in;
 use crate::elaborate::dim::Dim;
 use crate::elaborate::frame::Frame;
 use crate::elaborate::value::{Tensor, Value};
 use crate::ir::TensorType;
 use crate::source::Span;
-use crate::syntax::ast::{self, ExprKind, Type};
+use crate::syntax::ast::{self, DefinitionKind, ExprKind, Type};
 
 /// Where a type is declared, for messages.
 #[derive(Clone, Copy, Debug)]
@@ -210,13 +211,21 @@ impl<'a> Elaborator<'a> {
 
     /// The value of a dim expression.
     pub(super) fn dim(&mut self, frame: &mut Frame<'a>, expr: &'a ast::Expr) -> Outcome<Dim> {
-        if let ExprKind::Name(name) = &expr.kind
-            && self.lookup(frame, name, expr.span)?.is_none()
-        {
-            return Err(self.unknown_dim(frame, name, expr.span));
-        }
+        self.known_dims(frame, expr)?;
         let value = self.expression(frame, expr)?;
         self.whole(&value, expr.span)
+    }
+
+    /// Reports the first name in a dim expression that stands for nothing.
+    fn known_dims(&mut self, frame: &Frame<'a>, expr: &'a ast::Expr) -> Outcome<()> {
+        let mut names = Vec::new();
+        names_in(expr, &mut names);
+        for (name, span) in names {
+            if self.lookup(frame, name, span)?.is_none() {
+                return Err(self.unknown_dim(frame, name, span));
+            }
+        }
+        Ok(())
     }
 
     fn unknown_dim(&mut self, frame: &Frame<'a>, name: &str, span: Span) -> Reported {
@@ -226,10 +235,23 @@ impl<'a> Elaborator<'a> {
             ast::ItemKind::Const(constant) => Some(constant.name.text.as_str()),
             _ => None,
         }));
-        let diagnostic = Diagnostic::error("E0307", format!("unknown dim `{name}`"), span)
-            .fact("no constant or parameter has this name")
-            .note("a free dim starts with a capital letter: `f32[N, T]`")
-            .help_maybe(did_you_mean(name, names));
+        let similar = did_you_mean(name, names);
+        if !name.starts_with(char::is_uppercase) {
+            let diagnostic = Diagnostic::error("E0307", format!("unknown dim `{name}`"), span)
+                .fact("no constant or parameter has this name")
+                .note("a free dim starts with a capital letter: `f32[N, T]`")
+                .help_maybe(similar);
+            return self.report(diagnostic);
+        }
+        let bound_by_inputs = matches!(&frame.owner, Some((kind, _)) if *kind != DefinitionKind::Model);
+        let way = if bound_by_inputs {
+            format!("a tensor parameter binds it where it stands alone: `x: f32[N, {name}]`")
+        } else {
+            format!("write `dims {{ {name} = 128 }}` in `train`, or `--dim {name}=128`")
+        };
+        let diagnostic = Diagnostic::error("E0307", format!("nothing says how large `{name}` is"), span)
+            .fact("a free dim")
+            .help(similar.filter(|_| bound_by_inputs).unwrap_or(way));
         self.report(diagnostic)
     }
 
@@ -242,11 +264,7 @@ impl<'a> Elaborator<'a> {
                     return self.fail("E0315", *span, "the number of dims must be stated here", "`..`");
                 }
                 ast::Dim::One(expr) => {
-                    if let ExprKind::Name(name) = &expr.kind
-                        && self.lookup(frame, name, expr.span)?.is_none()
-                    {
-                        return Err(self.unknown_dim(frame, name, expr.span));
-                    }
+                    self.known_dims(frame, expr)?;
                     match self.expression(frame, expr)? {
                         Value::List(values) => {
                             for value in values {

@@ -27,6 +27,9 @@ const HABITS: [(&str, &str); 18] = [
     ("with", "a body needs no `with`"),
 ];
 
+const CONTINUED: &str =
+    "a line goes on where an operator ends it, and a formula in parentheses over any lines";
+
 /// Whether a statement begins with a word of another language, followed by what makes it one.
 pub(super) fn begins_statement(input: Tokens<'_>) -> bool {
     let next = input.peek(1).kind;
@@ -70,7 +73,17 @@ fn hint(failure: &Failure, tokens: &[Token], place: usize) -> Option<String> {
     });
     let assigns_field = |token: &Token| token.kind == Kind::Name && token.text == "self";
     let statement = tokens[..place].iter().rev().take_while(|token| token.kind != Kind::Separator);
+    let next = tokens.get(place + 1).map(|token| token.kind);
+    let begins_line = before.is_none_or(|token| token.kind == Kind::Separator);
+    let comment = matches!(next, Some(Kind::Divide | Kind::Times));
     let help = match found.kind {
+        Kind::Separator if wants("`{`") && next == Some(Kind::OpenBrace) => {
+            "`{` stands on the line of what it belongs to"
+        }
+        Kind::Plus | Kind::Times | Kind::Power | Kind::Remainder | Kind::And | Kind::Or if begins_line => {
+            CONTINUED
+        }
+        Kind::Divide if begins_line && !comment => CONTINUED,
         Kind::Assign if statement.clone().any(assigns_field) => {
             "there is no `self`: a call owns its weights, and `layer name = ...` shares them"
         }

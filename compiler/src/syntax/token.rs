@@ -177,7 +177,7 @@ impl Kind {
     /// Whether a line that begins with it goes on with the one before.
     #[must_use]
     pub fn continues_the_line_before(self) -> bool {
-        matches!(self, Kind::Arrow | Kind::Else | Kind::CloseBrace)
+        matches!(self, Kind::Arrow | Kind::Else | Kind::Where | Kind::CloseBrace)
     }
 
     /// The bracket that closes it.

@@ -105,6 +105,7 @@ impl<'a> Elaborator<'a> {
         let given = call.given(parameter);
         self.tensor_given(call, &given)
     }
+
     fn tensor_given(&mut self, call: &Call<'a>, given: &Given<'a>) -> Outcome<Tensor> {
         match given.value.clone().first() {
             Value::Tensor(tensor) => Ok(tensor),

@@ -16,10 +16,21 @@ pub(super) const TABLE: &[Intrinsic] = &[
     Intrinsic { name: "one_hot", parameters: &["index", "classes"], run: one_hot },
 ];
 
+/// The whole numbers to choose by; bytes are some.
+fn index_argument<'a>(e: &mut Elaborator<'a>, call: &Call<'a>) -> Outcome<Tensor> {
+    let index = e.tensor_argument(call, "index")?;
+    if index.element != Element::U8 {
+        return Ok(index);
+    }
+    e.mark(call.span);
+    let node = e.graph.map(&[index.node], |b, x| b.cast(Scalar::I32, x[0]));
+    Ok(Tensor { node, element: Element::I32, ..index })
+}
+
 /// The element of `x` at `index` along an axis, which vanishes.
 fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let x = e.tensor_argument(&call, "x")?;
-    let index = e.tensor_argument(&call, "index")?;
+    let index = index_argument(e, &call)?;
     let axis = e.whole_argument(&call, "axis", -1)?;
     let axis = e.axis(&call, axis, x.rank(), call.span)?;
     if index.element != Element::I32 {
@@ -82,7 +93,7 @@ fn same_classes<'a>(
 
 /// 1 at `index` of a new last axis, 0 elsewhere.
 fn one_hot<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
-    let index = e.tensor_argument(&call, "index")?;
+    let index = index_argument(e, &call)?;
     let classes = call.given("classes");
     let classes = e.whole(&classes.value, classes.span)?;
     if index.element != Element::I32 {

@@ -4,13 +4,13 @@
 use std::rc::Rc;
 
 use nnc_wgsl::schedule::Reduction;
-use nnc_wgsl::{Binary, Element, Scalar};
+use nnc_wgsl::{Binary, Element, Scalar, Unary};
 
 use super::{Call, Intrinsic};
 use crate::elaborate::Expansion;
 use crate::elaborate::arithmetic::Bring;
 use crate::elaborate::context::{Elaborator, Outcome};
-use crate::elaborate::dim::Dim;
+use crate::elaborate::dim::{BATCH, Dim};
 use crate::elaborate::host::HostValue;
 use crate::elaborate::value::{Tensor, Value};
 use crate::ops::{Iota, Reduce};
@@ -143,7 +143,8 @@ pub(super) fn as_floats<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, x: &Tensor)
     Tensor { node, element: Element::F32, ..x.clone() }
 }
 
-/// `x` with `neutral` in place of the examples that an evaluation does not count, where `axes` hold the batch.
+/// `x` with `neutral` in place of the examples that an evaluation does not count, along every axis of `axes` that holds
+/// the batch: once, or several times side by side where `concat` joined it.
 pub(super) fn counted<'a>(
     e: &mut Elaborator<'a>,
     call: &Call<'a>,
@@ -154,15 +155,44 @@ pub(super) fn counted<'a>(
     if e.expansion != Expansion::Evaluation {
         return Ok(x);
     }
-    let Some(axis) = axes.iter().copied().find(|axis| x.dims[*axis].has_batch()) else { return Ok(x) };
-    let count = examples_in(e, call, &x.dims[axis])?;
+    let mut x = x;
+    for axis in axes.iter().copied().filter(|axis| x.dims[*axis].has_batch()).collect::<Vec<_>>() {
+        x = counted_along(e, call, x, axis, neutral)?;
+    }
+    Ok(x)
+}
+
+fn counted_along<'a>(
+    e: &mut Elaborator<'a>,
+    call: &Call<'a>,
+    x: Tensor,
+    axis: usize,
+    neutral: f64,
+) -> Outcome<Tensor> {
+    let batch = match e.predeclared.get(BATCH) {
+        Some(Value::Int(batch)) => batch.clone(),
+        _ => Dim::constant(1),
+    };
+    let joined = e.joined.contains(&x.dims[axis]);
+    let count = examples_in(e, call, if joined { &batch } else { &x.dims[axis] })?;
     e.mark(call.span);
     let mut shape = vec![1; x.rank()];
     shape[axis] = x.dims[axis].size();
     let place = e.graph.must(Iota::new(&shape, axis), &[]);
     let count = e.graph.host(count.expr, count.symbols);
+    #[allow(clippy::cast_precision_loss)]
+    let block = batch.extent() as f64;
     let node = e.graph.map(&[place, count, x.node], |b, x| {
-        let place = b.cast(Scalar::F32, x[0]);
+        let mut place = b.cast(Scalar::F32, x[0]);
+        if joined {
+            let block = b.real(block);
+            let half = b.real(0.5);
+            let middle = b.binary(Binary::Add, place, half);
+            let turn = b.binary(Binary::Div, middle, block);
+            let turn = b.unary(Unary::Floor, turn);
+            let before = b.binary(Binary::Mul, turn, block);
+            place = b.binary(Binary::Sub, place, before);
+        }
         let counts = b.binary(Binary::Lt, place, x[1]);
         let neutral = b.real(neutral);
         b.select(counts, x[2], neutral)
@@ -202,6 +232,8 @@ fn place_of<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, reduction: Reduction) -
     let axis = e.axis(call, axis, x.rank(), call.span)?;
     let keep = e.bool_argument(call, "keep", false)?;
     let x = as_floats(e, call, &x);
+    let least = if reduction == Reduction::Max { -LARGEST } else { LARGEST };
+    let x = counted(e, call, x, &[axis], least)?;
     let best_dims = kept(&x.dims, &[axis], true);
     let still = e.node(call, crate::ops::StopGradient, &[&x], x.dims.clone())?;
     let best = e.node(call, Reduce::new(reduction, &[axis]), &[&still], kept(&x.dims, &[axis], false))?;

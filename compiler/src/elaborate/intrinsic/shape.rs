@@ -2,6 +2,7 @@
 
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
+use crate::elaborate::Expansion;
 use crate::elaborate::call::Given;
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::Dim;
@@ -132,6 +133,13 @@ fn concat<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         };
     }
     let mut dims = first.dims.clone();
+    if e.expansion == Expansion::Evaluation && parts.len() > 1 && first.dims[axis].has_batch() {
+        if let Some((part, span)) = parts.iter().find(|(part, _)| !part.dims[axis].is_batch()) {
+            let message = format!("`{}` cannot be counted behind the batch dim", part.dims[axis]);
+            return e.fail("E0208", *span, message, "in evaluation");
+        }
+        e.joined.push(total.clone());
+    }
     dims[axis] = total;
     let tensors: Vec<&Tensor> = parts.iter().map(|(tensor, _)| tensor).collect();
     e.node(&call, Concat::new(axis), &tensors, dims).map(Value::Tensor)
