@@ -74,7 +74,8 @@ pub fn verify(
     let mut next = 0;
     for (number, stage) in program.lowered.stages.iter().enumerate() {
         let mut known: BTreeMap<NodeId, Tensor> = BTreeMap::new();
-        for &id in stage.work.iter().flat_map(|work| work.reads.iter().flatten()) {
+        let is_move = matches!(stage.cluster.anchor, crate::passes::Anchor::Move(_));
+        for &id in stage.work.iter().filter(|_| !is_move).flat_map(|work| work.reads.iter().flatten()) {
             let value = read(session, role, program, id)?;
             known.insert(id, value);
         }
@@ -87,7 +88,6 @@ pub fn verify(
         }
         for work in &stage.work {
             for &id in &work.writes {
-                let is_move = matches!(stage.cluster.anchor, crate::passes::Anchor::Move(_));
                 if is_move {
                     add_parts(session, role, program, id, &mut known)?;
                 }
@@ -114,7 +114,8 @@ pub fn verify(
     Ok(findings)
 }
 
-/// The operands of a move that were written in place, read back.
+/// The operands of a move that lie in memory, read back: in place, or where they are copied from. What its copies
+/// read may be a concat that is not whole yet.
 fn add_parts(
     session: &Session,
     role: Role,
@@ -124,7 +125,7 @@ fn add_parts(
 ) -> Result<(), DeviceError> {
     for operand in program.graph.operands(id) {
         let base = program.lowered.layouts[&operand].base;
-        if program.lowered.parts.contains_key(&base) {
+        if is_in_memory(program.graph, base) && !known.contains_key(&base) {
             let value = read(session, role, program, base)?;
             known.insert(base, value);
         }
@@ -174,10 +175,20 @@ fn meaning(
 fn read(session: &Session, role: Role, program: &Verifiable<'_>, id: NodeId) -> Result<Tensor, DeviceError> {
     debug_assert!(is_in_memory(program.graph, id), "only values in memory are read back");
     let ty = program.graph.ty(id);
-    let area = program.plan.areas[&id];
-    let bytes = (ty.bytes() as u64).next_multiple_of(4).max(4);
+    let layout = program.lowered.homes.memory(id);
+    let whole = program.graph.ty(layout.base);
+    let area = program.plan.areas[&layout.base];
+    let bytes = (whole.bytes() as u64).next_multiple_of(4).max(4);
     let bytes = session.read_area(role, &Area { bytes, ..area })?;
-    Ok(decode(&bytes, ty.element, &ty.shape))
+    if layout.base == id {
+        return Ok(decode(&bytes, ty.element, &ty.shape));
+    }
+    let whole = decode(&bytes, ty.element, &[whole.size()]);
+    Ok(Tensor::from_fn(ty.shape.clone(), |at| {
+        let steps = at.iter().zip(&layout.strides).map(|(&c, stride)| i64::try_from(c).unwrap_or(0) * stride);
+        let place = layout.offset + steps.sum::<i64>();
+        whole.data()[usize::try_from(place).expect("a part lies inside its whole")]
+    }))
 }
 
 /// A tensor from its bytes as the device holds them.

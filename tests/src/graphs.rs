@@ -242,6 +242,185 @@ fn chain(
     Sample { name: name.to_owned(), graph, inputs, gradients: Vec::new(), stored: BTreeMap::new() }
 }
 
+/// Concats whose operands kernels of every kind write in place: read again there, part of two concats, inside another
+/// concat, along every axis, twice in one, and beside operands that no kernel computes.
+///
+/// # Panics
+/// If the operators do not fit: a bug of this function.
+#[must_use]
+pub fn joins() -> Vec<Sample> {
+    let sine = |graph: &mut Graph, x: NodeId| graph.map(&[x], |b, x| b.unary(Unary::Sin, x[0]));
+    vec![
+        joined("columns read again", &[&[6, 8], &[8, 4]], move |g, x| {
+            let left = g.must(Contract::new("mk", "kn", "mn"), &[x[0], x[1]]);
+            let right = sine(g, left);
+            let more = g.must(Reduce::new(Reduction::Sum, &[1]), &[right]);
+            let more = g.reshape(more, &[6, 1]);
+            let whole = g.must(Concat::new(1), &[left, right, x[0], more]);
+            let again = g.must(Contract::new("mk", "nk", "mn"), &[left, right]);
+            vec![sine(g, whole), again]
+        }),
+        joined("rows, twice, and a softmax", &[&[5, 12]], move |g, x| {
+            let shifted = sine(g, x[0]);
+            let total = g.must(Reduce::new(Reduction::Sum, &[1]), &[shifted]);
+            let total = g.reshape(total, &[5, 1]);
+            let share = g.map(&[shifted, total], |b, x| b.binary(Binary::Mul, x[0], x[1]));
+            let whole = g.must(Concat::new(0), &[share, shifted, share]);
+            let sides = g.must(Concat::new(1), &[share, shifted]);
+            vec![sine(g, whole), sine(g, sides)]
+        }),
+        joined("images along channels and across", &[&[2, 3, 6, 6], &[5, 3, 3, 3], &[4, 5, 1, 1]], |g, x| {
+            let around = ConvGeometry { low: vec![1; 2], high: vec![1; 2], ..ConvGeometry::plain(2) };
+            let a = g.must(Conv::new(around), &[x[0], x[1]]);
+            let b = g.must(Conv::new(ConvGeometry::plain(2)), &[a, x[2]]);
+            let pooled = g.must(Window::new(Pool::Max, WindowGeometry::tiles(&[1, 1])), &[a]);
+            let channels = g.must(Concat::new(1), &[a, b, x[0], pooled]);
+            let across = g.must(Concat::new(3), &[b, b]);
+            vec![g.map(&[channels], |b, x| b.unary(Unary::Tanh, x[0])), across]
+        }),
+        joined("a stack of pairs", &[&[3, 4], &[4, 4]], move |g, x| {
+            let mut rows = Vec::new();
+            let mut state = x[0];
+            for _ in 0..4 {
+                let next = g.must(Contract::new("mk", "kn", "mn"), &[state, x[1]]);
+                let soft = sine(g, next);
+                let pair = g.must(Concat::new(1), &[next, soft]);
+                state = g.must(Slice::new(&[0, 2], &[3, 4], &[1, 1]), &[pair]);
+                rows.push(g.reshape(pair, &[3, 1, 8]));
+            }
+            let whole = g.must(Concat::new(1), &rows);
+            let turned = g.must(Permute::new(&[1, 0, 2]), &[whole]);
+            vec![sine(g, turned), state]
+        }),
+        joined("steps copied at once", &[&[2, 20]], |g, x| {
+            let part = |g: &mut Graph, k: usize| g.must(Slice::new(&[0, 3 * k], &[2, 4], &[1, 1]), &[x[0]]);
+            let parts: Vec<NodeId> = [0, 1, 2, 3, 5, 4, 3].map(|k| part(g, k)).to_vec();
+            vec![g.must(Concat::new(0), &parts), g.must(Concat::new(1), &parts)]
+        }),
+    ]
+}
+
+/// Recurrent cells over a few steps with their gradients: products whose columns are read in equal parts by the maps
+/// that follow, with several stored results. Among them are gates read once more in one piece, parts that are spread
+/// over rows, a batch of products, and columns of every number by four.
+///
+/// # Panics
+/// If the operators do not fit: a bug of this function.
+#[must_use]
+pub fn cells() -> Vec<Sample> {
+    let of = |g: &mut Graph, op: Unary, x: NodeId| g.map(&[x], |b, x| b.unary(op, x[0]));
+    let by =
+        |g: &mut Graph, op: Binary, x: NodeId, y: NodeId| g.map(&[x, y], |b, x| b.binary(op, x[0], x[1]));
+    let long = move |g: &mut Graph, gates: &[NodeId], _: NodeId, before: NodeId| {
+        let soft: Vec<NodeId> = gates.iter().map(|gate| of(g, Unary::Tanh, *gate)).collect();
+        let (kept, fresh) = (by(g, Binary::Mul, soft[1], before), by(g, Binary::Mul, soft[0], soft[2]));
+        let state = by(g, Binary::Add, kept, fresh);
+        let shown = of(g, Unary::Sin, state);
+        (by(g, Binary::Mul, soft[3], shown), state)
+    };
+    let gated = move |g: &mut Graph, gates: &[NodeId], h: NodeId, around: NodeId| {
+        let keep = of(g, Unary::Tanh, gates[0]);
+        let inner = by(g, Binary::Mul, keep, gates[2]);
+        let inner = by(g, Binary::Add, inner, gates[1]);
+        let fresh = of(g, Unary::Sin, inner);
+        let rest = by(g, Binary::Mul, keep, h);
+        (by(g, Binary::Sub, fresh, rest), around)
+    };
+    let pair = move |g: &mut Graph, gates: &[NodeId], h: NodeId, c: NodeId| {
+        let gate = of(g, Unary::Tanh, gates[0]);
+        let next = by(g, Binary::Mul, gate, gates[1]);
+        (by(g, Binary::Add, next, h), c)
+    };
+    let mut samples = Vec::new();
+    for (n, hidden) in [(1, 1), (3, 4), (5, 7), (33, 20)] {
+        samples.push(walk(&format!("four gates of {n} by {hidden}"), [n, 3, 4, hidden], false, long));
+        samples.push(walk(&format!("three gates of {n} by {hidden}"), [n, 2, 3, hidden], true, gated));
+        samples.push(walk(&format!("two gates of {n} by {hidden}"), [n, 4, 2, hidden], false, pair));
+    }
+    samples.push(joined("gates in one piece as well", &[&[6, 5], &[5, 12], &[12, 3]], move |g, x| {
+        let gates = g.must(Contract::new("mk", "kn", "mn"), &[x[0], x[1]]);
+        let soft = of(g, Unary::Sin, gates);
+        let part =
+            |g: &mut Graph, of: NodeId, k: usize| g.must(Slice::new(&[0, 4 * k], &[6, 4], &[1, 1]), &[of]);
+        let parts: Vec<NodeId> = (0..3).map(|k| part(g, soft, k)).collect();
+        let mixed = by(g, Binary::Mul, parts[0], parts[2]);
+        let mixed = by(g, Binary::Add, mixed, parts[1]);
+        let whole = of(g, Unary::Tanh, soft);
+        vec![mixed, whole, g.must(Contract::new("mk", "kn", "mn"), &[soft, x[2]])]
+    }));
+    samples.push(joined(
+        "gates of a batch, told apart by a reshape",
+        &[&[2, 3, 5], &[2, 5, 8], &[4]],
+        move |g, x| {
+            let gates = g.must(Contract::new("bmk", "bkn", "bmn"), &[x[0], x[1]]);
+            let apart = g.must(Reshape::new(&[2, 3, 2, 4]), &[gates]);
+            let part = |g: &mut Graph, k: usize| {
+                let part = g.must(Slice::new(&[0, 0, k, 0], &[2, 3, 1, 4], &[1; 4]), &[apart]);
+                g.must(Reshape::new(&[2, 3, 4]), &[part])
+            };
+            let (a, b) = (part(g, 0), part(g, 1));
+            let shifted = by(g, Binary::Add, b, x[2]);
+            let both = by(g, Binary::Mul, a, shifted);
+            vec![of(g, Unary::Sin, both), shifted]
+        },
+    ));
+    samples
+}
+
+/// A walk over `steps` of `[n, steps, parts, hidden]` with two carried values; the loss weighs every step, and the
+/// gradients of the input, the weight and the first state are results. `turned` lets the weight lie `[hidden, gates]`.
+fn walk(
+    name: &str,
+    [n, steps, parts, hidden]: [usize; 4],
+    turned: bool,
+    cell: impl Fn(&mut Graph, &[NodeId], NodeId, NodeId) -> (NodeId, NodeId),
+) -> Sample {
+    let wide = parts * hidden;
+    let weight = if turned { [hidden, wide] } else { [wide, hidden] };
+    let shapes: [&[usize]; 3] = [&[n, steps, wide], &weight, &[n, hidden]];
+    let mut sample = joined(name, &shapes, |g, x| {
+        let (mut h, mut c) = (x[2], x[2]);
+        let mut rows = Vec::new();
+        for step in 0..steps {
+            let row = g.must(Slice::new(&[0, step, 0], &[n, 1, wide], &[1; 3]), &[x[0]]);
+            let row = g.reshape(row, &[n, wide]);
+            let form = if turned { "ko" } else { "ok" };
+            let around = g.must(Contract::new("nk", form, "no"), &[h, x[1]]);
+            let gates = g.map(&[row, around], |b, x| b.binary(Binary::Add, x[0], x[1]));
+            let part = |k: usize| Slice::new(&[0, k * hidden], &[n, hidden], &[1, 1]);
+            let gates: Vec<NodeId> = (0..parts).map(|k| g.must(part(k), &[gates])).collect();
+            (h, c) = cell(g, &gates, h, c);
+            rows.push(g.reshape(h, &[n, 1, hidden]));
+        }
+        let whole = g.must(Concat::new(1), &rows);
+        let square = g.map(&[whole], |b, x| b.binary(Binary::Mul, x[0], x[0]));
+        let loss = g.must(Reduce::new(Reduction::Sum, &[0, 1, 2]), &[square]);
+        let gradients = differentiate(g, loss, x).expect("the operators have gradients");
+        [vec![whole, loss], gradients.into_iter().flatten().collect()].concat()
+    });
+    for value in sample.inputs.values_mut() {
+        value.data_mut().iter_mut().for_each(|v| *v *= 0.5);
+    }
+    sample
+}
+
+/// Results of a few inputs; each is a result of the program.
+fn joined(name: &str, shapes: &[&[usize]], build: impl Fn(&mut Graph, &[NodeId]) -> Vec<NodeId>) -> Sample {
+    let mut graph = Graph::new();
+    let mut inputs = BTreeMap::new();
+    let mut given = Vec::new();
+    for (k, shape) in shapes.iter().enumerate() {
+        let data = weights(shape).data().iter().map(|v| v - 1.0).collect();
+        inputs.insert(format!("x{k}"), Tensor::new(*shape, data));
+        let input = Source::Input { name: format!("x{k}"), batched: false };
+        given.push(graph.source(input, TensorType::f32(*shape)));
+    }
+    for (k, value) in build(&mut graph, &given).into_iter().enumerate() {
+        graph.results.push((format!("y{k}"), value));
+    }
+    Sample { name: name.to_owned(), graph, inputs, gradients: Vec::new(), stored: BTreeMap::new() }
+}
+
 /// A training step over a drawn graph: three weights that follow their gradients with momentum, a pair of states
 /// that change places, one state that two others take, and the guard.
 ///
@@ -381,7 +560,8 @@ fn step(graph: &mut Graph, draw: &mut Draw, values: &[NodeId]) -> Option<NodeId>
                 low[axis] = 1 + draw.below(2);
                 return Some(graph.must(Pad::new(&low, &vec![1; rank], 0.0), &[a]));
             }
-            Some(graph.must(Concat::new(axis), &[a, a]))
+            let other = graph.map(&[a], |b, x| b.unary(Unary::Cos, x[0]));
+            Some(graph.must(Concat::new(axis), &[a, draw.pick(&[a, other])]))
         }
         10 if rank > 0 && rank < 3 => {
             let b = draw.pick(values);

@@ -1,6 +1,6 @@
 //! Laws that take a device: the kernels of a program compute its graph's meaning, within the plan's memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nnc::ir::{Kind, Source, StoredId, Tensor, evaluate};
 use nnc::program::{Built, artifact_of};
@@ -8,13 +8,20 @@ use nnc::verify::{Verifiable, encode, open, verify};
 use nnc_runtime::artifact::{Area, Artifact, Bound, Buffer, Role};
 use nnc_runtime::{Batch, Clock, Device};
 use nnc_tests::device::device;
-use nnc_tests::graphs::{Sample, chains, differentiated, random, training};
+use nnc_tests::graphs::{Sample, cells, chains, differentiated, joins, random, training};
 use nnc_wgsl::{PROFILES, Profile};
 
 fn samples(profile: &str) -> Vec<Sample> {
     let count = if profile == "lavapipe" { 120 } else { 30 };
     let drawn = (0..count).map(|seed| random(seed, 4 + usize::try_from(seed % 14).expect("small")));
-    nnc::ops::examples().iter().map(differentiated).chain(chains()).chain(drawn).collect()
+    nnc::ops::examples()
+        .iter()
+        .map(differentiated)
+        .chain(chains())
+        .chain(joins())
+        .chain(cells())
+        .chain(drawn)
+        .collect()
 }
 
 /// The profiles by name, and a software device without subgroup operations, as GL is.
@@ -158,16 +165,18 @@ fn overlap(a: Area, b: Area) -> bool {
     a.buffer == b.buffer && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes
 }
 
-/// For each value of the plan the first and last stage that touches it, found from the stages alone.
+/// For each value with memory of its own the first and last stage that touches it or a part of it, found from the
+/// stages alone.
 fn lifetimes(built: &Built) -> Vec<(nnc::ir::NodeId, Area, usize, usize)> {
     let mut found: Vec<(nnc::ir::NodeId, Area, usize, usize)> = Vec::new();
     for (number, stage) in built.lowered.stages.iter().enumerate() {
-        let reads = stage.work.iter().flat_map(|w| w.reads.iter().flatten());
-        for id in reads.chain(stage.work.iter().flat_map(|w| w.writes.iter())) {
-            let area = built.plan.areas[id];
-            match found.iter_mut().find(|(known, ..)| known == id) {
+        let reads = stage.work.iter().flat_map(|w| w.reads.iter().flatten().copied());
+        for id in reads.chain(stage.work.iter().flat_map(|w| w.into.iter().copied())) {
+            let id = built.lowered.homes.root(id);
+            let area = built.plan.areas[&id];
+            match found.iter_mut().find(|(known, ..)| *known == id) {
                 Some(entry) => entry.3 = number,
-                None => found.push((*id, area, number, number)),
+                None => found.push((id, area, number, number)),
             }
         }
     }
@@ -232,6 +241,46 @@ fn values_alive_together_do_not_overlap() {
             }
         }
     }
+}
+
+/// The elements of its memory that a value takes, at each of its places.
+fn elements(layout: &nnc::lower::Layout) -> BTreeSet<i64> {
+    let mut places = BTreeSet::from([layout.offset]);
+    for (&extent, &stride) in layout.shape.iter().zip(&layout.strides) {
+        let steps = (0..i64::try_from(extent).expect("small")).map(|step| step * stride);
+        places = steps.flat_map(|step| places.iter().map(move |at| at + step)).collect();
+    }
+    places
+}
+
+#[test]
+fn parts_written_in_place_fill_their_whole_and_do_not_overlap() {
+    let mut found = 0;
+    for name in PROFILES {
+        let profile = Profile::named(name).expect("the profile exists");
+        for sample in samples(name) {
+            let (built, _) = artifact_of(sample.graph.clone(), Role::Infer, &profile);
+            let homes = &built.lowered.homes;
+            let mut taken: BTreeMap<(nnc::ir::NodeId, i64), nnc::ir::NodeId> = BTreeMap::new();
+            let parts: BTreeSet<nnc::ir::NodeId> = homes.parts().map(|(part, _)| part).collect();
+            let is_whole = |id: nnc::ir::NodeId| homes.parts().any(|(_, whole)| whole == id);
+            for part in parts.into_iter().filter(|part| !is_whole(*part)) {
+                let size = built.graph.ty(part).size();
+                for place in homes.places(&built.graph, part) {
+                    let elements = elements(&place);
+                    assert_eq!(elements.len(), size, "{}: {place:?} holds every element once", sample.name);
+                    let whole = i64::try_from(built.graph.ty(place.base).size()).expect("small");
+                    for at in elements {
+                        assert!((0..whole).contains(&at), "{}: {place:?} leaves its whole", sample.name);
+                        let other = taken.insert((place.base, at), part);
+                        assert!(other.is_none(), "{}: {other:?} lies where {part:?} does", sample.name);
+                    }
+                    found += 1;
+                }
+            }
+        }
+    }
+    assert!(found > 100, "only {found} parts were written in place");
 }
 
 #[test]

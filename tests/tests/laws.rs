@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use nnc::ir::{NodeId, Tensor, TensorType, evaluate};
 use nnc::ops::examples;
 use nnc::passes;
-use nnc_tests::graphs::{Sample, differentiated, random};
+use nnc_tests::graphs::{Sample, cells, differentiated, joins, random};
 use nnc_wgsl::Profile;
 
 /// Graphs for laws about whole graphs: every operator differentiated, and a few hundred drawn ones.
 fn samples() -> Vec<Sample> {
     let drawn = (0..200).map(|seed| random(seed, 4 + usize::try_from(seed % 12).expect("small")));
-    examples().iter().map(differentiated).chain(drawn).collect()
+    examples().iter().map(differentiated).chain(joins()).chain(cells()).chain(drawn).collect()
 }
 
 #[test]
@@ -151,6 +151,33 @@ fn the_gradient_of_a_drawn_graph_agrees_with_central_differences() {
         }
     }
     assert!(measured > 1500 && kinks * 10 < measured, "{measured} slopes, {kinks} kinks");
+}
+
+#[test]
+fn the_gradient_of_a_walk_agrees_with_central_differences() {
+    let mut measured = 0;
+    for sample in cells().into_iter().filter(|sample| sample.name.contains("of 3 by")) {
+        let results = sample.results(&sample.graph);
+        let mut forward = sample.clone();
+        forward.graph.results.retain(|(n, _)| n == "y1");
+        passes::run_one("dead_code", &mut forward.graph, &profile("lavapipe"));
+        for k in 0..3 {
+            let (name, gradient) = (format!("x{k}"), &results[&format!("y{}", 2 + k)]);
+            for element in 0..gradient.data().len() {
+                let at = |offset: f64| {
+                    let mut moved = forward.clone();
+                    moved.inputs.get_mut(&name).expect("the input exists").data_mut()[element] += offset;
+                    moved.results(&moved.graph)["y1"].data()[0]
+                };
+                let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
+                let found = gradient.data()[element];
+                let error = (slope - found).abs() / slope.abs().max(1.0);
+                assert!(error < 1e-6, "{}: d {name}[{element}] is {slope}, derived {found}", sample.name);
+                measured += 1;
+            }
+        }
+    }
+    assert!(measured > 400, "only {measured} slopes were measured");
 }
 
 /// `sum(y * w)` of the sample with its inputs changed.

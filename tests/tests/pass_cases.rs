@@ -1,8 +1,12 @@
 //! Each pass on a graph it changes and on one it must leave alone.
 
 use nnc::ir::{Graph, NodeId, Source, TensorType};
-use nnc::ops::{Broadcast, Contract, Conv, ConvGeometry, Pad, Permute, Reduce, Reshape, StopGradient};
+use nnc::ops::{
+    Broadcast, Concat, Contract, Conv, ConvGeometry, Pad, Permute, Reduce, Reshape, Slice, StopGradient,
+};
 use nnc::passes::{clusters, optimize, run_one};
+use nnc::program::artifact_of;
+use nnc_runtime::artifact::Role;
 use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Expr, Profile, Scalar, Unary};
 
@@ -265,4 +269,77 @@ fn a_value_read_three_times_gathers_three_gradients() {
     let found = nnc::ir::evaluate(&graph, &environment)[&gradient.expect("it reaches the loss")].data()[0];
     let expected = 0.5_f64.exp() + 0.5_f64.cos() + 1.0 - 0.5_f64.tanh().powi(2);
     assert!((found - expected).abs() < 1e-12, "{found} in place of {expected}");
+}
+
+#[test]
+fn a_slice_reads_the_part_it_lies_in_and_a_padding_that_it_misses_not_at_all() {
+    let slice = |from: usize, extent: usize, padded: bool| {
+        let mut graph = Graph::new();
+        let x = input(&mut graph, "x", &[2, 3]);
+        let (left, right) = (unary(&mut graph, Unary::Exp, x), unary(&mut graph, Unary::Sin, x));
+        let whole = match padded {
+            true => graph.must(Pad::new(&[0, 2], &[0, 1], 0.5), &[left]),
+            false => graph.must(Concat::new(1), &[left, right]),
+        };
+        let part = graph.must(Slice::new(&[0, from], &[2, extent], &[1, 1]), &[whole]);
+        let y = unary(&mut graph, Unary::Cos, part);
+        nnc::ir::print(&after(graph, "algebra", &[y]))
+    };
+    let (first, second, both) = (slice(0, 3, false), slice(4, 2, false), slice(2, 2, false));
+    assert!(!first.contains("concat") && !first.contains("sin(") && !second.contains("exp("), "{second}");
+    assert!(second.contains("slice{0+2,1+2}") && both.contains("concat"), "{second}\n{both}");
+    let (beside, inside, across) = (slice(0, 2, true), slice(2, 2, true), slice(1, 3, true));
+    assert!(beside.contains("constant 0.5") && !beside.contains("exp("), "{beside}");
+    assert!(inside.contains("slice{0+2,0+2}") && !inside.contains("pad"), "{inside}");
+    assert!(across.contains("pad"), "{across}");
+    let touching = slice(0, 3, true);
+    assert!(touching.contains("pad"), "{touching}");
+}
+
+#[test]
+fn a_product_with_zeros_is_zeros_and_one_with_ones_is_a_product() {
+    let product = |value: f64| {
+        let mut graph = Graph::new();
+        let x = input(&mut graph, "x", &[2, 3]);
+        let constant = graph.constant(value, TensorType::f32([3, 4]));
+        let y = graph.must(Contract::new("mk", "kn", "mn"), &[x, constant]);
+        nnc::ir::print(&after(graph, "constants", &[y]))
+    };
+    assert!(!product(0.0).contains("contract") && product(1.0).contains("contract"));
+}
+
+#[test]
+fn a_concat_whose_parts_are_computed_costs_no_kernel() {
+    let launches = |third: bool| {
+        let mut graph = Graph::new();
+        let (x, w) = (input(&mut graph, "x", &[8, 16]), input(&mut graph, "w", &[16, 4]));
+        let left = graph.must(Contract::new("mk", "kn", "mn"), &[x, w]);
+        let right = unary(&mut graph, Unary::Sin, x);
+        let parts = if third { vec![left, right, x] } else { vec![left, right] };
+        let whole = graph.must(Concat::new(1), &parts);
+        let y = graph.must(Reduce::new(Reduction::Sum, &[0]), &[whole]);
+        graph.results.push(("y".to_owned(), y));
+        let (built, _) = artifact_of(graph, Role::Infer, &profile("nvidia-hopper"));
+        built.lowered.stages.iter().flat_map(|stage| &stage.work).count()
+    };
+    assert_eq!((launches(false), launches(true)), (3, 4));
+}
+
+#[test]
+fn a_cell_is_the_end_of_its_product_only_where_nothing_needs_the_gates_in_one_piece() {
+    let gates = |also: bool, target: &str| {
+        let mut graph = Graph::new();
+        let (x, w) = (input(&mut graph, "x", &[8, 16]), input(&mut graph, "w", &[16, 12]));
+        let gates = graph.must(Contract::new("mk", "kn", "mn"), &[x, w]);
+        let part =
+            |graph: &mut Graph, k: usize| graph.must(Slice::new(&[0, 4 * k], &[8, 4], &[1, 1]), &[gates]);
+        let (a, b, c) = (part(&mut graph, 0), part(&mut graph, 1), part(&mut graph, 2));
+        let sum = add(&mut graph, a, b);
+        let sum = add(&mut graph, sum, c);
+        let again = graph.must(Contract::new("mn", "kn", "mk"), &[gates, w]);
+        let results = if also { vec![sum, again] } else { vec![sum] };
+        kernels(graph, &results, target)
+    };
+    assert_eq!((gates(false, "nvidia-hopper"), gates(false, "webgpu-default")), (1, 1));
+    assert_eq!(gates(true, "nvidia-hopper"), 3);
 }

@@ -137,6 +137,11 @@ impl<'a> Teller<'a> {
             let members = &stage.cluster.members;
             let home = members.iter().find_map(|member| self.line(*member));
             let names = listed(members.iter().map(|member| self.name(*member)));
+            if stage.work.is_empty() {
+                let text = format!("k{kernel} launches nothing: the parts of {names} are written in place");
+                self.tell(home, FactKind::Kernel, text);
+                continue;
+            }
             self.tell(home, FactKind::Kernel, format!("k{kernel} computes {names} ({})", stage.label));
             let mut elsewhere: BTreeMap<Place, Vec<String>> = BTreeMap::new();
             for member in members {
@@ -179,7 +184,8 @@ impl<'a> Teller<'a> {
         for (reader, kernel) in homes {
             for operand in self.graph().operands(*reader) {
                 let base = self.built.lowered.layouts[&operand].base;
-                if let Some(producer) = homes.get(&base).filter(|producer| *producer != kernel) {
+                let works = |kernel: &usize| !self.built.lowered.stages[*kernel].work.is_empty();
+                if let Some(producer) = homes.get(&base).filter(|it| *it != kernel && works(it)) {
                     pairs.entry((*kernel, *producer)).or_insert((base, *reader));
                 }
             }
@@ -229,10 +235,12 @@ impl<'a> Teller<'a> {
             );
             self.tell(self.line(*value), FactKind::Aliased, text);
         }
-        for (part, (whole, _)) in &self.built.lowered.parts {
-            let (by, of) = self.names(*part, *whole);
+        let lowered = &self.built.lowered;
+        let packed = lowered.parts.iter().map(|(part, (whole, _))| (*part, *whole));
+        for (part, whole) in packed.chain(lowered.homes.parts()) {
+            let (by, of) = self.names(part, whole);
             let text = format!("{by} writes straight into its part of {of}");
-            self.tell(self.line(*part), FactKind::Aliased, text);
+            self.tell(self.line(part), FactKind::Aliased, text);
         }
     }
 

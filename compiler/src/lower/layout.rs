@@ -49,7 +49,9 @@ impl Layout {
         Place { offset: self.offset, strides }
     }
 
-    fn reshaped(&self, shape: &[usize]) -> Option<Layout> {
+    /// The same elements in the same order under another shape; `None` where no strides express it.
+    #[must_use]
+    pub(super) fn reshaped(&self, shape: &[usize]) -> Option<Layout> {
         let mut runs: Vec<(usize, i64)> = Vec::new();
         for (&extent, &stride) in self.shape.iter().zip(&self.strides) {
             if extent == 1 {
@@ -113,11 +115,13 @@ pub fn is_view(lowering: &Lowering) -> bool {
 
 fn view_layout(graph: &Graph, id: NodeId, layouts: &BTreeMap<NodeId, Layout>) -> Option<Layout> {
     let Kind::Operator(op) = &graph.node(id).kind else { return None };
-    let lowering = op.lower();
-    if !is_view(&lowering) {
-        return None;
-    }
-    let of = &layouts[&graph.operands(id)[0]];
+    is_view(&op.lower()).then(|| view_of(graph, id, &layouts[&graph.operands(id)[0]])).flatten()
+}
+
+/// The layout of a view whose operand lies so; `None` where no strides express it.
+#[must_use]
+pub(super) fn view_of(graph: &Graph, id: NodeId, of: &Layout) -> Option<Layout> {
+    let lowering = graph.operator(id)?.lower();
     let shape = graph.ty(id).shape.clone();
     match lowering {
         Lowering::Reshape => of.reshaped(&shape),

@@ -11,6 +11,8 @@ use crate::passes::{Anchor, Cluster};
 /// How many values a member has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
+    /// One for each point of the space and each part of a product's columns.
+    Whole,
     /// One for each point of the space.
     Element,
     /// One for each point of the kept axes.
@@ -38,6 +40,9 @@ pub fn level_of(graph: &Graph, cluster: &Cluster, id: NodeId) -> Option<Member> 
     if *shape == cluster.space {
         return Some(Member { level: Level::Element, reads: Level::Element });
     }
+    if cluster.parts() > 1 && *shape == cluster.whole_space() {
+        return Some(Member { level: Level::Whole, reads: Level::Whole });
+    }
     let row = !cluster.reduced().is_empty()
         && !matches!(lowering, Lowering::Pad { .. })
         && (*shape == kept(cluster) || *shape == with_ones(cluster));
@@ -63,6 +68,7 @@ pub(super) fn with_ones(cluster: &Cluster) -> Vec<usize> {
 pub fn member_place(cluster: &Cluster, member: Member, shape: &[usize], layout: &Layout) -> Place {
     match member.reads {
         Level::Element => layout.over(&cluster.space),
+        Level::Whole => layout.over(&cluster.whole_space()),
         Level::Row => {
             if shape.len() == cluster.space.len() && *shape == with_ones(cluster) {
                 let full = layout.over(shape);
@@ -77,10 +83,42 @@ pub fn member_place(cluster: &Cluster, member: Member, shape: &[usize], layout: 
     }
 }
 
+/// From the first part of a product's columns to another one, at a place over the space of the columns.
+#[must_use]
+pub fn part_offset(cluster: &Cluster, part: usize, place: &Place) -> i64 {
+    let (columns, stride) = (cluster.space.last(), place.strides.last());
+    let (columns, stride) = (columns.copied().unwrap_or(0), stride.copied().unwrap_or(0));
+    super::layout::signed(part * columns) * stride
+}
+
+/// The part of a product's columns that an element reads of a whole value, if it is at its own point there.
+#[must_use]
+pub(super) fn part_at(cluster: &Cluster, place: &Place) -> Option<usize> {
+    let own: Vec<i64> =
+        contiguous_strides(&cluster.whole_space()).into_iter().map(super::layout::signed).collect();
+    let mut axes = (0..own.len()).filter(|&axis| cluster.space[axis] != 1);
+    let columns = super::layout::signed(*cluster.space.last()?);
+    let part = usize::try_from(place.offset / columns).ok()?;
+    let fits = place.offset % columns == 0 && part < cluster.parts();
+    (fits && axes.all(|axis| place.strides[axis] == own[axis])).then_some(part)
+}
+
 /// Whether a read of a member's value by another is at the reader's own point. `place` is that of the read, over
 /// the space or the kept axes according to the reader.
 #[must_use]
 pub fn at_own_point(cluster: &Cluster, reader: Member, written: Level, place: &Place) -> bool {
+    match (reader.reads, written) {
+        (Level::Element, Level::Whole) => return part_at(cluster, place).is_some(),
+        (Level::Whole, Level::Whole) => {
+            let whole = cluster.whole_space();
+            let own = contiguous_strides(&whole);
+            let same =
+                |axis: usize| whole[axis] == 1 || place.strides[axis] == super::layout::signed(own[axis]);
+            return place.offset == 0 && (0..whole.len()).all(same);
+        }
+        (Level::Whole, _) | (_, Level::Whole) => return false,
+        _ => {}
+    }
     if place.offset != 0 {
         return false;
     }
@@ -92,7 +130,7 @@ pub fn at_own_point(cluster: &Cluster, reader: Member, written: Level, place: &P
     match (reader.reads, written) {
         (Level::Element, Level::Element) => matches(&cluster.space, &contiguous_strides(&cluster.space)),
         (Level::Row, Level::Row) => matches(&rows, &row_strides),
-        (Level::Row, Level::Element) => false,
+        (Level::Row, Level::Element) | (Level::Whole, _) | (_, Level::Whole) => false,
         (Level::Element, Level::Row) => {
             let mut own = Vec::with_capacity(cluster.space.len());
             let mut row_axis = 0;
@@ -113,7 +151,7 @@ pub fn at_own_point(cluster: &Cluster, reader: Member, written: Level, place: &P
 #[must_use]
 pub fn fits_anchor(graph: &Graph, cluster: &Cluster, place: &Place) -> bool {
     match &cluster.anchor {
-        Anchor::Contract(id) => contract_place(graph, *id, place).is_some(),
+        Anchor::Contract(id) | Anchor::Parts(id, _) => contract_place(graph, *id, place).is_some(),
         Anchor::Window(id) => planes_place(graph, *id, place).is_some(),
         Anchor::Map | Anchor::Row(_) | Anchor::Column(_) | Anchor::Conv(_) | Anchor::Move(_) => true,
     }

@@ -3,9 +3,11 @@
 mod coalesce;
 mod formula;
 mod groups;
+mod homes;
 mod hosts;
 mod layout;
 mod member;
+mod moves;
 mod spec;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,9 +20,12 @@ use crate::passes::{Anchor, Cluster, clusters};
 
 pub use coalesce::coalesce;
 pub use groups::{ContractGroups, contract_groups};
+pub use homes::{Homes, homes};
 pub use hosts::HostTable;
 pub use layout::{Layout, is_view, layouts, settle};
-pub use member::{Level, Member, at_own_point, fits_anchor, is_in_memory, kept, level_of, member_place};
+pub use member::{
+    Level, Member, at_own_point, fits_anchor, is_in_memory, kept, level_of, member_place, part_offset,
+};
 
 /// The kernels of a program, in order.
 #[derive(Clone, Debug)]
@@ -31,7 +36,9 @@ pub struct Lowered {
     pub hosts: HostTable,
     /// Where each value's elements lie.
     pub layouts: BTreeMap<NodeId, Layout>,
-    /// Parts that are written in place: part, the pack it is part of, and where it begins there, in elements.
+    /// Where each value lies in memory.
+    pub homes: Homes,
+    /// Parts of packs that are written in place: part, the pack it is part of, and where it begins there, in elements.
     pub parts: BTreeMap<NodeId, (NodeId, usize)>,
 }
 
@@ -40,7 +47,8 @@ pub struct Lowered {
 pub struct Stage {
     /// The cluster.
     pub cluster: Cluster,
-    /// What computes it; a concat has one for each operand that is copied.
+    /// What computes it; a concat has one for each run of operands that are copied, and none where all are written in
+    /// place.
     pub work: Vec<Work>,
     /// What it is, for people: `conv + map x2`.
     pub label: String,
@@ -53,8 +61,10 @@ pub struct Work {
     pub schedule: Schedule,
     /// The value of `Slot::Read(i)`; `None` for reads that bind no memory.
     pub reads: Vec<Option<NodeId>>,
-    /// The value of `Slot::Write(i)`.
+    /// The value of `Slot::Write(i)`; a value that is written at several places has several.
     pub writes: Vec<NodeId>,
+    /// The value in whose memory `Slot::Write(i)` lies: the written one, or a concat of which it is a part.
+    pub into: Vec<NodeId>,
     /// Whether each read is at the very point that is written, so that a result may take its memory.
     pub pointwise: Vec<bool>,
 }
@@ -63,23 +73,29 @@ pub struct Work {
 #[must_use]
 pub fn lower(graph: &Graph, profile: &Profile) -> Lowered {
     let layouts = layouts(graph);
+    let homes = homes(graph, &layouts);
     let clusters = clusters(graph);
-    let parts = parts_in_place(graph, &layouts);
+    let parts = parts_in_place(graph, &layouts, &homes);
+    let given = spec::Given { graph, layouts: &layouts, homes: &homes };
     let mut hosts = HostTable::default();
     let mut stages = Vec::with_capacity(clusters.len());
     for cluster in clusters {
         let work = match cluster.anchor {
-            Anchor::Move(id) => spec::moves(graph, id, &layouts, &parts, &mut hosts, profile),
-            _ => vec![spec::kernel(graph, &cluster, &layouts, &mut hosts, profile)],
+            Anchor::Move(id) => moves::moves(graph, id, &homes, &parts, &mut hosts, profile),
+            _ => vec![spec::kernel(given, &cluster, &mut hosts, profile)],
         };
         let label = label(graph, &cluster);
         stages.push(Stage { cluster, work, label });
     }
-    Lowered { stages, hosts, layouts, parts }
+    Lowered { stages, hosts, layouts, homes, parts }
 }
 
 /// The operands of packs that can be written in place by the kernels that compute them.
-fn parts_in_place(graph: &Graph, layouts: &BTreeMap<NodeId, Layout>) -> BTreeMap<NodeId, (NodeId, usize)> {
+fn parts_in_place(
+    graph: &Graph,
+    layouts: &BTreeMap<NodeId, Layout>,
+    homes: &Homes,
+) -> BTreeMap<NodeId, (NodeId, usize)> {
     let mut parts: BTreeMap<NodeId, (NodeId, usize)> = BTreeMap::new();
     let mut refused: BTreeSet<NodeId> = BTreeSet::new();
     for id in graph.order() {
@@ -92,7 +108,12 @@ fn parts_in_place(graph: &Graph, layouts: &BTreeMap<NodeId, Layout>) -> BTreeMap
             let whole = layout.is_contiguous()
                 && layout.offset == 0
                 && graph.ty(base).size() == graph.ty(operand).size();
-            if !computed || !whole || graph.is_output(base) || parts.contains_key(&base) {
+            if !computed
+                || !whole
+                || homes.root(base) != base
+                || graph.is_output(base)
+                || parts.contains_key(&base)
+            {
                 refused.insert(base);
             }
             parts.entry(base).or_insert((id, offset));

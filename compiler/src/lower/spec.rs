@@ -5,32 +5,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use nnc_wgsl::schedule::{
     self, ContractSpec, ConvKind, ConvSpec, MapSpec, Matrix, RowSpec, RowStep, WindowSpec,
 };
-use nnc_wgsl::{Element, Epilogue, Expr, Place, Profile, Read, Write};
+use nnc_wgsl::{Element, Epilogue, Place, Profile, Read, Write};
 
 use super::Work;
 use super::coalesce::{coalesce, word};
-use super::formula::{Formulas, kept_first};
+use super::formula::{Formulas, Piece, kept_first};
 use super::groups::contract_groups;
+use super::homes::Homes;
 use super::hosts::HostTable;
 use super::layout::{Layout, signed};
-use super::member::{Level, contract_place, conv_place, is_in_memory, kept, level_of, planes_place};
+use super::member::{
+    Level, Member, contract_place, conv_place, kept, level_of, member_place, part_offset, planes_place,
+};
 use crate::ir::{Graph, NodeId, contiguous_strides};
 use crate::ops::Lowering;
 use crate::passes::{Anchor, Cluster};
 
+/// The graph of a program, and where its values lie.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) graph: &'a Graph,
+    /// The layouts of views over the values that they look at.
+    pub(super) layouts: &'a BTreeMap<NodeId, Layout>,
+    pub(super) homes: &'a Homes,
+}
+
 /// The kernel of a cluster that is not a move.
-pub(super) fn kernel(
-    graph: &Graph,
-    cluster: &Cluster,
-    layouts: &BTreeMap<NodeId, Layout>,
-    hosts: &mut HostTable,
-    profile: &Profile,
-) -> Work {
+pub(super) fn kernel(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, profile: &Profile) -> Work {
     match &cluster.anchor {
-        Anchor::Map => map(graph, cluster, layouts, hosts, profile),
-        Anchor::Row(_) | Anchor::Column(_) => row(graph, cluster, layouts, hosts, profile),
-        Anchor::Contract(id) | Anchor::Conv(id) | Anchor::Window(id) => {
-            anchored(graph, cluster, *id, layouts, hosts, profile)
+        Anchor::Map => map(given, cluster, hosts, profile),
+        Anchor::Row(_) | Anchor::Column(_) => row(given, cluster, hosts, profile),
+        Anchor::Contract(id) | Anchor::Parts(id, _) | Anchor::Conv(id) | Anchor::Window(id) => {
+            anchored(given, cluster, *id, hosts, profile)
         }
         Anchor::Move(_) => unreachable!("moves are lowered operand by operand"),
     }
@@ -60,7 +66,67 @@ fn written(graph: &Graph, cluster: &Cluster) -> Vec<NodeId> {
     cluster.members.iter().copied().filter(leaves).collect()
 }
 
-fn own_place(shape: &[usize]) -> Place {
+/// What a kernel writes: values, the memory they go to, and where in it.
+#[derive(Default)]
+struct Stores {
+    pieces: Vec<Piece>,
+    values: Vec<NodeId>,
+    into: Vec<NodeId>,
+    writes: Vec<Write>,
+}
+
+impl Stores {
+    /// The stores of `values` at each of their places, which `over` lays over the kernel's space.
+    fn new(given: Given<'_>, values: &[NodeId], over: impl Fn(NodeId, &Layout) -> Place) -> Stores {
+        let mut stores = Stores::default();
+        for &id in values {
+            for layout in given.homes.places(given.graph, id) {
+                stores.push(given, (id, 0), layout.base, over(id, &layout));
+            }
+        }
+        stores
+    }
+
+    /// The stores of an anchor's kernel; `fit` lays a place over the space of its schedule.
+    fn anchored(
+        given: Given<'_>,
+        cluster: &Cluster,
+        values: &[NodeId],
+        fit: impl Fn(&Place) -> Place,
+    ) -> Stores {
+        let mut stores = Stores::default();
+        for &id in values {
+            let whole = level_of(given.graph, cluster, id).is_some_and(|member| member.level == Level::Whole);
+            for layout in given.homes.places(given.graph, id) {
+                if !whole {
+                    stores.push(given, (id, 0), layout.base, fit(&element_place(cluster, id, &layout)));
+                    continue;
+                }
+                let place = layout.over(&cluster.whole_space());
+                for part in 0..cluster.parts() {
+                    let offset = place.offset + part_offset(cluster, part, &place);
+                    let place = Place { offset, strides: place.strides.clone() };
+                    stores.push(given, (id, part), layout.base, fit(&place));
+                }
+            }
+        }
+        stores
+    }
+
+    fn push(&mut self, given: Given<'_>, piece: Piece, into: NodeId, place: Place) {
+        self.pieces.push(piece);
+        self.values.push(piece.0);
+        self.into.push(into);
+        self.writes.push(Write { element: given.graph.ty(piece.0).element, place });
+    }
+}
+
+/// The place of an element of a cluster over its space.
+fn element_place(cluster: &Cluster, id: NodeId, layout: &Layout) -> Place {
+    if layout.base == id { own_place(&cluster.space) } else { layout.over(&cluster.space) }
+}
+
+pub(super) fn own_place(shape: &[usize]) -> Place {
     Place { offset: 0, strides: contiguous_strides(shape).into_iter().map(signed).collect() }
 }
 
@@ -93,7 +159,11 @@ fn replaced(reads: &[Read], mut f: impl FnMut(&Place) -> Place) -> Vec<Read> {
 }
 
 /// Extents and accesses coalesced together; padded reads keep every axis.
-fn coalesced(space: &[usize], reads: &[Read], writes: &[Write]) -> (Vec<u32>, Vec<Read>, Vec<Write>) {
+pub(super) fn coalesced(
+    space: &[usize],
+    reads: &[Read],
+    writes: &[Write],
+) -> (Vec<u32>, Vec<Read>, Vec<Write>) {
     if reads.iter().any(|r| matches!(r, Read::Padded { .. })) {
         return (space.iter().map(|&e| word(e)).collect(), reads.to_vec(), writes.to_vec());
     }
@@ -111,32 +181,20 @@ fn pointwise(reads: &[Read], own: &Place) -> Vec<bool> {
     reads.iter().map(|read| matches!(read, Read::Buffer { place, .. } if place == own)).collect()
 }
 
-fn map(
-    graph: &Graph,
-    cluster: &Cluster,
-    layouts: &BTreeMap<NodeId, Layout>,
-    hosts: &mut HostTable,
-    profile: &Profile,
-) -> Work {
-    let formulas = Formulas::new(graph, cluster, layouts, hosts, Vec::new(), Vec::new());
-    let results = written(graph, cluster);
-    let own = own_place(&cluster.space);
-    let writes: Vec<Write> =
-        results.iter().map(|&id| Write { element: graph.ty(id).element, place: own.clone() }).collect();
-    let pointwise = pointwise(&formulas.reads, &own);
-    let expr = formulas.expr(&results, 0);
-    let (extents, reads, writes) = coalesced(&cluster.space, &formulas.reads, &writes);
+fn map(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, profile: &Profile) -> Work {
+    let formulas = Formulas::new(given, cluster, hosts, Vec::new(), Vec::new());
+    let results = written(given.graph, cluster);
+    let stores = Stores::new(given, &results, |id, layout| element_place(cluster, id, layout));
+    let pointwise = pointwise(&formulas.reads, &own_place(&cluster.space));
+    let expr = formulas.expr(&stores.pieces, 0);
+    let (extents, reads, writes) = coalesced(&cluster.space, &formulas.reads, &stores.writes);
     let spec = MapSpec { extents, reads, expr, writes };
-    Work { schedule: schedule::map(&spec, profile), reads: formulas.bound, writes: results, pointwise }
+    let schedule = schedule::map(&spec, profile);
+    Work { schedule, reads: formulas.bound, writes: stores.values, into: stores.into, pointwise }
 }
 
-fn row(
-    graph: &Graph,
-    cluster: &Cluster,
-    layouts: &BTreeMap<NodeId, Layout>,
-    hosts: &mut HostTable,
-    profile: &Profile,
-) -> Work {
+fn row(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, profile: &Profile) -> Work {
+    let graph = given.graph;
     let reductions: Vec<(NodeId, schedule::Reduction)> = cluster
         .members
         .iter()
@@ -146,7 +204,7 @@ fn row(
         })
         .collect();
     let after: Vec<NodeId> = reductions.iter().map(|(id, _)| *id).collect();
-    let formulas = Formulas::new(graph, cluster, layouts, hosts, Vec::new(), after);
+    let formulas = Formulas::new(given, cluster, hosts, Vec::new(), after);
     let results = written(graph, cluster);
     let level = |id: &NodeId| level_of(graph, cluster, *id).expect("a member has a level").level;
     let (rows, elements): (Vec<NodeId>, Vec<NodeId>) = results.iter().partition(|id| level(id) == Level::Row);
@@ -157,13 +215,20 @@ fn row(
         .collect();
     let kept_extents = kept(cluster);
     let reduced_extents: Vec<usize> = cluster.reduced().iter().map(|&a| cluster.space[a]).collect();
-    let own = own_place(&cluster.space);
-    let element_place = Place { offset: 0, strides: kept_first(cluster, &own.strides) };
     let row_place = own_place(&kept_extents);
-    let write = |id: &NodeId, place: &Place| Write { element: graph.ty(*id).element, place: place.clone() };
-    let row_writes: Vec<Write> = rows.iter().map(|id| write(id, &row_place)).collect();
-    let element_writes: Vec<Write> = elements.iter().map(|id| write(id, &element_place)).collect();
-    let element_expr = formulas.expr(&elements, steps.len());
+    let rows = Stores::new(given, &rows, |id, layout| match layout.base == id {
+        true => row_place.clone(),
+        false => {
+            let member = Member { level: Level::Row, reads: Level::Row };
+            member_place(cluster, member, &graph.ty(id).shape, layout)
+        }
+    });
+    let elements = Stores::new(given, &elements, |id, layout| {
+        let place = element_place(cluster, id, layout);
+        Place { offset: place.offset, strides: kept_first(cluster, &place.strides) }
+    });
+    let (row_writes, element_writes) = (&rows.writes, &elements.writes);
+    let element_expr = formulas.expr(&elements.pieces, steps.len());
     let own_row = |read: &Read| {
         matches!(read, Read::Buffer { place, .. } if place.offset == 0
             && place.strides[..row_place.strides.len()] == row_place.strides
@@ -208,13 +273,13 @@ fn row(
         kept: kept_words,
         reduced: reduced_words,
         reads,
-        row_expr: formulas.expr(&rows, steps.len()),
+        row_expr: formulas.expr(&rows.pieces, steps.len()),
         element_expr,
         steps,
-        row_writes: (0..rows.len())
+        row_writes: (0..row_writes.len())
             .map(|i| Write { element: row_writes[i].element, place: kept_places[rows_at + i].clone() })
             .collect(),
-        element_writes: (0..elements.len())
+        element_writes: (0..element_writes.len())
             .map(|i| Write {
                 element: element_writes[i].element,
                 place: joined(&kept_places[elements_at + i], &reduced_places[places.len() + i]),
@@ -225,39 +290,50 @@ fn row(
         Anchor::Row(_) => schedule::row(&spec, profile),
         _ => schedule::column(&spec, profile),
     };
-    Work { schedule, reads: formulas.bound, writes: rows.into_iter().chain(elements).collect(), pointwise }
+    Work {
+        schedule,
+        reads: formulas.bound,
+        writes: [rows.values, elements.values].concat(),
+        into: [rows.into, elements.into].concat(),
+        pointwise,
+    }
 }
 
 fn anchored(
-    graph: &Graph,
+    given: Given<'_>,
     cluster: &Cluster,
     anchor: NodeId,
-    layouts: &BTreeMap<NodeId, Layout>,
     hosts: &mut HostTable,
     profile: &Profile,
 ) -> Work {
-    let formulas = Formulas::new(graph, cluster, layouts, hosts, vec![anchor], Vec::new());
+    let graph = given.graph;
+    let before = (0..cluster.parts()).map(|part| (anchor, part)).collect();
+    let formulas = Formulas::new(given, cluster, hosts, before, Vec::new());
     let results = written(graph, cluster);
     let fit = |place: &Place| match cluster.anchor {
-        Anchor::Contract(id) => contract_place(graph, id, place).expect("the pass `fuse` checked the places"),
+        Anchor::Contract(id) | Anchor::Parts(id, _) => {
+            contract_place(graph, id, place).expect("the pass `fuse` checked the places")
+        }
         Anchor::Window(id) => planes_place(graph, id, place).expect("the pass `fuse` checked the places"),
         _ => conv_place(graph, anchor, place),
     };
-    let own = own_place(&cluster.space);
+    let stores = Stores::anchored(given, cluster, &results, fit);
     let epilogue = Epilogue {
         reads: replaced(&formulas.reads, fit),
-        expr: formulas.expr(&results, 0),
-        writes: results.iter().map(|&id| Write { element: graph.ty(id).element, place: fit(&own) }).collect(),
+        expr: formulas.expr(&stores.pieces, 0),
+        writes: stores.writes,
     };
-    let operands: Vec<Layout> = graph.operands(anchor).iter().map(|v| layouts[v].clone()).collect();
-    let mut reads: Vec<Option<NodeId>> = operands.iter().map(|layout| Some(layout.base)).collect();
+    let operands: Vec<Layout> =
+        graph.operands(anchor).iter().map(|v| given.homes.memory(*v).clone()).collect();
+    let mut reads: Vec<Option<NodeId>> =
+        graph.operands(anchor).iter().map(|v| Some(given.layouts[v].base)).collect();
     let mut at_point = vec![false; reads.len()];
     reads.extend(&formulas.bound);
-    at_point.extend(pointwise(&formulas.reads, &own));
+    at_point.extend(pointwise(&formulas.reads, &own_place(&cluster.space)));
     let lowering = graph.operator(anchor).expect("an anchor is computed").lower();
     let schedule = match lowering {
         Lowering::Contract { left, right, result } => {
-            let spec = contract(&left, &right, &result, &operands, epilogue);
+            let spec = contract(&left, &right, &result, &operands, cluster.parts(), epilogue);
             schedule::contract(&spec, profile)
         }
         Lowering::Conv { kind, geometry } => {
@@ -290,7 +366,7 @@ fn anchored(
         }
         other => unreachable!("{other:?} anchors no kernel"),
     };
-    Work { schedule, reads, writes: results, pointwise: at_point }
+    Work { schedule, reads, writes: stores.values, into: stores.into, pointwise: at_point }
 }
 
 /// One or two numbers as two; a missing first axis is `missing`.
@@ -316,6 +392,7 @@ fn contract(
     right: &[char],
     result: &[char],
     operands: &[Layout],
+    parts: usize,
     epilogue: Epilogue,
 ) -> ContractSpec {
     let groups = contract_groups(left, right, result);
@@ -341,7 +418,8 @@ fn contract(
     ContractSpec {
         batch: extent(&groups.batch),
         m: extent(&groups.m),
-        n: extent(&groups.n),
+        n: extent(&groups.n) / word(parts),
+        parts: word(parts),
         k: extent(&groups.k),
         left: matrix(left, &operands[0], &groups.m, &groups.k),
         right: matrix(right, &operands[1], &groups.k, &groups.n),
@@ -377,75 +455,4 @@ fn conv(
         offsets: [operands[0].offset, operands[1].offset],
         epilogue,
     }
-}
-
-/// The copies of a concat or pack, one for each operand that is not written in place.
-pub(super) fn moves(
-    graph: &Graph,
-    id: NodeId,
-    layouts: &BTreeMap<NodeId, Layout>,
-    parts: &BTreeMap<NodeId, (NodeId, usize)>,
-    hosts: &mut HostTable,
-    profile: &Profile,
-) -> Vec<Work> {
-    let lowering = graph.operator(id).expect("a move is computed").lower();
-    let result = own_place(&graph.ty(id).shape);
-    let element = graph.ty(id).element;
-    let mut work = Vec::new();
-    let mut begin = 0;
-    for (slot, operand) in graph.operands(id).into_iter().enumerate() {
-        let layout = &layouts[&operand];
-        let place = match &lowering {
-            Lowering::Concat { axis } => {
-                let offset = signed(begin) * result.strides[*axis];
-                begin += layout.shape[*axis];
-                Place { offset, strides: result.strides.clone() }
-            }
-            Lowering::Pack { offsets } => {
-                if parts.get(&layout.base).is_some_and(|(pack, _)| *pack == id) {
-                    continue;
-                }
-                Place { offset: signed(offsets[slot]), ..own_place(&layout.shape) }
-            }
-            other => unreachable!("{other:?} is not a move"),
-        };
-        let (expr, reads, bound) = copied(graph, layout, hosts);
-        let (extents, reads, writes) = coalesced(&layout.shape, &reads, &[Write { element, place }]);
-        let pointwise = vec![false; reads.len()];
-        let spec = MapSpec { extents, reads, expr, writes };
-        work.push(Work {
-            schedule: schedule::map(&spec, profile),
-            reads: bound,
-            writes: vec![id],
-            pointwise,
-        });
-    }
-    work
-}
-
-/// A copy of a layout: its formula, read and bound value.
-fn copied(graph: &Graph, layout: &Layout, hosts: &mut HostTable) -> (Expr, Vec<Read>, Vec<Option<NodeId>>) {
-    use crate::ir::{Kind, Source};
-    let node = graph.node(layout.base);
-    let element = node.ty.element;
-    let place = layout.over(&layout.shape);
-    if is_in_memory(graph, layout.base) {
-        let read = Read::Buffer { element, place };
-        return (Expr::identity(element.scalar()), vec![read], vec![Some(layout.base)]);
-    }
-    let read = match &node.kind {
-        Kind::Source(Source::Constant(value)) => {
-            let expr = Expr::build(&[], |b, _| {
-                let real = b.real(*value);
-                b.cast(element.scalar(), real)
-            });
-            return (expr, Vec::new(), Vec::new());
-        }
-        Kind::Source(Source::Host { expr, symbols }) => {
-            Read::Host { slot: hosts.slot(element, expr, symbols), element }
-        }
-        Kind::Source(Source::Random { stream }) => Read::Random { stream: *stream, place },
-        _ => Read::Iota { place },
-    };
-    (Expr::identity(element.scalar()), vec![read], vec![None])
 }

@@ -1,10 +1,11 @@
 //! Algebra: views that change nothing vanish, views of views become one, identity maps become their operand, and
-//! a map reads what was broadcast, not the broadcast. Coordinates are made along one axis and broadcast.
+//! a map reads what was broadcast, not the broadcast. A slice inside one part of a concat is a slice of the part, one
+//! beside what was padded is the padding. Coordinates are made along one axis and broadcast.
 
 use nnc_wgsl::Profile;
 
-use crate::ir::{Graph, NodeId, broadcast_shape};
-use crate::ops::{Broadcast, Iota, Lowering, Reshape};
+use crate::ir::{Graph, NodeId, TensorType, broadcast_shape};
+use crate::ops::{Broadcast, Iota, Lowering, Reshape, Slice};
 
 pub(super) fn run(graph: &mut Graph, _: &Profile) {
     for id in graph.order() {
@@ -38,6 +39,7 @@ fn simpler(graph: &mut Graph, id: NodeId) -> Option<NodeId> {
             .all(|a| order[a] == a || shape[a] == 1 && shape[order[a]] == 1)
             .then(|| operands[0]),
         Lowering::Broadcast | Lowering::Slice { .. } | Lowering::Pad { .. } if same_type => Some(operands[0]),
+        Lowering::Slice { start, step } => sliced(graph, operands[0], &start, &shape, &step),
         Lowering::Iota { axis } if shape.len() > 1 => {
             let line = graph.must(Iota::new(&[shape[axis]], 0), &[]);
             let mut aligned = vec![1; shape.len()];
@@ -70,6 +72,47 @@ fn simpler(graph: &mut Graph, id: NodeId) -> Option<NodeId> {
         }
         Lowering::Reduce { axes, .. } if axes.iter().all(|&a| graph.ty(operands[0]).shape[a] == 1) => {
             Some(graph.must(Reshape::new(&shape), &[operands[0]]))
+        }
+        _ => None,
+    }
+}
+
+/// The same slice of what a concat or a padding was made of, where it lies in one part.
+fn sliced(
+    graph: &mut Graph,
+    of: NodeId,
+    start: &[usize],
+    extent: &[usize],
+    step: &[usize],
+) -> Option<NodeId> {
+    let last = |axis: usize| start[axis] + (extent[axis].max(1) - 1) * step[axis];
+    match graph.operator(of)?.lower() {
+        Lowering::Concat { axis } => {
+            let mut begin = 0;
+            for part in graph.operands(of) {
+                let end = begin + graph.ty(part).shape[axis];
+                if (begin..end).contains(&start[axis]) && last(axis) < end {
+                    let mut inside = start.to_vec();
+                    inside[axis] -= begin;
+                    return Some(graph.must(Slice::new(&inside, extent, step), &[part]));
+                }
+                begin = end;
+            }
+            None
+        }
+        Lowering::Pad { low, value } => {
+            let part = graph.operands(of)[0];
+            let inner = graph.ty(part).shape.clone();
+            let axes = 0..start.len();
+            if axes.clone().any(|axis| last(axis) < low[axis] || start[axis] >= low[axis] + inner[axis]) {
+                let ty = TensorType::new(graph.ty(of).element, extent.to_vec());
+                return Some(graph.constant(value, ty));
+            }
+            let is_inside = |axis: usize| start[axis] >= low[axis] && last(axis) < low[axis] + inner[axis];
+            axes.clone().all(is_inside).then(|| {
+                let inside: Vec<usize> = axes.map(|axis| start[axis] - low[axis]).collect();
+                graph.must(Slice::new(&inside, extent, step), &[part])
+            })
         }
         _ => None,
     }

@@ -1,4 +1,5 @@
-//! Constants: formulas of constants are computed, constants move into the formulas that read them.
+//! Constants: formulas of constants are computed, products with zeros are zeros, constants move into the formulas that
+//! read them.
 
 use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Expr, ExprBuilder, Profile, Ref, Scalar};
@@ -39,6 +40,10 @@ fn fold(graph: &mut Graph, id: NodeId) -> Option<NodeId> {
                 Reduction::Max | Reduction::Min => value,
             };
             Some(graph.constant(value, ty))
+        }
+        Lowering::Contract { .. } => {
+            let zero = operands.iter().any(|&v| constant(graph, v) == Some(0.0));
+            zero.then(|| graph.constant(0.0, ty))
         }
         view if is_view(&view) => {
             let value = constant(graph, operands[0])?;

@@ -207,16 +207,16 @@ impl Planner<'_> {
         };
         if matches!(
             stages[writer].cluster.anchor,
-            Anchor::Contract(_) | Anchor::Conv(_) | Anchor::Window(_) | Anchor::Move(_)
+            Anchor::Contract(_) | Anchor::Parts(..) | Anchor::Conv(_) | Anchor::Window(_) | Anchor::Move(_)
         ) {
             return false;
         }
         let area = self.plan.areas[&target];
         let touches = |id: &NodeId| self.plan.areas.get(id).is_some_and(|other| overlap(*other, area));
-        let later = stages[writer + 1..].iter().flat_map(reads).any(|id| touches(&id));
+        let later = stages[writer + 1..].iter().flat_map(|stage| self.reads(stage)).any(|id| touches(&id));
         let own_point = stages[writer].work.iter().all(|work| {
             work.reads.iter().zip(&work.pointwise).all(|(read, pointwise)| match read {
-                Some(id) if touches(id) => *pointwise && *id == target,
+                Some(id) if touches(&self.lowered.homes.root(*id)) => *pointwise && *id == target,
                 _ => true,
             })
         });
@@ -231,7 +231,13 @@ impl Planner<'_> {
             .stages
             .iter()
             .enumerate()
-            .any(|(k, stage)| k != writer && reads(stage).any(|id| id == value))
+            .any(|(k, stage)| k != writer && self.reads(stage).any(|id| id == value))
+    }
+
+    /// The values whose memory a stage reads.
+    fn reads<'b>(&'b self, stage: &'b Stage) -> impl Iterator<Item = NodeId> + 'b {
+        let values = stage.work.iter().flat_map(|work| work.reads.iter().flatten());
+        values.map(|id| self.lowered.homes.root(*id))
     }
 
     fn place_the_rest(&mut self, profile: &Profile) {
@@ -294,12 +300,12 @@ impl Planner<'_> {
     fn lifetimes(&self) -> BTreeMap<NodeId, (usize, usize)> {
         let mut alive: BTreeMap<NodeId, (usize, usize)> = BTreeMap::new();
         for (number, stage) in self.lowered.stages.iter().enumerate() {
-            for id in stage.work.iter().flat_map(|work| work.writes.iter().copied()) {
+            for id in stage.work.iter().flat_map(|work| work.into.iter().copied()) {
                 if !self.plan.areas.contains_key(&id) {
                     alive.entry(id).or_insert((number, number));
                 }
             }
-            for id in reads(stage) {
+            for id in self.reads(stage) {
                 if let Some(lifetime) = alive.get_mut(&id) {
                     lifetime.1 = number;
                 }
@@ -323,10 +329,13 @@ impl Planner<'_> {
             }
             for work in &stage.work {
                 let mut given: BTreeSet<NodeId> = BTreeSet::new();
-                for &value in work.writes.iter().filter(|v| alive.contains_key(v)) {
+                let home = |id: NodeId| self.lowered.homes.root(id);
+                let own = work.writes.iter().zip(&work.into).filter(|(value, into)| value == into);
+                for &value in own.map(|(value, _)| value).filter(|v| alive.contains_key(v)) {
                     let taken = work.reads.iter().zip(&work.pointwise).find_map(|(read, pointwise)| {
                         let id = (*read)?;
-                        let only = work.reads.iter().filter(|other| **other == Some(id)).count() == 1;
+                        let only =
+                            work.reads.iter().flatten().filter(|other| home(**other) == id).count() == 1;
                         let fits = *pointwise
                             && only
                             && !given.contains(&id)
@@ -360,10 +369,6 @@ fn root_of(shared: &BTreeMap<NodeId, NodeId>, mut id: NodeId) -> NodeId {
     id
 }
 
-fn reads(stage: &Stage) -> impl Iterator<Item = NodeId> + '_ {
-    stage.work.iter().flat_map(|work| work.reads.iter().flatten().copied())
-}
-
 fn overlap(a: Area, b: Area) -> bool {
     a.buffer == b.buffer && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes
 }
@@ -377,8 +382,11 @@ impl Plan {
     pub fn area(&self, lowered: &Lowered, stage: usize, work: usize, slot: Slot) -> Option<Area> {
         let of = &lowered.stages[stage].work[work];
         match slot {
-            Slot::Read(k) => Some(self.areas[&of.reads[k].expect("a bound read is in memory")]),
-            Slot::Write(k) => Some(self.areas[&of.writes[k]]),
+            Slot::Read(k) => {
+                let value = of.reads[k].expect("a bound read is in memory");
+                Some(self.areas[&lowered.homes.root(value)])
+            }
+            Slot::Write(k) => Some(self.areas[&of.into[k]]),
             Slot::Scratch(k) => Some(self.scratch[stage][work][k]),
             Slot::Host => None,
         }

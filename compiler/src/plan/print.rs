@@ -33,15 +33,16 @@ pub fn print(graph: &Graph, lowered: &Lowered, plan: &Plan, storage: &Storage) -
                     "  reads  %{:<4} {:<24} {}",
                     number[id],
                     graph.ty(*id).to_string(),
-                    place(storage, plan.areas[id])
+                    place(storage, plan.areas[&lowered.homes.root(*id)])
                 ));
             }
-            for id in &work.writes {
+            for (id, into) in work.writes.iter().zip(&work.into) {
                 let taken = match plan.in_place.get(id) {
+                    _ if id != into => format!("   in %{}", number[into]),
                     Some(operand) => format!("   in place of %{}", number[operand]),
                     None => String::new(),
                 };
-                let area = place(storage, plan.areas[id]);
+                let area = place(storage, plan.areas[into]);
                 line(format_args!(
                     "  writes %{:<4} {:<24} {area}{taken}",
                     number[id],

@@ -57,12 +57,12 @@ impl Spec {
                 spec.reads.iter().map(|r| extent_of_read(r, &extents)).collect()
             }
             Spec::Contract(spec) => {
-                let &ContractSpec { batch, m, n, k, left: l, right: r, .. } = spec;
+                let &ContractSpec { batch, m, n, parts, k, left: l, right: r, .. } = spec;
                 let left = Place { offset: l.offset, strides: vec![l.batch, l.row, l.column] };
                 let right = Place { offset: r.offset, strides: vec![r.batch, r.row, r.column] };
                 let mut all = vec![
                     (l.element, extent_of_place(&left, &[batch, m, k])),
-                    (r.element, extent_of_place(&right, &[batch, k, n])),
+                    (r.element, extent_of_place(&right, &[batch, k, n * parts])),
                 ];
                 all.extend(spec.epilogue.reads.iter().map(|r| extent_of_read(r, &[batch, m, n])));
                 all
@@ -126,28 +126,31 @@ impl Spec {
             Spec::Contract(spec) => {
                 each(&[spec.batch, spec.m, spec.n], |point| {
                     let [b, i, j] = [0, 1, 2].map(|a| i64::from(point[a]));
-                    let value: f64 = (0..i64::from(spec.k))
-                        .map(|k| {
+                    let value = |part: u32| -> f64 {
+                        let terms = (0..i64::from(spec.k)).map(|k| {
                             let (l, r) = (&spec.left, &spec.right);
+                            let column = j + i64::from(part * spec.n);
                             let left = l.offset + b * l.batch + i * l.row + k * l.column;
-                            let right = r.offset + b * r.batch + k * r.row + j * r.column;
+                            let right = r.offset + b * r.batch + k * r.row + column * r.column;
                             inputs.reads[0][index(left)] * inputs.reads[1][index(right)]
-                        })
-                        .sum();
-                    finish(&spec.epilogue, value, point, inputs, writes, 2);
+                        });
+                        terms.sum()
+                    };
+                    let values = (0..spec.parts).map(value).collect();
+                    finish(&spec.epilogue, values, point, inputs, writes, 2);
                 });
             }
             Spec::Conv(spec) => {
                 each(&conv_extents(spec), |point| {
                     let value = conv_value(spec, point, inputs);
-                    finish(&spec.epilogue, value, point, inputs, writes, 2);
+                    finish(&spec.epilogue, vec![value], point, inputs, writes, 2);
                 });
             }
             Spec::Window(spec) => {
                 let mut values = window_values(spec, inputs).into_iter();
                 each(&window_extents(spec), |point| {
                     let value = values.next().expect("a pooling has a value for each point");
-                    finish(&spec.epilogue, value, point, inputs, writes, spec.offsets.len());
+                    finish(&spec.epilogue, vec![value], point, inputs, writes, spec.offsets.len());
                 });
             }
         }
@@ -333,13 +336,13 @@ fn window_values(spec: &WindowSpec, inputs: &Inputs<'_>) -> Values {
 
 fn finish(
     epilogue: &Epilogue,
-    value: f64,
+    values: Values,
     point: &[u32],
     inputs: &Inputs<'_>,
     writes: &mut [Values],
     anchors: usize,
 ) {
-    let mut operands = vec![value];
+    let mut operands = values;
     operands.extend(load(&epilogue.reads, anchors, point, inputs));
     store(&epilogue.expr.evaluate(&operands), &epilogue.writes, point, writes);
 }

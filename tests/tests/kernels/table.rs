@@ -3,7 +3,7 @@
 use nnc_wgsl::schedule::{
     ContractSpec, ConvKind, ConvSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep, WindowKind, WindowSpec,
 };
-use nnc_wgsl::{Binary, Element, Epilogue, Expr, Place, Read, Scalar, Unary, Write};
+use nnc_wgsl::{Binary, Element, Epilogue, Expr, ExprBuilder, Place, Read, Scalar, Unary, Write};
 
 use super::reference::{Spec, conv_extents};
 
@@ -69,7 +69,7 @@ pub(crate) fn sum_of(operands: usize) -> Expr {
 }
 
 pub(crate) fn adam() -> Expr {
-    let mut b = nnc_wgsl::ExprBuilder::new(&[Scalar::F32; 7]);
+    let mut b = ExprBuilder::new(&[Scalar::F32; 7]);
     let x: Vec<_> = (0..7).map(|k| b.operand(k)).collect();
     let (w, g, m, v, lr, c1, c2) = (x[0], x[1], x[2], x[3], x[4], x[5], x[6]);
     let (b1, nb1, b2, nb2, eps) = (b.real(0.9), b.real(0.1), b.real(0.999), b.real(0.001), b.real(1e-8));
@@ -461,10 +461,39 @@ pub(crate) fn product(batch: u32, m: u32, n: u32, k: u32, ta: bool, tb: bool) ->
     let (mi, ni, ki) = (i64::from(m), i64::from(n), i64::from(k));
     let left = if ta { matrix(mi * ki, 1, mi) } else { matrix(mi * ki, ki, 1) };
     let right = if tb { matrix(ni * ki, 1, ki) } else { matrix(ni * ki, ni, 1) };
-    ContractSpec { batch, m, n, k, left, right, epilogue: plain(&[batch, m, n]) }
+    ContractSpec { batch, m, n, parts: 1, k, left, right, epilogue: plain(&[batch, m, n]) }
+}
+
+/// `parts` of `n` columns side by side; the second result is a product of all parts and a read, the first that of
+/// the last part and one more, both in places of no kind.
+fn in_parts(batch: u32, m: u32, n: u32, k: u32, tb: bool, parts: u32) -> ContractSpec {
+    let mut spec = product(batch, m, n * parts, k, false, tb);
+    (spec.n, spec.parts) = (n, parts);
+    let scalars = vec![Scalar::F32; parts as usize + 2];
+    let (row, wide) = (i64::from(n), i64::from(n * parts));
+    let rows = i64::from(m);
+    spec.epilogue = Epilogue {
+        reads: vec![read(F32, place(row, &[rows * wide, wide, 1])), read(F32, place(2, &[0, 0, 1]))],
+        expr: {
+            let mut b = ExprBuilder::new(&scalars);
+            let x: Vec<_> = (0..scalars.len()).map(|k| b.operand(k)).collect();
+            let all = x[1..=parts as usize].iter().fold(x[0], |all, &next| b.binary(Binary::Mul, all, next));
+            let last = b.binary(Binary::Add, x[parts as usize - 1], x[parts as usize + 1]);
+            b.finish(&[last, all])
+        },
+        writes: vec![write(F32, place(3, &[rows * wide, wide, 1])), write(F32, dense(&[batch, m, n]))],
+    };
+    spec
 }
 
 fn contracts(cases: &mut Vec<Case>) {
+    for (batch, m, n, k) in [(1u32, 1u32, 1u32, 1u32), (1, 5, 7, 3), (2, 33, 20, 9), (1, 300, 72, 40)] {
+        for (parts, tb) in [(2, false), (3, true), (4, false), (4, true), (7, true), (8, false)] {
+            let mark = if tb { "^T" } else { "" };
+            let name = format!("contract: {batch}x {m}x{k} @ {k}x{n}{mark} in {parts} parts");
+            cases.push(case(name, Spec::Contract(in_parts(batch, m, n, k, tb, parts))));
+        }
+    }
     let sizes = [
         (1u32, 1u32, 1u32, 1u32),
         (1, 4, 4, 4),

@@ -8,7 +8,7 @@ use super::map::map_launch;
 use super::operand::Operand;
 use super::origin::{Origin, Partials};
 use super::output::Output;
-use super::source::Source;
+use super::source::{LANES, Source};
 use super::space::Space;
 use crate::access::{Epilogue, Place, Write};
 use crate::element::{Element, Scalar};
@@ -23,6 +23,8 @@ pub(crate) struct Finish {
     outputs: Vec<Output>,
     expr: Expr,
     width: Width,
+    /// How many values the anchor has at a point.
+    values: usize,
 }
 
 /// The space of an epilogue over `extents`; its reads follow `anchors` operands of the anchor itself.
@@ -35,12 +37,23 @@ pub(crate) fn epilogue_space(epilogue: &Epilogue, extents: &[u32], anchors: usiz
 impl Finish {
     /// The epilogue `expr` over `space`: operand 0 is the anchor's value, then the origins.
     pub(crate) fn epilogue(source: &mut Source, space: &Space, expr: &Expr, width: Width) -> Finish {
+        Finish::of_values(source, space, expr, width, 1)
+    }
+
+    /// The epilogue of an anchor with several values at a point: the first operands of `expr`.
+    pub(crate) fn of_values(
+        source: &mut Source,
+        space: &Space,
+        expr: &Expr,
+        width: Width,
+        values: usize,
+    ) -> Finish {
         let operands = space
             .origins
             .iter()
             .enumerate()
             .map(|(k, origin)| {
-                expr.uses(1 + k)
+                expr.uses(values + k)
                     .then(|| Operand::declare(source, &format!("r{k}"), origin, &space.extents, width))
             })
             .collect();
@@ -50,25 +63,38 @@ impl Finish {
             .enumerate()
             .map(|(k, write)| Output::declare(source, &format!("w{k}"), write, Slot::Write(k), width))
             .collect();
-        Finish { operands, outputs, expr: expr.clone(), width }
+        Finish { operands, outputs, expr: expr.clone(), width, values }
     }
 
     /// The store of partial results at `strides` in scratch buffer 0.
     pub(crate) fn partials(source: &mut Source, strides: Vec<i64>, width: Width) -> Finish {
         let write = Write { element: Element::F32, place: Place { offset: 0, strides } };
         let output = Output::declare(source, "partials", &write, Slot::Scratch(0), width);
-        Finish { operands: Vec::new(), outputs: vec![output], expr: Expr::identity(Scalar::F32), width }
+        let expr = Expr::identity(Scalar::F32);
+        Finish { operands: Vec::new(), outputs: vec![output], expr, width, values: 1 }
     }
 
     /// Appends the work at `coords` on the text `value`.
     pub(crate) fn apply(&self, coords: &[String], value: &str, out: &mut String) {
-        let mut values = vec![value.to_owned()];
+        self.apply_to(coords, vec![value.to_owned()], out);
+    }
+
+    /// Appends the work at `coords` on the texts of all values.
+    fn apply_to(&self, coords: &[String], mut values: Vec<String>, out: &mut String) {
         for operand in &self.operands {
             values.push(operand.as_ref().map_or_else(String::new, |o| o.load(coords, self.width, "", out)));
         }
         let results = statements(&self.expr, &values, self.width, "t", out);
         for (output, value) in self.outputs.iter().zip(&results) {
             output.store(coords, self.width, value, out);
+        }
+    }
+
+    /// What the anchor's values are called in `store`.
+    fn value_names(&self) -> Vec<String> {
+        match self.values {
+            1 => vec!["value".to_owned()],
+            count => (0..count).map(|k| format!("value{k}")).collect(),
         }
     }
 
@@ -86,23 +112,25 @@ impl Finish {
             Width::One => ("store_one", "f32"),
             Width::Four => ("store", "vec4<f32>"),
         };
+        let values = self.value_names();
+        let given = |ty: &str| -> String { values.iter().map(|value| format!(", {value}: {ty}")).collect() };
         let mut text = String::new();
         let _ = writeln!(
             text,
-            "fn {name}(z: u32, i: u32, j: u32, value: {ty}) {{\nif (i >= {m} || j >= {n}) {{ return; }}"
+            "fn {name}(z: u32, i: u32, j: u32{}) {{\nif (i >= {m} || j >= {n}) {{ return; }}",
+            given(ty)
         );
         let coords = locate(&mut text);
-        self.apply(&coords, "value", &mut text);
+        self.apply_to(&coords, values.clone(), &mut text);
         text.push_str("}\n");
         if self.width == Width::One {
-            text.push_str(
-                "fn store(z: u32, i: u32, j: u32, value: vec4<f32>) {\n\
-                 store_one(z, i, j, value.x);\n\
-                 store_one(z, i, j + 1u, value.y);\n\
-                 store_one(z, i, j + 2u, value.z);\n\
-                 store_one(z, i, j + 3u, value.w);\n\
-                 }\n",
-            );
+            let _ = writeln!(text, "fn store(z: u32, i: u32, j: u32{}) {{", given("vec4<f32>"));
+            for (lane, component) in LANES.iter().enumerate() {
+                let at = if lane == 0 { "j".to_owned() } else { format!("j + {lane}u") };
+                let items: String = values.iter().map(|value| format!(", {value}.{component}")).collect();
+                let _ = writeln!(text, "store_one(z, i, {at}{items});");
+            }
+            text.push_str("}\n");
         }
         source.declare(&text);
     }

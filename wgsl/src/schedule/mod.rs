@@ -20,7 +20,7 @@ mod stored;
 mod window;
 
 pub use self::column::column;
-pub use self::contract::contract;
+pub use self::contract::{contract, parts_pay};
 pub use self::conv::conv;
 pub use self::map::map;
 pub use self::row::row;

@@ -82,6 +82,10 @@ pub struct Matrix {
 }
 
 /// `value[b, i, j] = sum over k of left[b, i, k] * right[b, k, j]`, then the epilogue over `[batch, m, n]`.
+///
+/// With `parts` above 1 one invocation has the columns `j`, `j + n`, `j + 2n`, .. of a product of `parts * n` columns
+/// together: they are operands `0..parts` of the epilogue, and its reads follow.
+///
 /// `Slot::Read(0)` is the left matrix, `Slot::Read(1)` the right one, `Slot::Read(2 + i)` is `epilogue.reads[i]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContractSpec {
@@ -89,8 +93,10 @@ pub struct ContractSpec {
     pub batch: u32,
     /// Rows of the left matrix and of the result.
     pub m: u32,
-    /// Columns of the right matrix and of the result.
+    /// Columns of the epilogue's space, and of each part of the right matrix.
     pub n: u32,
+    /// Parts of the columns.
+    pub parts: u32,
     /// The extent that is summed.
     pub k: u32,
     /// `[batch, m, k]`

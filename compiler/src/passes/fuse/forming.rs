@@ -9,9 +9,9 @@ use nnc_wgsl::Profile;
 
 use super::order::Order;
 use super::soundness::{Rules, Summary};
-use super::{Anchor, Cluster, cluster_of};
+use super::{Anchor, Cluster, cluster_of, parts_pay, product_cluster};
 use crate::ir::{Graph, Kind, NodeId};
-use crate::lower::{is_view, layouts};
+use crate::lower::{homes, is_view, layouts};
 use crate::ops::Lowering;
 
 /// Kernels over spaces up to this size are joined though they share no operand, in elements.
@@ -38,6 +38,7 @@ struct State<'a> {
     rules: Rules<'a>,
     /// The most buffers that a kernel may bind.
     bindings: usize,
+    profile: &'a Profile,
     /// Where each node stands in the graph's order, by node number.
     rank: Vec<usize>,
     /// The cluster of each node, by node number.
@@ -47,21 +48,24 @@ struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    fn new(graph: &'a Graph, profile: &Profile) -> State<'a> {
+    fn new(graph: &'a Graph, profile: &'a Profile) -> State<'a> {
         let order = graph.order();
         let numbers = order.iter().map(|id| id.index() + 1).max().unwrap_or(0);
         let (mut rank, mut by_number) = (vec![0; numbers], vec![None; numbers]);
         for (place, id) in order.into_iter().enumerate() {
             rank[id.index()] = place;
         }
-        for (id, layout) in layouts(graph) {
+        let layouts = layouts(graph);
+        let homes = homes(graph, &layouts);
+        for (id, layout) in layouts {
             by_number[id.index()] = Some(layout);
         }
         let results = graph.results.iter().map(|(_, id)| *id);
         let results = results.chain(graph.assignments.iter().map(|a| a.value)).collect();
         State {
-            rules: Rules { graph, layouts: by_number, results },
+            rules: Rules { graph, layouts: by_number, homes, results },
             bindings: (profile.storage_buffers as usize).saturating_sub(1),
+            profile,
             rank,
             home: vec![None; numbers],
             clusters: Vec::new(),
@@ -162,7 +166,35 @@ impl<'a> State<'a> {
                 return Cluster { members: Vec::new(), ..alone };
             }
         }
+        if let Anchor::Contract(product) = anchor
+            && self.rules.graph.ty(id).shape != *space
+            && self.is_read_in_parts(cluster, id)
+            && parts_pay(self.rules.graph, *product, self.profile)
+        {
+            let with = product_cluster(self.rules.graph, *product, vec![*product, id]);
+            return Cluster { members: Vec::new(), ..with };
+        }
         Cluster { anchor: anchor.clone(), space: space.clone(), members: Vec::new() }
+    }
+
+    /// Whether what a value reads of a cluster is read by maps alone, so that nothing needs it in one piece.
+    fn is_read_in_parts(&self, cluster: &Cluster, id: NodeId) -> bool {
+        let graph = self.rules.graph;
+        let operands = graph.operands(id).into_iter().map(|operand| self.rules.layout(operand).base);
+        let mut open: Vec<NodeId> = operands.filter(|base| cluster.members.contains(base)).collect();
+        while let Some(value) = open.pop() {
+            if self.rules.results.contains(&value) {
+                return false;
+            }
+            for (reader, _) in graph.readers(value) {
+                match graph.operator(reader).map(|op| op.lower()) {
+                    Some(Lowering::Map(_)) => {}
+                    Some(lowering) if is_view(&lowering) => open.push(reader),
+                    _ => return false,
+                }
+            }
+        }
+        true
     }
 
     /// Whether a cluster may become another kind by taking one more value.
@@ -185,7 +217,10 @@ impl<'a> State<'a> {
                     && !cluster.members.iter().any(|&member| self.rules.leaves(member, &is_inside))
             }
             (Anchor::Column(a), Anchor::Column(b)) => a == b && same_space && reductions == 1,
-            (Anchor::Contract(_) | Anchor::Conv(_), _) => cluster.anchor == to.anchor && reductions == 0,
+            (Anchor::Contract(one), Anchor::Parts(other, _)) => one == other && reductions == 0,
+            (Anchor::Contract(_) | Anchor::Parts(..) | Anchor::Conv(_), _) => {
+                cluster.anchor == to.anchor && reductions == 0
+            }
             _ => false,
         }
     }
@@ -256,7 +291,12 @@ impl<'a> State<'a> {
         let kinds = match (&left.cluster.anchor, &right.cluster.anchor) {
             (
                 Anchor::Map,
-                Anchor::Map | Anchor::Row(_) | Anchor::Conv(_) | Anchor::Contract(_) | Anchor::Window(_),
+                Anchor::Map
+                | Anchor::Row(_)
+                | Anchor::Conv(_)
+                | Anchor::Contract(_)
+                | Anchor::Parts(..)
+                | Anchor::Window(_),
             )
             | (Anchor::Row(_), Anchor::Map) => true,
             (Anchor::Row(x), Anchor::Row(y)) => x == y,
@@ -270,7 +310,8 @@ impl<'a> State<'a> {
         let outside = |read: &&(NodeId, Vec<i64>, i64)| !is_inside(read.0);
         let reads = left.reads.union(&right.reads).filter(outside).count();
         let written = left.written.iter().chain(&right.written);
-        let written = written.filter(|id| self.rules.is_written(**id, &is_inside)).count();
+        let written = written.filter(|(id, _)| self.rules.is_written(**id, &is_inside));
+        let written = written.map(|(_, places)| places).sum::<usize>();
         reads + written + left.anchor_operands + right.anchor_operands <= self.bindings
     }
 

@@ -2,7 +2,9 @@
 //!
 //! A cluster is a set of values that one kernel computes. Around an anchor (a product, a convolution, a pooling)
 //! lie the elementwise maps that follow it; maps over one space lie together; a reduction over trailing, row-sized
-//! axes lies with the maps before, between and after it, any other reduction with the maps before it. A value
+//! axes lies with the maps before, between and after it, any other reduction with the maps before it. A product whose
+//! columns are read in equal parts by maps (the gates of a recurrent cell) has them over the space of one part: the
+//! maps find the columns of all parts at one point. A value
 //! joins the last cluster it reads from when
 //!
 //! * it reads that cluster's values at the very point it computes,
@@ -18,15 +20,19 @@ mod soundness;
 
 use std::collections::BTreeMap;
 
-use nnc_wgsl::Profile;
+use nnc_wgsl::{Profile, schedule};
 
 use crate::ir::{Graph, NodeId};
+use crate::lower::contract_groups;
 use crate::ops::Lowering;
 
 pub use separate::{Separate, why_separate};
 
 /// The longest row that one workgroup reduces, in elements.
 const ROW: usize = 8192;
+
+/// The most parts of columns of which an invocation holds one of each.
+const PARTS: usize = 8;
 
 /// What a kernel is built around.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +45,8 @@ pub enum Anchor {
     Column(Vec<usize>),
     /// A matrix product.
     Contract(NodeId),
+    /// A matrix product whose columns are read in equal parts: a point has one column of every part.
+    Parts(NodeId, usize),
     /// A convolution.
     Conv(NodeId),
     /// A pooling.
@@ -66,6 +74,22 @@ impl Cluster {
             Anchor::Row(axes) | Anchor::Column(axes) => axes,
             _ => &[],
         }
+    }
+
+    /// How many parts of a product's columns a point has.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        if let Anchor::Parts(_, parts) = self.anchor { parts } else { 1 }
+    }
+
+    /// The space with the columns of all parts.
+    #[must_use]
+    pub fn whole_space(&self) -> Vec<usize> {
+        let mut space = self.space.clone();
+        if let Some(columns) = space.last_mut() {
+            *columns *= self.parts();
+        }
+        space
     }
 }
 
@@ -95,7 +119,7 @@ fn cluster_of(graph: &Graph, members: Vec<NodeId>) -> Cluster {
         let lowering = graph.operator(id).expect("a member is computed").lower();
         let anchor = match lowering {
             Lowering::Conv { .. } => Anchor::Conv(id),
-            Lowering::Contract { .. } => Anchor::Contract(id),
+            Lowering::Contract { .. } => return product_cluster(graph, id, members),
             Lowering::Window { .. } => Anchor::Window(id),
             Lowering::Concat { .. } | Lowering::Pack { .. } => Anchor::Move(id),
             Lowering::Reduce { axes, .. } => {
@@ -107,6 +131,53 @@ fn cluster_of(graph: &Graph, members: Vec<NodeId>) -> Cluster {
         return Cluster { anchor, space: graph.ty(id).shape.clone(), members };
     }
     Cluster { anchor: Anchor::Map, space: graph.ty(members[0]).shape.clone(), members }
+}
+
+/// The cluster of a product: in parts where a member has a part of its columns.
+fn product_cluster(graph: &Graph, id: NodeId, members: Vec<NodeId>) -> Cluster {
+    let whole = &graph.ty(id).shape;
+    let part = members.iter().map(|member| &graph.ty(*member).shape).find(|shape| *shape != whole);
+    match part.and_then(|shape| columns_in_parts(graph, id, shape)) {
+        Some(parts) => {
+            let mut space = whole.clone();
+            if let Some(columns) = space.last_mut() {
+                *columns /= parts;
+            }
+            Cluster { anchor: Anchor::Parts(id, parts), space, members }
+        }
+        None => Cluster { anchor: Anchor::Contract(id), space: whole.clone(), members },
+    }
+}
+
+/// Into how many equal parts of this shape the columns of a product fall, if its last axis is all of its columns.
+fn columns_in_parts(graph: &Graph, id: NodeId, shape: &[usize]) -> Option<usize> {
+    let Lowering::Contract { left, right, result } = graph.operator(id)?.lower() else { return None };
+    let whole = &graph.ty(id).shape;
+    let (&columns, rows) = whole.split_last()?;
+    let (&each, same_rows) = shape.split_last()?;
+    let letter = *result.last()?;
+    let only = contract_groups(&left, &right, &result).n == [letter];
+    let even = each > 0 && columns.is_multiple_of(each) && (2..=PARTS).contains(&(columns / each));
+    (only && rows == same_rows && even).then(|| columns / each)
+}
+
+/// Whether a product of this size is computed as fast in parts of columns as in one piece.
+fn parts_pay(graph: &Graph, id: NodeId, profile: &Profile) -> bool {
+    let Some(Lowering::Contract { left, right, result }) = graph.operator(id).map(|op| op.lower()) else {
+        return false;
+    };
+    let groups = contract_groups(&left, &right, &result);
+    let shape = &graph.ty(graph.operands(id)[0]).shape;
+    let extent = |group: &[char]| -> usize {
+        left.iter()
+            .zip(shape)
+            .filter(|(letter, _)| group.contains(letter))
+            .map(|(_, extent)| extent)
+            .product()
+    };
+    let (batch, m, k) = (extent(&groups.batch), extent(&groups.m), extent(&groups.k));
+    let n = graph.ty(id).size() / (batch * m).max(1);
+    schedule::parts_pay([batch, m, n, k], profile)
 }
 
 fn reduction_anchor(space: &[usize], axes: Vec<usize>) -> Anchor {

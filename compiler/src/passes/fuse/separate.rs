@@ -8,7 +8,7 @@ use super::order::Order;
 use super::soundness::Rules;
 use super::{Anchor, Cluster, cluster_of, clusters};
 use crate::ir::{Graph, NodeId};
-use crate::lower::layouts;
+use crate::lower::{homes, layouts};
 use crate::ops::Lowering;
 
 /// Why two values, one of which reads the other, are computed by two kernels.
@@ -56,12 +56,14 @@ impl<'a> Kernels<'a> {
         let rank: BTreeMap<NodeId, usize> =
             graph.order().into_iter().enumerate().map(|(rank, id)| (id, rank)).collect();
         let mut by_number = vec![None; rank.keys().map(|id| id.index() + 1).max().unwrap_or(0)];
-        for (id, layout) in layouts(graph) {
+        let layouts = layouts(graph);
+        let homes = homes(graph, &layouts);
+        for (id, layout) in layouts {
             by_number[id.index()] = Some(layout);
         }
         let results = graph.results.iter().map(|(_, id)| *id);
         let results = results.chain(graph.assignments.iter().map(|a| a.value)).collect();
-        let rules = Rules { graph, layouts: by_number, results };
+        let rules = Rules { graph, layouts: by_number, homes, results };
         let clusters = clusters(graph);
         let (mut home, mut order) = (BTreeMap::new(), Order::default());
         for cluster in &clusters {
@@ -88,7 +90,10 @@ impl<'a> Kernels<'a> {
             (Lowering::Concat { .. } | Lowering::Pack { .. }, _) | (_, Anchor::Move(_)) => {
                 return Separate::Moves;
             }
-            (Lowering::Reduce { .. }, Anchor::Conv(_) | Anchor::Contract(_) | Anchor::Window(_)) => {
+            (
+                Lowering::Reduce { .. },
+                Anchor::Conv(_) | Anchor::Contract(_) | Anchor::Parts(..) | Anchor::Window(_),
+            ) => {
                 return Separate::AnchorTakesMapsOnly;
             }
             _ => {}

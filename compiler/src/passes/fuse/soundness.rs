@@ -1,11 +1,14 @@
 //! Whether one kernel can compute the values of a cluster: each reads the others at its own point, the levels fit
 //! the anchor, and the kernel binds no more buffers than the profile has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Anchor, Cluster};
 use crate::ir::{Graph, NodeId};
-use crate::lower::{Layout, Level, at_own_point, fits_anchor, is_in_memory, is_view, level_of, member_place};
+use crate::lower::{
+    Homes, Layout, Level, at_own_point, fits_anchor, is_in_memory, is_view, level_of, member_place,
+    part_offset,
+};
 use crate::ops::Lowering;
 
 /// A value in memory and where a kernel reads it: its strides and its offset.
@@ -18,8 +21,8 @@ pub(super) struct Summary {
     pub(super) reads: BTreeSet<Read>,
     /// The operands of the anchor.
     pub(super) anchor_operands: usize,
-    /// The members whose values leave the cluster.
-    pub(super) written: BTreeSet<NodeId>,
+    /// The members whose values leave the cluster, and how many places each is written at.
+    pub(super) written: BTreeMap<NodeId, usize>,
     /// How many reductions there are.
     pub(super) reductions: usize,
 }
@@ -27,7 +30,7 @@ pub(super) struct Summary {
 impl Summary {
     /// How many buffers the kernel binds.
     pub(super) fn bindings(&self) -> usize {
-        self.reads.len() + self.anchor_operands + self.written.len()
+        self.reads.len() + self.anchor_operands + self.written.values().sum::<usize>()
     }
 }
 
@@ -36,6 +39,8 @@ pub(super) struct Rules<'a> {
     pub(super) graph: &'a Graph,
     /// Where the elements of each value lie, by node number.
     pub(super) layouts: Vec<Option<Layout>>,
+    /// Where each value lies in memory.
+    pub(super) homes: Homes,
     /// What leaves the program.
     pub(super) results: BTreeSet<NodeId>,
 }
@@ -96,16 +101,30 @@ impl Rules<'_> {
                     summary.written.remove(&base);
                 }
             } else {
+                let layout = self.homes.memory(operand);
+                let place = member_place(cluster, member, &self.graph.ty(id).shape, layout);
                 if !fits_anchor(self.graph, cluster, &place) {
                     return None;
                 }
                 if is_in_memory(self.graph, base) {
-                    summary.reads.insert((base, place.strides, place.offset));
+                    let parts = if member.reads == Level::Whole { cluster.parts() } else { 1 };
+                    for part in 0..parts {
+                        let offset = place.offset + part_offset(cluster, part, &place);
+                        summary.reads.insert((layout.base, place.strides.clone(), offset));
+                    }
                 }
             }
         }
         if self.is_written(id, is_member) {
-            summary.written.insert(id);
+            let places = self.homes.places(self.graph, id);
+            let parts = if member.level == Level::Whole { cluster.parts() } else { 1 };
+            let space = if parts > 1 { cluster.whole_space() } else { cluster.space.clone() };
+            let fits =
+                |layout: &Layout| layout.base == id || fits_anchor(self.graph, cluster, &layout.over(&space));
+            if member.level != Level::Row && !places.iter().all(fits) {
+                return None;
+            }
+            summary.written.insert(id, places.len() * parts);
         }
         Some(())
     }

@@ -20,6 +20,8 @@ pub(crate) struct Dense {
     pub(crate) batch: i64,
     pub(crate) outer: i64,
     pub(crate) k: i64,
+    /// From one part of the columns to the next.
+    pub(crate) part: i64,
 }
 
 /// Along which axis four neighbours are loaded.
@@ -34,12 +36,19 @@ pub(crate) enum Order {
 impl Dense {
     pub(crate) fn new(matrix: &Matrix, slot: Slot, extent: u32, outer: i64, k: i64) -> Dense {
         let &Matrix { element, offset, batch, .. } = matrix;
-        Dense { element, slot, extent, offset, batch, outer, k }
+        Dense { element, slot, extent, offset, batch, outer, k, part: 0 }
+    }
+
+    /// The same operand as several parts of columns, one after the other.
+    pub(crate) fn in_parts(self, parts: u32) -> Dense {
+        let part = if parts > 1 { i64::from(self.extent) * self.outer } else { 0 };
+        Dense { part, ..self }
     }
 
     /// The better order, and whether its groups of four are whole aligned words, for a sum over `k`.
     pub(crate) fn order(&self, k: u32) -> (Order, bool) {
-        let aligned = self.element == Element::F32 && self.offset % 4 == 0 && self.batch % 4 == 0;
+        let aligned =
+            self.element == Element::F32 && [self.offset, self.batch, self.part].iter().all(|at| at % 4 == 0);
         if self.k == 1 {
             (Order::Depth, aligned && self.outer % 4 == 0 && k.is_multiple_of(4))
         } else {
@@ -49,7 +58,7 @@ impl Dense {
 
     /// Binds the matrix as `name` and declares its parameters; where `unit`, a unit stride along the sum is
     /// text.
-    fn declare(&self, source: &mut Source, name: &str, wide: bool, unit: bool) -> DenseNames {
+    fn declare(&self, source: &mut Source, name: &str, wide: bool, unit: bool, parts: u32) -> DenseNames {
         source.storage(self.slot, name, stored(self.element, wide));
         DenseNames {
             extent: source.param(&format!("{name}_extent"), self.extent),
@@ -61,6 +70,7 @@ impl Dense {
             } else {
                 format!(" * {}", source.signed(&format!("{name}_k"), self.k))
             },
+            part: if parts > 1 { source.signed(&format!("{name}_part"), self.part) } else { String::new() },
         }
     }
 
@@ -82,6 +92,15 @@ pub(crate) struct DenseNames {
     pub(crate) batch: String,
     pub(crate) outer: String,
     pub(crate) k: String,
+    /// Empty where there is one part.
+    pub(crate) part: String,
+}
+
+impl DenseNames {
+    /// The text that adds where a part begins; empty where there is one.
+    fn part_at(&self, number: Option<String>) -> String {
+        number.map_or_else(String::new, |number| format!("({number}) * {} + ", self.part))
+    }
 }
 
 /// The text that brings parts of `matrix` into workgroup memory `tile_{name}`.
@@ -94,7 +113,7 @@ pub(crate) fn dense_side(
 ) -> Side {
     let (order, wide) = matrix.order(product.k);
     let bound = format!("{name}_matrix");
-    let names = matrix.declare(source, &bound, wide, true);
+    let names = matrix.declare(source, &bound, wide, true, part.parts);
     let tail = Tile::tail(part, product);
     let mut side = Side::default();
     for i in 0..part.quads() {
@@ -122,14 +141,14 @@ fn depth_order(
 ) {
     let bound = format!("{name}_matrix");
     let quads = part.depth / 4;
-    let DenseNames { extent, offset, batch, outer, k } = names;
+    let DenseNames { extent, offset, batch, outer, k, .. } = names;
+    let (at, inside) = part.locate(&format!("{name}_outer{i}"));
+    let inside = names.part_at(inside);
     let _ = writeln!(
         side.setup,
         "let {name}_outer{i} = {place} / {quads}u;\n\
          let {name}_k{i} = ({place} % {quads}u) * 4u;\n\
-         let {name}_at{i} = {offset} + b * {batch} + \
-         min({} + {name}_outer{i}, {extent} - 1u) * {outer};",
-        part.origin
+         let {name}_at{i} = {offset} + b * {batch} + {inside}min({at}, {extent} - 1u) * {outer};"
     );
     let k_at = format!("k0 + {name}_k{i}");
     if wide && tail {
@@ -170,13 +189,18 @@ fn outer_order(
 ) {
     let bound = format!("{name}_matrix");
     let quads = part.outer / 4;
-    let DenseNames { extent, offset, batch, outer, k } = names;
+    let DenseNames { extent, offset, batch, outer, k, .. } = names;
+    let first = match part.parts {
+        1 => format!("{name}_outer{i} * 4u"),
+        _ => format!("({name}_outer{i} * 4u)"),
+    };
+    let (at, inside) = part.locate(&first);
+    let inside = names.part_at(inside);
     let _ = writeln!(
         side.setup,
         "let {name}_k{i} = {place} / {quads}u;\n\
          let {name}_outer{i} = {place} % {quads}u;\n\
-         let {name}_first{i} = {} + {name}_outer{i} * 4u;",
-        part.origin
+         let {name}_first{i} = {at};"
     );
     let (k_at, whole) = if tail {
         (format!("min(k0 + {name}_k{i}, p.k - 1u)"), format!("k0 + {name}_k{i} < end"))
@@ -186,13 +210,13 @@ fn outer_order(
     let text = if wide {
         let _ = writeln!(
             side.setup,
-            "let {name}_at{i} = {offset} + b * {batch} + min({name}_first{i}, {extent} - 4u);"
+            "let {name}_at{i} = {offset} + b * {batch} + {inside}min({name}_first{i}, {extent} - 4u);"
         );
         format!("{bound}[({name}_at{i} + {k_at}{k}) >> 2u]")
     } else {
         let _ = writeln!(
             side.setup,
-            "let {name}_at{i} = vec4<u32>({offset} + b * {batch}) + min(vec4<u32>({name}_first{i}) + \
+            "let {name}_at{i} = vec4<u32>({inside}{offset} + b * {batch}) + min(vec4<u32>({name}_first{i}) + \
              vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>({extent} - 1u)) * {outer};"
         );
         let lanes = LANES.map(|lane| matrix.at(&bound, &format!("{name}_at{i}.{lane} + {k_at}{k}")));
@@ -231,14 +255,19 @@ pub(crate) fn stash_outer(side: &mut Side, name: &str, i: u32, part: &Part) {
 pub(crate) fn dense_stream(source: &mut Source, matrix: &Dense, left: bool, block: &Block) -> Stream {
     let name = if left { "a" } else { "b" };
     let bound = format!("{name}_matrix");
-    let DenseNames { extent, offset, batch, outer, k } = matrix.declare(source, &bound, false, false);
+    let parts = if left { 1 } else { block.parts };
+    let DenseNames { extent, offset, batch, outer, k, part } =
+        matrix.declare(source, &bound, false, false, parts);
     let mut setup = format!("let {name}_start = {offset} + b * {batch};\n");
     let mut fetch = String::new();
     let loads = if left { block.row_loads() } else { block.width() };
     for load in 0..loads {
         let outer_at = if left { block.row(load) } else { block.column(load) };
-        let _ =
-            writeln!(setup, "let {name}_at{load} = {name}_start + min({outer_at}, {extent} - 1u) * {outer};");
+        let inside = if parts > 1 { format!("{}u * {part} + ", load / 4) } else { String::new() };
+        let _ = writeln!(
+            setup,
+            "let {name}_at{load} = {name}_start + {inside}min({outer_at}, {extent} - 1u) * {outer};"
+        );
     }
     for load in 0..loads {
         let text = matrix.at(&bound, &format!("({name}_at{load} + k{k})"));

@@ -24,6 +24,8 @@ pub(crate) struct Block {
     pub(crate) columns: Columns,
     /// Lanes of a subgroup; with 1 there are no broadcasts.
     pub(crate) lanes: u32,
+    /// Parts of columns; with several, a lane has four columns of each.
+    pub(crate) parts: u32,
 }
 
 /// The columns of one lane.
@@ -60,7 +62,14 @@ impl Block {
             rows: m.next_multiple_of(lanes).min(most_rows),
             columns: Columns::Quads(n.div_ceil(lanes * 4).min(most_quads)),
             lanes,
+            parts: 1,
         }
+    }
+
+    /// A block of four columns of every part for each lane.
+    pub(crate) fn in_parts(m: u32, parts: u32, lanes: u32) -> Block {
+        let rows = m.next_multiple_of(lanes).min(if parts > 2 { 8 } else { 16 }.max(lanes));
+        Block { rows, columns: Columns::Quads(parts), lanes, parts }
     }
 
     /// Whether a product is worth a large block.
@@ -79,7 +88,7 @@ impl Block {
     /// Blocks that `n` columns take.
     fn across(&self, n: u32) -> u32 {
         match self.columns {
-            Columns::Quads(count) => n.div_ceil(self.lanes * 4 * count),
+            Columns::Quads(count) => n.div_ceil(self.lanes * 4 * count / self.parts),
             Columns::Runs { count, total, .. } => total.div_ceil(self.lanes * count),
         }
     }
@@ -97,7 +106,8 @@ impl Block {
 
     /// The column of the right operand that a lane has as its `place`-th, where lanes have groups of four.
     pub(crate) fn column(&self, place: u32) -> String {
-        format!("n0 + {}u", (place / 4) * self.lanes * 4 + place % 4)
+        let quad = if self.parts > 1 { 0 } else { place / 4 };
+        format!("n0 + {}u", quad * self.lanes * 4 + place % 4)
     }
 
     /// The number of a lane's run, where lanes have runs.
@@ -124,7 +134,7 @@ pub(crate) fn lanes(
     let blocks_m = product.m.div_ceil(block.rows);
     let blocks_n = block.across(product.n);
     let (span, own) = match block.columns {
-        Columns::Quads(count) => (block.lanes * 4 * count, 4),
+        Columns::Quads(count) => (block.lanes * 4 * count / block.parts, 4),
         Columns::Runs { count, .. } => (block.lanes * count, 1),
     };
     let (count_m, count_n) = (source.param("blocks_m", blocks_m), source.param("blocks_n", blocks_n));
@@ -184,6 +194,14 @@ fn store(block: &Block, out: &mut String) {
     let _ = writeln!(out, "for (var i = m0; i < m0 + {}u; i += {group}u) {{", block.rows);
     for row in 0..group {
         match block.columns {
+            Columns::Quads(count) if block.parts > 1 => {
+                let quad = |quad: u32| {
+                    let sums: Vec<String> = (0..4).map(|c| format!("sum{row}_{}", quad * 4 + c)).collect();
+                    format!("vec4<f32>({})", sums.join(", "))
+                };
+                let quads: Vec<String> = (0..count).map(quad).collect();
+                let _ = writeln!(out, "store(z, i + {row}u, {}, {});", block.column(0), quads.join(", "));
+            }
             Columns::Quads(count) => {
                 for quad in 0..count {
                     let sums: Vec<String> = (0..4).map(|c| format!("sum{row}_{}", quad * 4 + c)).collect();

@@ -29,7 +29,7 @@ pub(super) fn implicit(geometry: &Geometry<'_>, space: &Space, profile: &Profile
     let in_runs = !profile.cheap_barriers && matches!(block.columns, Columns::Runs { .. });
     let splits =
         if profile.cheap_barriers { Tile::splits(z, m, n, k, profile) } else { block.splits(z, m, n, k) };
-    let product = Product { z, m, n, k, chunk: splits.chunk, splits: splits.count };
+    let product = Product { z, m, n, k, chunk: splits.chunk, splits: splits.count, parts: 1 };
     let merged = if splits.count > 1 { None } else { merged(spec.kind, space) };
     let columns = match spec.kind {
         ConvKind::Forward => geometry.output(),
@@ -62,7 +62,7 @@ pub(super) fn implicit(geometry: &Geometry<'_>, space: &Space, profile: &Profile
         ConvKind::WeightGradient => "conv weight gradient",
     };
     let launch = if profile.cheap_barriers {
-        let tile = Tile::choose(&product, profile);
+        let tile = Tile::choose(&product, false, profile);
         let (a, b) = sides(&mut source, geometry, &tile, &product);
         tile.launch(source, name, &product, &a, &b)
     } else {
@@ -122,6 +122,7 @@ fn sides(source: &mut Source, geometry: &Geometry<'_>, tile: &Tile, product: &Pr
                 batch: i64::from(product.m) * i64::from(product.k),
                 outer: i64::from(product.k),
                 k: 1,
+                part: 0,
             };
             let a = dense_side(source, "a", &weights, &left, product);
             (a, image(source))

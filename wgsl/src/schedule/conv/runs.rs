@@ -38,7 +38,7 @@ pub(super) fn block(geometry: &Geometry<'_>, &[z, m, n, k]: &[u32; 4], lanes: u3
     }
     let count = (WIDTH / length).min(total.div_ceil(lanes));
     let columns = Columns::Runs { length, count, total };
-    Some(Block { rows: m.next_multiple_of(lanes).min(ROWS), columns, lanes })
+    Some(Block { rows: m.next_multiple_of(lanes).min(ROWS), columns, lanes, parts: 1 })
 }
 
 /// The text that streams the image; the counts are those of [`super::streams`].

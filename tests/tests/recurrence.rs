@@ -1,0 +1,118 @@
+//! Recurrence costs one kernel a step forward and one backward, whatever the cell, and a walk of any length is made of
+//! the same few kernels.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nnc::compile::{Compiled, compile};
+use nnc::elaborate::load;
+use nnc::source::NoFiles;
+use nnc_runtime::artifact::Role;
+use nnc_wgsl::Profile;
+
+/// Layers that walk over time, as stages of a model, and what they need to be declared.
+const CELLS: [(&str, &str, &str); 6] = [
+    ("lstm", "lstm(32)", ""),
+    ("lstm, all steps shown", "lstm(20) -> lstm(32)", ""),
+    ("gru", "gru(32)", ""),
+    ("rnn", "rnn(32)", ""),
+    ("a minimal gated unit", "minimal(32)", MINIMAL),
+    ("peepholes", "peeping(32)", PEEPING),
+];
+
+/// Two gates from one product, the second one kept apart from the first.
+const MINIMAL: &str = "
+block minimal(x: f32[N, T, C], out: int) {
+  weight into: f32[2 * out, C] = normal(0, 0.1)
+  weight around: f32[2 * out, out] = normal(0, 0.1)
+  gates = einsum(\"n t i, o i -> n t o\", x, into)
+  scan row in gates with h = zeros(N, out) {
+    f, n = split(row + einsum(\"n i, o i -> n o\", h, around), 2)
+    keep = sigmoid(f)
+    h = (1 - keep) * h + keep * tanh(n)
+    h
+  }
+}
+";
+
+/// Gates that see the state through slopes of their own.
+const PEEPING: &str = "
+block peeping(x: f32[N, T, C], out: int) {
+  weight into: f32[4 * out, C] = normal(0, 0.1)
+  weight around: f32[4 * out, out] = normal(0, 0.1)
+  weight peep: f32[out] = normal(0, 0.1)
+  gates = einsum(\"n t i, o i -> n t o\", x, into)
+  scan row in gates with h = zeros(N, out), c = zeros(N, out) {
+    i, f, g, o = split(row + einsum(\"n i, o i -> n o\", h, around), 4)
+    c = sigmoid(f + peep * c) * c + sigmoid(i) * tanh(g)
+    h = sigmoid(o) * tanh(c)
+    h
+  }
+}
+";
+
+fn trained(layers: &str, declared: &str, steps: usize, profile: &str) -> Compiled {
+    let text = format!(
+        "{declared}
+model M(x: f32[N, {steps}, 16]) -> y: f32[N, 6] {{ x -> {layers} -> last -> linear(6) }}
+data d {{
+  x: f32[{steps}, 16]
+  c: i32 in 0..6
+  train = safetensors(\"a.safetensors\")
+}}
+train M on d {{
+  batch = 8
+  epochs = 1
+  optimizer = sgd
+  loss = cross_entropy(y, c)
+}}
+"
+    );
+    let bundle = load("model.nn", &text, &[], &NoFiles);
+    assert!(!bundle.has_errors(), "{:?}", bundle.diagnostics);
+    let profile = Profile::named(profile).expect("the profile exists");
+    let request = nnc::Request::new(profile, &[Role::Train]);
+    compile(&Arc::new(bundle.value), &request).value.expect("the model compiles")
+}
+
+fn dispatches(compiled: &Compiled) -> usize {
+    compiled.artifact.programs[0].dispatches.len()
+}
+
+#[test]
+fn a_step_of_a_walk_is_one_kernel_forward_and_one_backward() {
+    for (name, layers, declared) in CELLS {
+        let walks = 1 + layers.matches("->").count();
+        for profile in ["apple-m1", "nvidia-hopper", "lavapipe"] {
+            let of = |steps| dispatches(&trained(layers, declared, steps, profile));
+            let (eight, nine) = (of(8), of(9));
+            assert_eq!(nine - eight, 2 * walks, "{name} on {profile}: {eight} dispatches, then {nine}");
+        }
+        let of = |steps| dispatches(&trained(layers, declared, steps, "webgpu-default"));
+        let (eight, nine) = (of(8), of(9));
+        eprintln!("{name}: {} dispatches more a step where a kernel binds 8 buffers", nine - eight);
+        assert!(nine - eight <= 8 * walks, "{name}: {eight} dispatches, then {nine}");
+    }
+}
+
+#[test]
+fn a_walk_of_any_length_is_made_of_the_same_few_kernels() {
+    for (name, layers, declared) in CELLS {
+        let texts = |steps: usize| -> BTreeSet<String> {
+            let compiled = trained(layers, declared, steps, "nvidia-hopper");
+            compiled.artifact.kernels.iter().map(|kernel| kernel.wgsl.clone()).collect()
+        };
+        let (short, long) = (texts(9).len(), texts(30).len());
+        assert!(long <= short + 2, "{name}: {short} kernels over 9 steps, {long} over 30");
+    }
+}
+
+#[test]
+fn a_walk_of_two_hundred_steps_compiles_in_seconds() {
+    let begin = Instant::now();
+    let compiled = trained("lstm(32)", "", 200, "nvidia-hopper");
+    let took = begin.elapsed();
+    eprintln!("{} dispatches in {took:?}", dispatches(&compiled));
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}
