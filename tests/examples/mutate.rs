@@ -138,7 +138,7 @@ fn work(from: u64, to: u64, step: u64) {
     let shelf = shelf(&corpus);
     for number in (from..to).step_by(usize::try_from(step).unwrap_or(1)) {
         let text = mutant(&corpus, number);
-        let dims = if number % 4 == 0 { Vec::new() } else { vec![("T".to_owned(), 8), ("S".to_owned(), 6)] };
+        let dims = if number % 16 == 0 { Vec::new() } else { vec![("T".to_owned(), 8), ("S".to_owned(), 6)] };
         let mut say = |line: String| out.write_all(line.as_bytes()).and_then(|()| out.flush());
         let begun = say(format!("begin {number}\n"));
         allocator::forget();

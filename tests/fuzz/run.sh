@@ -5,7 +5,8 @@
 #
 # Needs cargo-fuzz and a nightly toolchain. What it learns stays in tests/fuzz/corpus, what it finds in
 # tests/fuzz/artifacts; neither is committed. A finding is run again with
-# `cargo +nightly fuzz run --fuzz-dir tests/fuzz -s none check FILE`.
+# `cargo +nightly fuzz run --fuzz-dir tests/fuzz -s none check FILE`. No sanitizer is used: the compiler has no unsafe
+# code, and runs three times as fast without.
 set -euo pipefail
 
 cd "$(dirname "$0")"

@@ -139,11 +139,11 @@ fn what_takes_too_much_work_is_refused_with_the_numbers() {
         &["10000"],
     );
     let square = "x -> repeat 10000 { repeat 10000 { linear(4) -> relu } }";
-    refused(&model("", square), "E0213", &["1000000"]);
+    refused(&model("", square), "E0213", &["500000"]);
     let empty = "x -> repeat 10000 { repeat 10000 { repeat 10000 { identity } } }";
-    refused(&model("", empty), "E0213", &["1000000"]);
+    refused(&model("", empty), "E0213", &["500000"]);
     let tree = "fn f(x, k) = if k == 0 { x } else { f(x, k - 1) + f(x, k - 1) }";
-    refused(&model(tree, "f(x, 40)"), "E0213", &["1000000"]);
+    refused(&model(tree, "f(x, 40)"), "E0213", &["500000"]);
     let word = (0..40).map(|_| "a = a + a\n").collect::<String>();
     refused(&model("", &format!("a = \"word\"\n{word}x")), "E0213", &["65536"]);
     let list = (0..40).map(|_| "a = [a, a]\n").collect::<String>();

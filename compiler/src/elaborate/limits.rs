@@ -8,7 +8,7 @@ use crate::size::{ELEMENTS, elements, too_many};
 use crate::source::Span;
 
 /// The most that an expansion may evaluate and make: expressions, stages, and values of the graph together.
-pub(super) const WORK: usize = 1_000_000;
+pub(super) const WORK: usize = 500_000;
 /// The most letters of a string, and the most values of a list with all that lies in it.
 const LARGEST_VALUE: usize = 1 << 16;
 /// The largest stride, padding, dilation or step.

@@ -21,5 +21,6 @@ impl Loader for Beside {
 
 fuzz_target!(|text: &str| {
     let dims = [("T".to_owned(), 8), ("S".to_owned(), 6)];
-    let _ = any_text::examine(text, &dims, &Beside);
+    let said = any_text::examine(text, &dims, &Beside);
+    assert!(said.reads || !said.checks(), "a text that cannot be read has an error: {:?}", said.codes);
 });
