@@ -10,9 +10,11 @@ use crate::source::{FileId, Loader, Sources, Span};
 use crate::syntax::{self, ast};
 
 /// The files of the standard library that every model sees.
-const LIBRARY: [(&str, &str); 9] = [
+const LIBRARY: [(&str, &str); 11] = [
     ("std/activations.nn", include_str!("../../std/activations.nn")),
     ("std/layers.nn", include_str!("../../std/layers.nn")),
+    ("std/orders.nn", include_str!("../../std/orders.nn")),
+    ("std/resampling.nn", include_str!("../../std/resampling.nn")),
     ("std/normalizations.nn", include_str!("../../std/normalizations.nn")),
     ("std/recurrent.nn", include_str!("../../std/recurrent.nn")),
     ("std/losses.nn", include_str!("../../std/losses.nn")),

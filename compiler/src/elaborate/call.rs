@@ -16,7 +16,8 @@ use crate::source::Span;
 use crate::syntax::ast::{Attribute, Definition, DefinitionKind, ExprKind, StatementKind};
 
 /// Functions through which no gradient flows.
-const STOPS: [&str; 8] = ["argmax", "argmin", "sign", "floor", "ceil", "round", "stop_grad", "to_int"];
+const STOPS: [&str; 9] =
+    ["argmax", "argmin", "argsort", "sign", "floor", "ceil", "round", "stop_grad", "to_int"];
 
 /// Calls may lie this deep in one another.
 const DEEPEST_CALL: usize = 48;

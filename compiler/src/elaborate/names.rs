@@ -10,8 +10,9 @@ use crate::source::Span;
 use crate::syntax::ast::{Const, DefinitionKind, Expr, ExprKind, ItemKind, Name};
 
 /// Symbols that stand for themselves.
-const SYMBOLS: [&str; 10] =
-    ["same", "mixed", "f16", "f32", "i32", "dynamic", "nearest", "bilinear", "none", "auto"];
+const SYMBOLS: [&str; 12] = [
+    "same", "mixed", "f16", "f32", "i32", "dynamic", "nearest", "bilinear", "reflect", "edge", "none", "auto",
+];
 
 /// What to write for a string that spells a symbol or an init.
 pub(super) fn unquoted(value: &Value<'_>) -> Option<String> {

@@ -153,7 +153,12 @@ pub fn fits_anchor(graph: &Graph, cluster: &Cluster, place: &Place) -> bool {
     match &cluster.anchor {
         Anchor::Contract(id) | Anchor::Parts(id, _) => contract_place(graph, *id, place).is_some(),
         Anchor::Window(id) => planes_place(graph, *id, place).is_some(),
-        Anchor::Map | Anchor::Row(_) | Anchor::Column(_) | Anchor::Conv(_) | Anchor::Move(_) => true,
+        Anchor::Map
+        | Anchor::Row(_)
+        | Anchor::Column(_)
+        | Anchor::Conv(_)
+        | Anchor::Lines(_)
+        | Anchor::Move(_) => true,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nnc_wgsl::schedule::{
-    self, ContractSpec, ConvKind, ConvSpec, MapSpec, Matrix, RowSpec, RowStep, WindowSpec,
+    self, ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, Matrix, RowSpec, RowStep, WindowSpec,
 };
 use nnc_wgsl::{Element, Epilogue, Place, Profile, Read, Write};
 
@@ -35,9 +35,11 @@ pub(super) fn kernel(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable,
     match &cluster.anchor {
         Anchor::Map => map(given, cluster, hosts, profile),
         Anchor::Row(_) | Anchor::Column(_) => row(given, cluster, hosts, profile),
-        Anchor::Contract(id) | Anchor::Parts(id, _) | Anchor::Conv(id) | Anchor::Window(id) => {
-            anchored(given, cluster, *id, hosts, profile)
-        }
+        Anchor::Contract(id)
+        | Anchor::Parts(id, _)
+        | Anchor::Conv(id)
+        | Anchor::Window(id)
+        | Anchor::Lines(id) => anchored(given, cluster, *id, hosts, profile),
         Anchor::Move(_) => unreachable!("moves are lowered operand by operand"),
     }
 }
@@ -315,6 +317,7 @@ fn anchored(
             contract_place(graph, id, place).expect("the pass `fuse` checked the places")
         }
         Anchor::Window(id) => planes_place(graph, id, place).expect("the pass `fuse` checked the places"),
+        Anchor::Lines(_) => place.clone(),
         _ => conv_place(graph, anchor, place),
     };
     let stores = Stores::anchored(given, cluster, &results, fit);
@@ -364,6 +367,11 @@ fn anchored(
             };
             schedule::window(&spec, profile)
         }
+        Lowering::Lines { kind, axis } => {
+            let elements = graph.operands(anchor).iter().map(|v| graph.ty(*v).element).collect();
+            let spec = lines(kind, axis, elements, &operands, &cluster.space, epilogue);
+            schedule::lines(&spec, profile)
+        }
         other => unreachable!("{other:?} anchors no kernel"),
     };
     Work { schedule, reads, writes: stores.values, into: stores.into, pointwise: at_point }
@@ -375,6 +383,24 @@ fn two(numbers: &[usize], missing: usize) -> [u32; 2] {
         [width] => [word(missing), word(*width)],
         [height, width] => [word(*height), word(*width)],
         _ => unreachable!("windows move along one or two axes"),
+    }
+}
+
+fn lines(
+    kind: LineKind,
+    axis: usize,
+    elements: Vec<Element>,
+    operands: &[Layout],
+    space: &[usize],
+    epilogue: Epilogue,
+) -> LineSpec {
+    LineSpec {
+        kind,
+        extents: space.iter().map(|&extent| word(extent)).collect(),
+        axis,
+        length: word(operands[0].shape[axis]),
+        operands: elements.into_iter().zip(operands.iter().map(|one| one.over(&one.shape))).collect(),
+        epilogue,
     }
 }
 

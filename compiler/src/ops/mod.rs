@@ -7,13 +7,17 @@ mod broadcast;
 mod concat;
 mod contract;
 mod conv;
+mod gather;
 mod iota;
 mod map;
+mod order;
 mod pack;
 mod pad;
 mod permute;
 mod reduce;
 mod reshape;
+mod running_sum;
+mod scatter_add;
 mod slice;
 mod stop_gradient;
 mod window;
@@ -22,7 +26,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use nnc_wgsl::Expr;
-use nnc_wgsl::schedule::{ConvKind, Reduction, WindowKind};
+use nnc_wgsl::schedule::{ConvKind, LineKind, Reduction, WindowKind};
 
 use crate::ir::{Graph, NodeId, Tensor, TensorType};
 
@@ -30,13 +34,17 @@ pub use broadcast::Broadcast;
 pub use concat::Concat;
 pub use contract::Contract;
 pub use conv::{Conv, ConvGeometry, ConvInputGradient, ConvWeightGradient};
+pub use gather::Gather;
 pub use iota::Iota;
 pub use map::Map;
+pub use order::Order;
 pub use pack::Pack;
 pub use pad::Pad;
 pub use permute::Permute;
 pub use reduce::Reduce;
 pub use reshape::Reshape;
+pub use running_sum::RunningSum;
+pub use scatter_add::ScatterAdd;
 pub use slice::Slice;
 pub use stop_gradient::StopGradient;
 pub use window::{Pool, Window, WindowGeometry, WindowGradient};
@@ -158,6 +166,13 @@ pub enum Lowering {
         /// Its window.
         geometry: WindowGeometry,
     },
+    /// Work along the lines of an axis.
+    Lines {
+        /// Which.
+        kind: LineKind,
+        /// The axis.
+        axis: usize,
+    },
 }
 
 /// Operands that an operator refuses.
@@ -211,13 +226,17 @@ pub fn examples() -> Vec<Example> {
         concat::examples(),
         contract::examples(),
         conv::examples(),
+        gather::examples(),
         iota::examples(),
         map::examples(),
+        order::examples(),
         pack::examples(),
         pad::examples(),
         permute::examples(),
         reduce::examples(),
         reshape::examples(),
+        running_sum::examples(),
+        scatter_add::examples(),
         slice::examples(),
         stop_gradient::examples(),
         window::examples(),

@@ -1,7 +1,7 @@
 //! Materialize: copies where a view will not do.
 //!
-//! Convolutions and poolings walk contiguous memory, matrix products walk rows and columns with one stride each,
-//! and what leaves the program lies in memory of its own. Where the layout of an operand does not fit, a copy
+//! Convolutions and poolings walk contiguous memory, matrix products walk rows and columns with one stride each, work
+//! along lines walks whatever lies in memory, and what leaves the program lies in memory of its own. Where the layout of an operand does not fit, a copy
 //! (a `map` of the identity) is put before it; a product whose result mixes rows with columns is computed in order
 //! and permuted. A reshape that no strides express copies its operand.
 
@@ -25,6 +25,15 @@ pub(super) fn run(graph: &mut Graph, _: &Profile) {
                 for (slot, operand) in graph.operands(id).into_iter().enumerate() {
                     let layout = &known[&operand];
                     if !layout.is_contiguous() || !in_memory(graph, layout) {
+                        let copy = copied(graph, operand);
+                        graph.set_operand(id, slot, copy);
+                    }
+                }
+            }
+            Lowering::Lines { .. } => {
+                for (slot, operand) in graph.operands(id).into_iter().enumerate() {
+                    let base = known[&operand].base;
+                    if !is_in_memory(graph, base) || graph.ty(base).element == Element::U8 {
                         let copy = copied(graph, operand);
                         graph.set_operand(id, slot, copy);
                     }

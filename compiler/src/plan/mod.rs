@@ -207,7 +207,12 @@ impl Planner<'_> {
         };
         if matches!(
             stages[writer].cluster.anchor,
-            Anchor::Contract(_) | Anchor::Parts(..) | Anchor::Conv(_) | Anchor::Window(_) | Anchor::Move(_)
+            Anchor::Contract(_)
+                | Anchor::Parts(..)
+                | Anchor::Conv(_)
+                | Anchor::Window(_)
+                | Anchor::Lines(_)
+                | Anchor::Move(_)
         ) {
             return false;
         }

@@ -1,7 +1,7 @@
 //! How many operations on numbers a node takes.
 
 use nnc_wgsl::Term;
-use nnc_wgsl::schedule::{ConvKind, WindowKind};
+use nnc_wgsl::schedule::{ConvKind, LineKind, WindowKind};
 
 use crate::ir::{Graph, NodeId, TensorType};
 use crate::ops::Lowering;
@@ -42,6 +42,14 @@ pub fn flops(graph: &Graph, node: NodeId) -> u64 {
             };
             output.size() * geometry.size.iter().product::<usize>()
         }
+        Lowering::Lines { kind, axis } => match kind {
+            LineKind::Gather => 0,
+            LineKind::ScatterAdd | LineKind::RunningSum { .. } => operands[0].size(),
+            LineKind::Order { .. } => {
+                let steps = result.shape[axis].next_power_of_two().trailing_zeros();
+                result.size() * steps as usize
+            }
+        },
         Lowering::Reshape
         | Lowering::Permute(_)
         | Lowering::Broadcast

@@ -1,8 +1,8 @@
 //! The meaning of each specification, in f64, element by element, written without help from the schedules.
 
 use nnc_wgsl::schedule::{
-    ContractSpec, ConvKind, ConvSpec, MapSpec, Reduction, RowSpec, WindowKind, WindowSpec, column, contract,
-    conv, map, row, window,
+    ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, Reduction, RowSpec, WindowKind,
+    WindowSpec, column, contract, conv, lines, map, row, window,
 };
 use nnc_wgsl::{Element, Epilogue, HOST_SLOTS, Place, Profile, Read, Schedule, Write, random_uniform};
 
@@ -21,6 +21,8 @@ pub(crate) enum Spec {
     Conv(ConvSpec),
     /// A pooling.
     Window(WindowSpec),
+    /// Work along lines.
+    Lines(LineSpec),
 }
 
 /// A tensor in memory, by the values a formula sees.
@@ -44,6 +46,7 @@ impl Spec {
             Spec::Contract(spec) => contract(spec, profile),
             Spec::Conv(spec) => conv(spec, profile),
             Spec::Window(spec) => window(spec, profile),
+            Spec::Lines(spec) => lines(spec, profile),
         }
     }
 
@@ -92,6 +95,14 @@ impl Spec {
                 all.extend(spec.epilogue.reads.iter().map(|r| extent_of_read(r, &extents)));
                 all
             }
+            Spec::Lines(spec) => {
+                let operand = |k: usize, (element, place): &(Element, Place)| {
+                    (*element, extent_of_place(place, &line_extents(spec, k)))
+                };
+                let mut all: Vec<_> = spec.operands.iter().enumerate().map(|(k, o)| operand(k, o)).collect();
+                all.extend(spec.epilogue.reads.iter().map(|r| extent_of_read(r, &spec.extents)));
+                all
+            }
         }
     }
 
@@ -110,6 +121,7 @@ impl Spec {
             Spec::Contract(spec) => all(&spec.epilogue.writes, &[spec.batch, spec.m, spec.n]),
             Spec::Conv(spec) => all(&spec.epilogue.writes, &conv_extents(spec)),
             Spec::Window(spec) => all(&spec.epilogue.writes, &window_extents(spec)),
+            Spec::Lines(spec) => all(&spec.epilogue.writes, &spec.extents),
         }
     }
 
@@ -151,6 +163,12 @@ impl Spec {
                 each(&window_extents(spec), |point| {
                     let value = values.next().expect("a pooling has a value for each point");
                     finish(&spec.epilogue, vec![value], point, inputs, writes, spec.offsets.len());
+                });
+            }
+            Spec::Lines(spec) => {
+                each(&spec.extents, |point| {
+                    let value = line_value(spec, point, inputs);
+                    finish(&spec.epilogue, vec![value], point, inputs, writes, spec.operands.len());
                 });
             }
         }
@@ -271,6 +289,44 @@ fn conv_value(spec: &ConvSpec, point: &[u32], inputs: &Inputs<'_>) -> f64 {
         }),
     }
     sum
+}
+
+/// The extents of an operand: along the axis it is as long as the lines, the index of a lookup as the result.
+fn line_extents(spec: &LineSpec, operand: usize) -> Vec<u32> {
+    let mut extents = spec.extents.clone();
+    if (spec.kind, operand) != (LineKind::Gather, 1) {
+        extents[spec.axis] = spec.length;
+    }
+    extents
+}
+
+fn line_value(spec: &LineSpec, point: &[u32], inputs: &Inputs<'_>) -> f64 {
+    let along = |operand: usize, place: u32| {
+        let mut moved = point.to_vec();
+        moved[spec.axis] = place;
+        inputs.reads[operand][index(at(&spec.operands[operand].1, &moved))]
+    };
+    let here = point[spec.axis];
+    match spec.kind {
+        LineKind::Gather => {
+            let from = along(1, here);
+            let inside = from >= 0.0 && from < f64::from(spec.length);
+            if inside { along(0, from as u32) } else { 0.0 }
+        }
+        LineKind::ScatterAdd => {
+            (0..spec.length).filter(|&j| along(1, j) == f64::from(here)).map(|j| along(0, j)).sum()
+        }
+        LineKind::Order { descending } => {
+            let mut places: Vec<u32> = (0..spec.length).collect();
+            places.sort_by(|&i, &j| {
+                let (first, second) = if descending { (j, i) } else { (i, j) };
+                (along(0, first) + 0.0).total_cmp(&(along(0, second) + 0.0))
+            });
+            f64::from(places[here as usize])
+        }
+        LineKind::RunningSum { reverse: false } => (0..=here).map(|j| along(0, j)).sum(),
+        LineKind::RunningSum { reverse: true } => (here..spec.length).map(|j| along(0, j)).sum(),
+    }
 }
 
 fn window_extents(spec: &WindowSpec) -> [u32; 3] {

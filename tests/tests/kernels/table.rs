@@ -1,7 +1,8 @@
 //! The specifications that are tried: each is a name, a specification, and which reads share a write's memory.
 
 use nnc_wgsl::schedule::{
-    ContractSpec, ConvKind, ConvSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep, WindowKind, WindowSpec,
+    ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep,
+    WindowKind, WindowSpec,
 };
 use nnc_wgsl::{Binary, Element, Epilogue, Expr, ExprBuilder, Place, Read, Scalar, Unary, Write};
 
@@ -28,6 +29,7 @@ pub(crate) fn cases() -> Vec<Case> {
     contracts(&mut cases);
     convs(&mut cases);
     windows(&mut cases);
+    lines(&mut cases);
     cases
 }
 
@@ -719,6 +721,56 @@ fn windows(cases: &mut Vec<Case>) {
             let spec = window_spec(kind, 3, input, kernel, stride, pad, dilation);
             let name = format!("window: {kind:?} {kernel:?} over {input:?}, stride {stride:?}, pad {pad:?}");
             cases.push(case(name, Spec::Window(spec)));
+        }
+    }
+}
+
+/// Work along `axis` of lines of `length`; the index of a lookup or a sum does not vary along the axes of `shared`.
+fn line_spec(kind: LineKind, extents: &[u32], axis: usize, length: u32, shared: &[usize]) -> LineSpec {
+    let mut own = extents.to_vec();
+    own[axis] = length;
+    let mut operands = vec![(F32, dense(&own))];
+    if matches!(kind, LineKind::Gather | LineKind::ScatterAdd) {
+        let mut index = if kind == LineKind::Gather { extents.to_vec() } else { own };
+        shared.iter().for_each(|&a| index[a] = 1);
+        let mut place = dense(&index);
+        shared.iter().for_each(|&a| place.strides[a] = 0);
+        operands.push((I32, place));
+    }
+    let epilogue = match kind {
+        LineKind::Order { .. } => Epilogue {
+            reads: Vec::new(),
+            expr: Expr::identity(Scalar::I32),
+            writes: vec![write(I32, dense(extents))],
+        },
+        _ => bias_residual(extents, 0),
+    };
+    LineSpec { kind, extents: extents.to_vec(), axis, length, operands, epilogue }
+}
+
+fn lines(cases: &mut Vec<Case>) {
+    let mut add = |name: &str, spec: LineSpec| {
+        cases.push(case(format!("lines: {name}, {:?}", spec.kind), Spec::Lines(spec)));
+    };
+    for (name, extents, axis, length, shared) in [
+        ("rows of eight", vec![30u32, 8], 0usize, 11u32, vec![1usize]),
+        ("rows of five", vec![30, 5], 0, 11, vec![1]),
+        ("its own index each", vec![3, 7, 4], 1, 9, vec![]),
+        ("the last axis", vec![2, 3, 40], 2, 10, vec![1]),
+        ("many", vec![2, 300, 8], 1, 200, vec![2]),
+        ("many, one index for all", vec![3, 5, 1500], 2, 1400, vec![0, 1]),
+        ("one axis", vec![9], 0, 2000, vec![]),
+    ] {
+        add(name, line_spec(LineKind::Gather, &extents, axis, length, &shared));
+        add(name, line_spec(LineKind::ScatterAdd, &extents, axis, length, &shared));
+    }
+    for (extents, axis) in [(vec![4u32, 9], 1usize), (vec![33, 2, 3], 0), (vec![2, 1300], 1), (vec![2600], 0)]
+    {
+        for descending in [false, true] {
+            add("lines", line_spec(LineKind::Order { descending }, &extents, axis, extents[axis], &[]));
+        }
+        for reverse in [false, true] {
+            add("lines", line_spec(LineKind::RunningSum { reverse }, &extents, axis, extents[axis], &[]));
         }
     }
 }

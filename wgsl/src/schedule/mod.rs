@@ -7,6 +7,7 @@ mod combine;
 mod contract;
 mod conv;
 mod finish;
+mod lines;
 mod map;
 mod operand;
 mod origin;
@@ -22,9 +23,11 @@ mod window;
 pub use self::column::column;
 pub use self::contract::{contract, parts_pay};
 pub use self::conv::conv;
+pub use self::lines::lines;
 pub use self::map::map;
 pub use self::row::row;
 pub use self::spec::{
-    ContractSpec, ConvKind, ConvSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep, WindowKind, WindowSpec,
+    ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep,
+    WindowKind, WindowSpec,
 };
 pub use self::window::window;

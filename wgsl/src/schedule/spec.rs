@@ -1,6 +1,6 @@
 //! What each schedule is given.
 
-use crate::access::{Epilogue, Read, Write};
+use crate::access::{Epilogue, Place, Read, Write};
 use crate::element::Element;
 use crate::expr::Expr;
 
@@ -202,6 +202,44 @@ pub struct WindowSpec {
     pub dilation: [u32; 2],
     /// Where the operands start in their buffers, in elements (one for each operand of the kind).
     pub offsets: Vec<i64>,
+    /// What becomes of each element.
+    pub epilogue: Epilogue,
+}
+
+/// What is computed along the lines of an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LineKind {
+    /// The element at the index that stands at each place, 0 where that lies outside; operands x, index.
+    Gather,
+    /// At each place the sum of the elements whose index it is; operands x, index.
+    ScatterAdd,
+    /// At each place the index of the element that stands there when the line is in order, equal ones as they
+    /// lie; operand x.
+    Order {
+        /// Whether the largest comes first.
+        descending: bool,
+    },
+    /// The sum of the elements up to each place; operand x.
+    RunningSum {
+        /// Whether the sum runs from the end.
+        reverse: bool,
+    },
+}
+
+/// Work along the lines of one axis. `Slot::Read(0..)` are the operands in the order of [`LineKind`], then
+/// `epilogue.reads`. The epilogue's space is the result's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineSpec {
+    /// Which.
+    pub kind: LineKind,
+    /// The extents of the result.
+    pub extents: Vec<u32>,
+    /// The axis along which the lines lie.
+    pub axis: usize,
+    /// The extent of that axis of operand 0, and of the index of `ScatterAdd`; all other extents are the result's.
+    pub length: u32,
+    /// What each operand holds, and where over the result's axes.
+    pub operands: Vec<(Element, Place)>,
     /// What becomes of each element.
     pub epilogue: Epilogue,
 }

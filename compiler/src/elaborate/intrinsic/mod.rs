@@ -5,6 +5,7 @@ mod einsum;
 mod element;
 mod index;
 mod initial;
+mod lines;
 mod pick;
 mod pooling;
 mod product;
@@ -55,12 +56,13 @@ pub(super) struct Call<'a> {
     pub(super) arguments: Vec<(&'a str, Given<'a>)>,
 }
 
-const TABLES: [&[Intrinsic]; 11] = [
+const TABLES: [&[Intrinsic]; 12] = [
     convolution::TABLE,
     einsum::TABLE,
     element::TABLE,
     index::TABLE,
     initial::TABLE,
+    lines::TABLE,
     pick::TABLE,
     pooling::TABLE,
     rearrange::TABLE,

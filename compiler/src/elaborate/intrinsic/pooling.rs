@@ -22,7 +22,7 @@ pub(super) const TABLE: &[Intrinsic] = &[
         run: window_mean,
     },
     Intrinsic { name: "enlarge", parameters: &["x", "by"], run: enlarge },
-    Intrinsic { name: "surround", parameters: &["x", "by", "value?"], run: surround },
+    Intrinsic { name: "surround", parameters: &["x", "by", "value?", "axis?"], run: surround },
 ];
 
 /// A pooling as it was called.
@@ -88,9 +88,9 @@ fn window_mean<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>>
     let mut count_pad = e.bool_argument(&call, "count_pad", true)?;
     if pooling.over.iter().any(|over| *over > 0) {
         if count_pad && pooling.sides.iter().any(|side| side.low + side.high > 0) {
-            let margins: Vec<(usize, usize)> =
-                pooling.sides.iter_mut().map(|side| (take(&mut side.low), take(&mut side.high))).collect();
-            pooling.x = padded(e, &call, &pooling.x, &margins, 0.0)?;
+            let mut by = vec![(0, 0); 2];
+            by.extend(pooling.sides.iter_mut().map(|side| (take(&mut side.low), take(&mut side.high))));
+            pooling.x = padded(e, &call, &pooling.x, &by, 0.0)?;
         }
         count_pad = false;
         pooling.sides.iter_mut().zip(&pooling.over).for_each(|(side, over)| side.high += over);
@@ -168,18 +168,28 @@ fn enlarge<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     Ok(Value::Tensor(Tensor { made, ..tensor }))
 }
 
-/// `by` elements around every spatial axis.
+/// `by` elements around every spatial axis, or around one.
 fn surround<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
-    let x = e.spatial_argument(&call, "x")?;
-    let by = margins(e, &call.given("by"), x.rank().saturating_sub(2))?;
+    let x = e.tensor_argument(&call, "x")?;
+    let by = call.given("by");
     let value = match call.optional("value") {
         Some(given) => e.real(&given.value, given.span)?,
         None => 0.0,
     };
-    padded(e, &call, &x, &by, value).map(Value::Tensor)
+    let mut all = vec![(0, 0); x.rank()];
+    if let Some(given) = call.optional("axis") {
+        let axis = e.whole(&given.value, given.span)?.extent();
+        let axis = e.axis(&call, axis, x.rank(), given.span)?;
+        all[axis] = margins(e, &by, 1)?[0];
+    } else {
+        e.spatial_argument(&call, "x")?;
+        all.truncate(2);
+        all.extend(margins(e, &by, x.rank().saturating_sub(2))?);
+    }
+    padded(e, &call, &x, &all, value).map(Value::Tensor)
 }
 
-/// Elements before and after each spatial axis.
+/// Elements before and after each axis.
 fn padded<'a>(
     e: &mut Elaborator<'a>,
     call: &Call<'a>,
@@ -187,13 +197,10 @@ fn padded<'a>(
     by: &[(usize, usize)],
     value: f64,
 ) -> Outcome<Tensor> {
-    let (mut low, mut high) = (vec![0; 2], vec![0; 2]);
-    let mut dims = x.dims[..2].to_vec();
-    for (axis, (before, after)) in by.iter().enumerate() {
-        low.push(*before);
-        high.push(*after);
-        let more = Dim::constant(i64::try_from(before + after).unwrap_or(0));
-        match x.dims[2 + axis].add(&more) {
+    let (low, high): (Vec<usize>, Vec<usize>) = by.iter().copied().unzip();
+    let mut dims = Vec::with_capacity(by.len());
+    for (dim, (before, after)) in x.dims.iter().zip(by) {
+        match dim.add(&Dim::constant(i64::try_from(before + after).unwrap_or(0))) {
             Some(dim) => dims.push(dim),
             None => return e.fail("E0304", call.span, "this number does not fit in 64 bits", "too large"),
         }

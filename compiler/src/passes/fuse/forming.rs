@@ -206,7 +206,9 @@ impl<'a> State<'a> {
         let reductions = reductions + usize::from(reduces);
         let same_space = cluster.space == to.space;
         match (&cluster.anchor, &to.anchor) {
-            (Anchor::Map, Anchor::Map | Anchor::Row(_)) | (Anchor::Window(_), _) => same_space,
+            (Anchor::Map, Anchor::Map | Anchor::Row(_)) | (Anchor::Window(_) | Anchor::Lines(_), _) => {
+                same_space
+            }
             (Anchor::Row(a), Anchor::Row(b)) => a == b && same_space,
             (Anchor::Map, Anchor::Column(_)) => {
                 let operand = self.rules.graph.operands(id)[0];
@@ -296,7 +298,8 @@ impl<'a> State<'a> {
                 | Anchor::Conv(_)
                 | Anchor::Contract(_)
                 | Anchor::Parts(..)
-                | Anchor::Window(_),
+                | Anchor::Window(_)
+                | Anchor::Lines(_),
             )
             | (Anchor::Row(_), Anchor::Map) => true,
             (Anchor::Row(x), Anchor::Row(y)) => x == y,

@@ -51,6 +51,8 @@ pub enum Anchor {
     Conv(NodeId),
     /// A pooling.
     Window(NodeId),
+    /// Work along the lines of an axis: a lookup, sums by an index, an order, running sums.
+    Lines(NodeId),
     /// A concat or pack: one copy for each operand.
     Move(NodeId),
 }
@@ -121,6 +123,7 @@ fn cluster_of(graph: &Graph, members: Vec<NodeId>) -> Cluster {
             Lowering::Conv { .. } => Anchor::Conv(id),
             Lowering::Contract { .. } => return product_cluster(graph, id, members),
             Lowering::Window { .. } => Anchor::Window(id),
+            Lowering::Lines { .. } => Anchor::Lines(id),
             Lowering::Concat { .. } | Lowering::Pack { .. } => Anchor::Move(id),
             Lowering::Reduce { axes, .. } => {
                 let space = graph.ty(graph.operands(id)[0]).shape.clone();

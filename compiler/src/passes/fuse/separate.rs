@@ -14,11 +14,11 @@ use crate::ops::Lowering;
 /// Why two values, one of which reads the other, are computed by two kernels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Separate {
-    /// The reader is a product, a convolution or a pooling, which walks its operands in memory.
+    /// The reader is a product, a convolution, a pooling or a lookup, which walks its operands in memory.
     ReadsFromMemory,
     /// One of them is a concat or a pack.
     Moves,
-    /// The reader reduces, and the producer's kernel is a product, a convolution or a pooling.
+    /// The reader reduces, and the producer's kernel is a product, a convolution, a pooling or a lookup.
     AnchorTakesMapsOnly,
     /// They are computed over different spaces.
     OtherSpace(Vec<usize>, Vec<usize>),
@@ -84,7 +84,13 @@ impl<'a> Kernels<'a> {
         let (from, to) = (self.home[&producer], self.home[&reader]);
         let (left, right) = (&self.clusters[from], &self.clusters[to]);
         match (graph.operator(reader).expect("a member is computed").lower(), &left.anchor) {
-            (Lowering::Conv { .. } | Lowering::Contract { .. } | Lowering::Window { .. }, _) => {
+            (
+                Lowering::Conv { .. }
+                | Lowering::Contract { .. }
+                | Lowering::Window { .. }
+                | Lowering::Lines { .. },
+                _,
+            ) => {
                 return Separate::ReadsFromMemory;
             }
             (Lowering::Concat { .. } | Lowering::Pack { .. }, _) | (_, Anchor::Move(_)) => {
@@ -92,7 +98,11 @@ impl<'a> Kernels<'a> {
             }
             (
                 Lowering::Reduce { .. },
-                Anchor::Conv(_) | Anchor::Contract(_) | Anchor::Parts(..) | Anchor::Window(_),
+                Anchor::Conv(_)
+                | Anchor::Contract(_)
+                | Anchor::Parts(..)
+                | Anchor::Window(_)
+                | Anchor::Lines(_),
             ) => {
                 return Separate::AnchorTakesMapsOnly;
             }

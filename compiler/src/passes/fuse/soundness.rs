@@ -79,8 +79,13 @@ impl Rules<'_> {
             return None;
         }
         summary.reductions += usize::from(matches!(lowering, Lowering::Reduce { .. }));
-        let anchored =
-            matches!(lowering, Lowering::Conv { .. } | Lowering::Contract { .. } | Lowering::Window { .. });
+        let anchored = matches!(
+            lowering,
+            Lowering::Conv { .. }
+                | Lowering::Contract { .. }
+                | Lowering::Window { .. }
+                | Lowering::Lines { .. }
+        );
         for operand in self.graph.operands(id) {
             let layout = self.layout(operand);
             let base = layout.base;

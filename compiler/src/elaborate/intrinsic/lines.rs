@@ -1,0 +1,136 @@
+//! Along one axis: elements looked up by an index, the order of elements, running sums.
+
+use nnc_wgsl::Element;
+
+use super::reduction::as_floats;
+use super::shape::reshaped;
+use super::{Call, Intrinsic};
+use crate::diagnostic::Diagnostic;
+use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::dim::{Dim, show_dims};
+use crate::elaborate::value::{Tensor, Value};
+use crate::ops::{Broadcast, Gather, Order, RunningSum};
+
+pub(super) const TABLE: &[Intrinsic] = &[
+    Intrinsic { name: "take", parameters: &["x", "index", "axis?"], run: take },
+    Intrinsic { name: "gather", parameters: &["x", "index", "axis?"], run: gather },
+    Intrinsic { name: "argsort", parameters: &["x", "axis?", "descending?"], run: argsort },
+    Intrinsic { name: "cumsum", parameters: &["x", "axis?", "reverse?"], run: cumsum },
+];
+
+/// `x` with an axis replaced by those of the index: at each of its places the part of `x` that it names.
+fn take<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let (x, index) = operands(e, &call)?;
+    let axis = e.whole_argument(&call, "axis", 0)?;
+    let axis = e.axis(&call, axis, x.rank(), call.span)?;
+    inside(e, &call, &x, &index, axis)?;
+    let mut dims = x.dims[..axis].to_vec();
+    dims.extend(index.dims.iter().cloned());
+    dims.extend(x.dims[axis + 1..].iter().cloned());
+    e.result_fits(&call, &dims)?;
+    e.mark(call.span);
+    let count: usize = index.shape().iter().product();
+    let mut line = vec![1; x.rank()];
+    line[axis] = count;
+    let mut wide = x.shape();
+    wide[axis] = count;
+    let places = e.graph.reshape(index.node, &line);
+    let places = spread(e, places, &wide);
+    let node = e.graph.must(Gather::new(axis), &[x.node, places]);
+    let found = Tensor { node, made: None, range: None, ..x };
+    reshaped(e, &call, &found, dims)
+}
+
+/// For each element of the index the element of `x` that it names along an axis; other axes are equal, or 1 in one.
+fn gather<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let (x, index) = operands(e, &call)?;
+    let axis = e.whole_argument(&call, "axis", -1)?;
+    let axis = e.axis(&call, axis, x.rank(), call.span)?;
+    let one = Dim::constant(1);
+    let fits = x.rank() == index.rank()
+        && (0..x.rank())
+            .all(|a| a == axis || x.dims[a] == index.dims[a] || x.dims[a] == one || index.dims[a] == one);
+    if !fits {
+        let name = e.spoken_inside(&call);
+        let mut wanted = x.dims.clone();
+        if let Some(along) = index.dims.get(axis) {
+            wanted[axis] = along.clone();
+        }
+        let diagnostic = Diagnostic::error("E0301", format!("the shapes of `{name}` do not fit"), call.span)
+            .fact(format!("{} looked up by {}", x.show(), index.show()))
+            .note(format!("the index must be i32{}, or 1 where it is the same for all", show_dims(&wanted)));
+        return Err(e.report(diagnostic));
+    }
+    inside(e, &call, &x, &index, axis)?;
+    let dims: Vec<Dim> = (0..x.rank())
+        .map(|a| if a == axis || x.dims[a] == one { index.dims[a].clone() } else { x.dims[a].clone() })
+        .collect();
+    e.result_fits(&call, &dims)?;
+    e.mark(call.span);
+    let wide: Vec<usize> = dims.iter().map(Dim::size).collect();
+    let mut long = wide.clone();
+    long[axis] = x.dims[axis].size();
+    let (elements, places) = (spread(e, x.node, &long), spread(e, index.node, &wide));
+    let node = e.graph.must(Gather::new(axis), &[elements, places]);
+    let made = e.made(call.span, call.name);
+    Ok(Value::Tensor(Tensor { node, element: x.element, dims, made, range: None }))
+}
+
+fn spread(e: &mut Elaborator<'_>, node: crate::ir::NodeId, shape: &[usize]) -> crate::ir::NodeId {
+    if e.graph.ty(node).shape == shape { node } else { e.graph.must(Broadcast::new(shape), &[node]) }
+}
+
+fn operands<'a>(e: &mut Elaborator<'a>, call: &Call<'a>) -> Outcome<(Tensor, Tensor)> {
+    let x = e.tensor_argument(call, "x")?;
+    let index = e.tensor_argument(call, "index")?;
+    if index.element != Element::I32 {
+        let span = call.given("index").span;
+        let name = e.spoken_inside(call);
+        let message = format!("`{name}` needs whole numbers to choose by");
+        return e.fail("E0312", span, message, format!("found {}", index.show()));
+    }
+    let x = if x.element == Element::I32 { x } else { as_floats(e, call, &x) };
+    Ok((x, index))
+}
+
+/// Numbers of known range must lie along the axis.
+fn inside<'a>(
+    e: &mut Elaborator<'a>,
+    call: &Call<'a>,
+    x: &Tensor,
+    index: &Tensor,
+    axis: usize,
+) -> Outcome<()> {
+    let Some(&(low, high, said)) = index.range.as_deref() else { return Ok(()) };
+    let extent = x.dims[axis].extent();
+    if low >= 0 && high <= extent {
+        return Ok(());
+    }
+    let name = e.spoken_inside(call);
+    let message = format!("`{name}` has {extent} entries, the numbers choose from {}", high - low.min(0));
+    let diagnostic = Diagnostic::error("E0402", message, call.span)
+        .label(said, format!("the numbers run over {low}..{high}"));
+    Err(e.report(diagnostic))
+}
+
+/// Which element stands where when the lines of an axis are in order; equal ones stay as they lie.
+fn argsort<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let x = e.tensor_argument(&call, "x")?;
+    let axis = e.whole_argument(&call, "axis", -1)?;
+    let axis = e.axis(&call, axis, x.rank(), call.span)?;
+    let descending = e.bool_argument(&call, "descending", false)?;
+    let x = if x.element == Element::I32 { x } else { as_floats(e, &call, &x) };
+    let dims = x.dims.clone();
+    e.node(&call, Order::new(axis, descending), &[&x], dims).map(Value::Tensor)
+}
+
+/// The sum of the elements up to each place of an axis.
+fn cumsum<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let x = e.tensor_argument(&call, "x")?;
+    let axis = e.whole_argument(&call, "axis", -1)?;
+    let axis = e.axis(&call, axis, x.rank(), call.span)?;
+    let reverse = e.bool_argument(&call, "reverse", false)?;
+    let x = as_floats(e, &call, &x);
+    let dims = x.dims.clone();
+    e.node(&call, RunningSum::new(axis, reverse), &[&x], dims).map(Value::Tensor)
+}
