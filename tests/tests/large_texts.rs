@@ -74,10 +74,10 @@ fn every_kind_of_nesting_ends_in_a_diagnostic() {
             nested("1 + (", "x", ")", depth),
             nested("if true { ", "x", " } else { x }", depth),
             nested("if true { x } else ", "{ x }", "", depth),
-            nested("x -> add { ", "relu", "; identity }", depth),
-            nested("x -> if true { ", "relu", " }", depth),
-            nested("x -> if true { relu } else ", "{ relu }", "", depth),
-            nested("x -> repeat 1 { ", "relu", " }", depth),
+            format!("x -> {}", nested("add { ", "relu", "; identity }", depth)),
+            format!("x -> {}", nested("if true { ", "relu", " }", depth)),
+            format!("x -> {}", nested("if true { relu } else ", "{ relu }", "", depth)),
+            format!("x -> {}", nested("repeat 1 { ", "relu", " }", depth)),
             nested("scan r in x with h = 0 { ", "x", " }", depth),
         ] {
             refused(&model("", &value), "E0106", &["40"]);
@@ -102,10 +102,12 @@ fn blocks_within_blocks_end_in_a_diagnostic() {
         ("relu(", ")"),
         ("x + (", ")"),
         ("if true { ", " } else { x }"),
-        ("x -> add { identity; ", " }"),
+        ("add { identity; ", " }"),
     ] {
-        let call = if open.starts_with("x ->") { "next" } else { "next(x)" };
-        let value = nested(open, call, close, if open.is_empty() { 0 } else { 18 });
+        let chain = open.starts_with("add {");
+        let value =
+            nested(open, if chain { "next" } else { "next(x)" }, close, if open.is_empty() { 0 } else { 18 });
+        let value = if chain { format!("x -> {value}") } else { value };
         let mut items = String::new();
         for place in 0..200 {
             let value = value.replace("next", &format!("b{}", place + 1));

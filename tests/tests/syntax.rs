@@ -60,6 +60,12 @@ fn item_names_and_counts_of_the_digits_network_are_right() {
 }
 
 #[test]
+fn a_condition_may_stand_on_a_line_of_its_own() {
+    assert_eq!(problems("block f(x: f32[N, C])\n  where C > 2 { x }\n"), "");
+    assert_eq!(problems("fn f(x, k = 2)\n  # why\n  where k > 1 = k * x\n"), "");
+}
+
+#[test]
 fn an_open_bracket_is_shown_with_what_came_first() {
     let text = "\
 model Mnist(image: f32[N, 1, 28, 28]) -> logits: f32[N, 10] {

@@ -57,6 +57,12 @@ impl Findings {
         self.errors.kept > 0
     }
 
+    /// Whether no further error is kept, so that it need not be worked out what one would say.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.errors.kept >= MOST
+    }
+
     /// Drops all but the first `length`.
     pub fn truncate(&mut self, length: usize) {
         for dropped in self.kept.split_off(length.min(self.kept.len())) {

@@ -136,6 +136,9 @@ impl<'a> Elaborator<'a> {
         }
         let message = format!("unknown {what} `{name}`");
         let diagnostic = Diagnostic::error("E0201", message, span).fact("not found");
+        if self.diagnostics.is_full() {
+            return Err(self.report(diagnostic));
+        }
         let help = name_help(name).or_else(|| {
             let names = self.visible_names(frame);
             did_you_mean(name, names.iter().map(String::as_str))

@@ -24,8 +24,8 @@ pub(super) fn total(graph: &mut Graph, parts: &[NodeId]) -> NodeId {
         return *one;
     }
     let parts = tiles_joined(graph, parts);
-    let parts = alike_joined(graph, &parts, |graph, products| joined_product(graph, products));
-    let mut parts = alike_joined(graph, &parts, |graph, sums| joined_sum(graph, sums));
+    let parts = alike_joined(graph, &parts, joined_product);
+    let mut parts = alike_joined(graph, &parts, joined_sum);
     while parts.len() > 1 {
         parts = parts.chunks(OPERANDS).map(|some| added(graph, some)).collect();
     }

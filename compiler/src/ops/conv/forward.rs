@@ -106,7 +106,6 @@ pub(super) fn windows() -> Vec<(ConvGeometry, Vec<usize>, Vec<usize>)> {
                 dilation: vec![1, 2],
                 low: vec![1, 2],
                 high: vec![1, 0],
-                ..plain
             },
             vec![2, 3, 5, 4],
             vec![6, 1, 3, 2],
