@@ -4,14 +4,15 @@
 //! kernel's values is computed from that in f64, and compared with what the device wrote. An error therefore
 //! belongs to the kernel that made it and to no other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nnc_runtime::artifact::{Area, Artifact, Location, Role};
 use nnc_runtime::{Batch, Clock, Device, DeviceError, Session};
 use nnc_wgsl::Element;
 
 use crate::ir::{Environment, Graph, Kind, NodeId, Source, Tensor, evaluate_node};
-use crate::lower::{Lowered, is_in_memory};
+use crate::lower::{Lowered, Stage, is_in_memory};
+use crate::passes::Anchor;
 use crate::plan::Plan;
 
 /// How far a kernel may be from its meaning, relative to the largest magnitude of the value, of what it is summed
@@ -71,10 +72,11 @@ pub fn verify(
     let dispatches = artifact.program(role).map_or(&[][..], |p| &p.dispatches);
     let environment = environment(clock);
     let mut findings = Vec::new();
+    let mut parts: BTreeMap<NodeId, Option<Tensor>> = moved(program).into_iter().map(|id| (id, None)).collect();
     let mut next = 0;
     for (number, stage) in program.lowered.stages.iter().enumerate() {
         let mut known: BTreeMap<NodeId, Tensor> = BTreeMap::new();
-        let is_move = matches!(stage.cluster.anchor, crate::passes::Anchor::Move(_));
+        let is_move = is_move(stage);
         for &id in stage.work.iter().filter(|_| !is_move).flat_map(|work| work.reads.iter().flatten()) {
             let value = read(session, role, program, id)?;
             known.insert(id, value);
@@ -89,13 +91,16 @@ pub fn verify(
         for work in &stage.work {
             for &id in &work.writes {
                 if is_move {
-                    add_parts(session, role, program, id, &mut known)?;
+                    add_parts(session, role, program, id, &parts, &mut known)?;
                 }
                 let of = |known: &BTreeMap<NodeId, Tensor>| {
                     meaning(program.graph, id, &mut known.clone(), &environment)
                 };
                 let expected = of(&known);
                 let found = read(session, role, program, id)?;
+                if let Some(part) = parts.get_mut(&id) {
+                    *part = Some(found.clone());
+                }
                 let mut error = distance(&found, &expected, SMALL);
                 if error > TOLERANCE {
                     error = distance(&found, &expected, conditioned(&known, &expected, of).max(SMALL));
@@ -114,19 +119,36 @@ pub fn verify(
     Ok(findings)
 }
 
-/// The operands of a move that lie in memory, read back: in place, or where they are copied from. What its copies
-/// read may be a concat that is not whole yet.
+/// Is this stage a concat whose parts are written in place, but for those that it copies?
+fn is_move(stage: &Stage) -> bool {
+    matches!(stage.cluster.anchor, Anchor::Move(_))
+}
+
+/// What the moves of a program take their parts from.
+fn moved(program: &Verifiable<'_>) -> BTreeSet<NodeId> {
+    let stages = program.lowered.stages.iter().filter(|stage| is_move(stage));
+    let moves = stages.flat_map(|stage| &stage.work).flat_map(|work| &work.writes);
+    let operands = moves.flat_map(|&id| program.graph.operands(id));
+    operands.map(|operand| program.lowered.layouts[&operand].base).collect()
+}
+
+/// The operands of a move that lie in memory: as their kernels left them, since a part that is written in place may
+/// be nowhere else by now, or read back.
 fn add_parts(
     session: &Session,
     role: Role,
     program: &Verifiable<'_>,
     id: NodeId,
+    parts: &BTreeMap<NodeId, Option<Tensor>>,
     known: &mut BTreeMap<NodeId, Tensor>,
 ) -> Result<(), DeviceError> {
     for operand in program.graph.operands(id) {
         let base = program.lowered.layouts[&operand].base;
         if is_in_memory(program.graph, base) && !known.contains_key(&base) {
-            let value = read(session, role, program, base)?;
+            let value = match parts.get(&base) {
+                Some(Some(part)) => part.clone(),
+                _ => read(session, role, program, base)?,
+            };
             known.insert(base, value);
         }
     }

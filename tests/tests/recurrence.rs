@@ -9,6 +9,8 @@ use nnc::compile::{Compiled, compile};
 use nnc::elaborate::load;
 use nnc::source::NoFiles;
 use nnc_runtime::artifact::Role;
+use nnc_tests::command::{nnc, succeed};
+use nnc_tests::device::device;
 use nnc_wgsl::Profile;
 
 /// Layers that walk over time, as stages of a model, and what they need to be declared.
@@ -115,4 +117,31 @@ fn a_walk_of_two_hundred_steps_compiles_in_seconds() {
     let took = begin.elapsed();
     eprintln!("{} dispatches in {took:?}", dispatches(&compiled));
     assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+/// The states of a walk are parts of two concats, and the memory of the first is another value's by the time that the
+/// second is whole.
+#[test]
+fn states_that_lie_in_two_concats_are_right_in_both() {
+    if device().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("walk.nn");
+    let text = "
+model M(x: i32[N, 4]) -> y: f32[N, 4, 6] { x -> embed(6, 8) -> gru(16) -> linear(6) }
+data d {
+  x: i32[4] in 0..6
+  c: i32[4] in 0..6
+  train = safetensors(\"a.safetensors\")
+}
+train M on d {
+  batch = 8
+  epochs = 1
+  loss = cross_entropy(y, c)
+  optimizer = sgd
+}
+";
+    std::fs::write(&path, text).expect("the folder takes files");
+    let _ = succeed(nnc(&["verify", path.to_str().expect("a path in UTF-8")]));
 }
