@@ -7,6 +7,7 @@ use std::sync::Arc;
 use nnc::diagnostic::{Colour, render_all};
 use nnc::elaborate::{Bundle, Elaborated, Expansion, Request, elaborate, load};
 use nnc::source::{Loader, Sources};
+use nnc_runtime::artifact::{HostExpr, Save};
 
 /// Files of `tests/examples`.
 struct Examples;
@@ -327,4 +328,30 @@ fn ten_thousand_layers_become_kernels_in_seconds() {
     assert_eq!(compiled.programs[0].lowered.stages.len(), 2 * 2_500 + 1);
     let seconds = start.elapsed().as_secs();
     assert!(seconds < 120, "it took {seconds} s, where an unoptimized build on one core takes ten");
+}
+
+/// What `save = best(..)` takes for better: less of a loss, more of everything else.
+#[test]
+fn best_keeps_the_smallest_loss_and_the_largest_of_everything_else() {
+    for (value, lessened) in [
+        ("test.loss", true),
+        ("-test.loss", true),
+        ("test.off", true),
+        ("test.hits", false),
+        ("test.spread", false),
+        ("test.loss / 2", false),
+        ("1 - test.hits", false),
+    ] {
+        let text = format!(
+            "model M(x: f32[N, 4]) -> y: f32[N, 3] {{ x -> linear(3) }}\ndata d {{\n  x: f32[4]\n  k: i32 in 0..3\n  \
+             z: f32[3]\n  train = safetensors(\"a\")\n  test = safetensors(\"b\")\n}}\ntrain M on d {{\n  epochs = 1\n  \
+             loss = cross_entropy(y, k)\n  optimizer = sgd\n  metrics {{ off = mae(y, z); hits = accuracy(y, k); \
+             spread = mean(y) }}\n  save = best({value})\n}}\n"
+        );
+        let loaded = load("model.nn", &text, &[], &Examples);
+        let checked = elaborate(&Arc::new(loaded.value), &Request::new(Expansion::Training));
+        let training = checked.value.and_then(|value| value.training).expect("the model is trained");
+        let Some(Save::Best { value: kept, .. }) = training.save else { panic!("{value} is not kept") };
+        assert_eq!(matches!(kept, HostExpr::Neg(_)), lessened, "{value}: {kept:?}");
+    }
 }

@@ -215,6 +215,12 @@ impl Bundle {
         self.library_names.get(name).copied()
     }
 
+    /// The file of the library that has the item `name`: `std/losses.nn`.
+    pub(super) fn library_path_of(&self, name: &str) -> Option<&str> {
+        let module = self.library_module_of(name)?;
+        Some(self.sources.source(self.modules[module].file).path())
+    }
+
     pub(super) fn overrides(&self) -> &[Override] {
         &self.overrides
     }

@@ -5,7 +5,7 @@ use nnc_wgsl::Element;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Reported, Site};
 use crate::elaborate::data::names_in;
-use crate::elaborate::elsewhere::argument_help;
+use crate::elaborate::elsewhere::{argument_help, number_help};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::intrinsic::{Call, Intrinsic};
 use crate::elaborate::names::unquoted;
@@ -105,7 +105,7 @@ impl<'a> Elaborator<'a> {
         let parameters: Vec<(&str, bool)> =
             definition.parameters.iter().map(|one| (&*one.name.text, one.default.is_none())).collect();
         let bound = self.bind_arguments(called, &parameters, name, given)?;
-        self.suspicious(definition, name, span, bound.first().and_then(Option::as_ref));
+        self.suspicious(definition, name, span, &bound);
         let mut frame = Frame::new(module);
         frame.owner = Some((definition.kind, called.clone()));
         frame.init = match self.default_init(&mut frame, &definition.attributes)? {
@@ -244,7 +244,10 @@ impl<'a> Elaborator<'a> {
                 diagnostic = diagnostic.note(format!("`{text}` must hold"));
             }
             let values = mentioned.iter().filter_map(|name| frame.names.get(*name));
-            let diagnostic = diagnostic.help_maybe(values.filter_map(unquoted).next());
+            let help = values.filter_map(unquoted).next();
+            let help =
+                help.or_else(|| mentioned.iter().find_map(|name| number_help(name)).map(str::to_owned));
+            let diagnostic = diagnostic.help_maybe(help);
             let site = self.sites.pop();
             let reported = self.report(diagnostic);
             self.sites.extend(site);

@@ -180,6 +180,17 @@ const ARGUMENT_WAYS: [(&str, &str); 13] = [
     ("reduction", "a loss is the mean; write the formula for another: `sum(...)`"),
 ];
 
+/// Parameters that take a number which elsewhere stands for something else.
+const NUMBERS: [(&str, &str); 2] = [
+    ("eps", "the input says how many channels or features come in: leave their number out"),
+    ("bias", "the input says how much comes in: of two sizes write the second, `linear(10)`"),
+];
+
+/// What to write where a number cannot be the parameter `name`.
+pub(super) fn number_help(name: &str) -> Option<&'static str> {
+    NUMBERS.iter().find(|(known, _)| *known == name).map(|(_, help)| *help)
+}
+
 /// What is written here for a layer, function or value that is called `name` elsewhere.
 pub(super) fn name_help(name: &str) -> Option<String> {
     let folded = fold(name);

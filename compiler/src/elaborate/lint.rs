@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::call::Given;
 use crate::elaborate::context::Elaborator;
-use crate::elaborate::value::Value;
+use crate::elaborate::dim::Dim;
+use crate::elaborate::value::{Tensor, Value};
 use crate::source::Span;
 use crate::syntax::ast::{
     Argument, Attribute, Body, Chain, Definition, Expr, ExprKind, File, Index, ItemKind, Name, Stage,
@@ -22,13 +23,16 @@ impl<'a> Elaborator<'a> {
         definition: &Definition,
         name: Span,
         span: Span,
-        input: Option<&Given<'a>>,
+        given: &[Option<Given<'a>>],
     ) {
         let called = definition.name.text.as_str();
         if !self.bundle.is_library(definition.name.span) || self.bundle.is_library(span) {
             return;
         }
-        let Some(Given { value: Value::Tensor(input), .. }) = input else { return };
+        let Some(Some(Given { value: Value::Tensor(input), .. })) = given.first() else { return };
+        if called == "conv" {
+            self.channels_first(input, name, given);
+        }
         let Some((made, maker)) = input.made.as_deref() else { return };
         match (called, maker.as_str()) {
             ("cross_entropy", "softmax" | "log_softmax") => {
@@ -57,6 +61,31 @@ impl<'a> Elaborator<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Warns of `conv(in, out, kernel)`, which reads as `conv(out, kernel, stride)`: three sizes without names, of which
+    /// the first is how many channels come in and the second is larger than windows are.
+    fn channels_first(&mut self, input: &Tensor, name: Span, given: &[Option<Given<'a>>]) {
+        const LARGEST_WINDOW: i64 = 11;
+        let unnamed = |place: usize| match given.get(place).and_then(Option::as_ref) {
+            Some(Given { name: None, value: Value::Int(dim), span }) => Some((dim.extent(), *span)),
+            _ => None,
+        };
+        let (Some((first, _)), Some((second, place)), Some((third, _))) =
+            (unnamed(1), unnamed(2), unnamed(3))
+        else {
+            return;
+        };
+        let channels = input.dims.get(1).map(Dim::extent);
+        if channels != Some(first) || second <= LARGEST_WINDOW {
+            return;
+        }
+        let message = format!("`conv({first}, {second}, {third})` makes {first} channels of {first}");
+        let diagnostic = Diagnostic::warning("W0302", message, name)
+            .fact(format!("the input has {first} channels"))
+            .label(place, format!("this is a window of {second}, and {third} its stride"))
+            .help(format!("how many channels come in is never written: `conv({second}, {third})`"));
+        self.report(diagnostic);
     }
 }
 

@@ -314,6 +314,7 @@ impl<'a> Elaborator<'a> {
                 }
             }
             for (name, _, value) in &outputs {
+                self.output_beside_fields(name, subject);
                 names.bind(name, value.clone());
             }
             self.loss_and_metrics(&mut names, &settings, &mut finished)?;
@@ -487,6 +488,26 @@ impl<'a> Elaborator<'a> {
         };
         self.field_fits(ty, &value, &dims, element, subject, parameter, span)?;
         Ok(self.numbers_of_bytes(value, span))
+    }
+
+    /// In `train`, a name is an output or a field, not both.
+    fn output_beside_fields(&mut self, name: &str, subject: &Subject<'a>) {
+        let mut outputs = subject.model.outputs.iter().filter_map(|output| output.name.as_ref());
+        let output = outputs.find(|output| output.text == name);
+        let entries = subject.data.iter().flat_map(|(data, _)| &data.settings.entries);
+        let mut fields = entries.filter_map(|setting| match &setting.kind {
+            ast::SettingKind::Field { name: field, .. } => Some(field),
+            _ => None,
+        });
+        let field = fields.find(|field| field.text == name);
+        if let (Some(output), Some(field)) = (output, field) {
+            let message = format!("`{name}` is an output and a field");
+            let diagnostic = Diagnostic::error("E0206", message, output.span)
+                .fact("this output hides the field in `train`")
+                .label(field.span, "the field")
+                .help("give the output another name");
+            self.report(diagnostic);
+        }
     }
 
     /// The bytes of a field as the numbers that a model computes with.

@@ -1,6 +1,6 @@
 //! How a model is trained, as the artifact keeps it.
 
-use nnc_runtime::artifact::{Meaning, Save, Training};
+use nnc_runtime::artifact::{HostExpr, Meaning, Save, Training};
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::Settings;
@@ -42,7 +42,7 @@ impl<'a> Elaborator<'a> {
         let metrics: Vec<String> = losses.iter().cloned().chain(named).collect();
         let known = super::host_expression::Measured { parts, losses: &losses, metrics: &settings.metrics };
         let stop = match settings.values.get("stop").copied() {
-            Some(expr) => Some(self.host_expression(expr, &known)?),
+            Some(expr) => Some(self.stop_condition(expr, &known)?),
             None => None,
         };
         let save = match settings.values.get("save").copied() {
@@ -125,6 +125,9 @@ impl<'a> Elaborator<'a> {
             };
             if name == "best" {
                 let value = self.host_expression(&first.value, known)?;
+                let lessened = matches!(value, HostExpr::Metric { .. })
+                    && self.larger_is_better(&value, known) == Some(false);
+                let value = if lessened { HostExpr::Neg(Box::new(value)) } else { value };
                 return Ok(Save::Best { value, to });
             }
             let value = self.settled(&first.value)?;

@@ -6,6 +6,7 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::data::names_in;
 use crate::elaborate::dim::Dim;
+use crate::elaborate::elsewhere::number_help;
 use crate::elaborate::frame::Frame;
 use crate::elaborate::value::{Tensor, Value};
 use crate::ir::TensorType;
@@ -84,8 +85,14 @@ impl<'a> Elaborator<'a> {
             Role::Output { name } => format!("output `{name}` must be {declared}"),
             Role::Stated => format!("this must be {declared}"),
         };
-        let found = value.describe();
-        self.fail("E0204", span, message, format!("this is {found}"))
+        let help = match (role, value) {
+            (Role::Parameter { name, .. }, Value::Int(_)) if declared == "bool" => number_help(name),
+            _ => None,
+        };
+        let diagnostic = Diagnostic::error("E0204", message, span)
+            .fact(format!("this is {}", value.describe()))
+            .help_maybe(help.map(str::to_owned));
+        Err(self.report(diagnostic))
     }
 
     /// The element type that `ty` names.

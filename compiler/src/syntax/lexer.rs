@@ -339,6 +339,14 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_goes_on_in_a_line_that_begins_with_where() {
+        let goes_on = kinds("f(x)\n  where x\n{");
+        let words = [Kind::Name, Kind::OpenParen, Kind::Name, Kind::CloseParen, Kind::Where, Kind::Name];
+        assert_eq!(goes_on[..6], words);
+        assert_eq!(goes_on[6], Kind::Separator);
+    }
+
+    #[test]
     fn doc_comments_stay_before_statements_only() {
         assert_eq!(kinds("## a\nconst"), [Kind::Doc, Kind::Name, Kind::End]);
         assert_eq!(kinds("(1,\n## a\n2)").iter().filter(|kind| **kind == Kind::Doc).count(), 0);
