@@ -104,6 +104,12 @@ impl<'a> Elaborator<'a> {
         wanted: &[Scalar],
         f: impl FnOnce(&mut ExprBuilder, &[Ref]) -> Ref,
     ) -> Outcome<Value<'a>> {
+        let infinite =
+            operands.iter().find(|(value, _)| matches!(value, Value::Float(number) if !number.is_finite()));
+        if let Some((value, place)) = infinite {
+            let found = format!("this is {}", number_of(value));
+            return self.fail("E0204", *place, "this number is not finite and meets a tensor", found);
+        }
         let dims = self.broadcast(name, span, operands)?;
         self.fits(|| "the result of the formula".to_owned(), &dims, span)?;
         self.mark(span);
@@ -276,6 +282,16 @@ impl<'a> Elaborator<'a> {
             }
             _ => Bring::Number,
         };
+        let divides =
+            matches!(operator, ast::Binary::Divide | ast::Binary::FloorDivide | ast::Binary::Remainder);
+        let zero = match &right.0 {
+            Value::Int(dim) => dim.as_constant() == Some(0),
+            Value::Float(number) => *number == 0.0,
+            _ => false,
+        };
+        if divides && zero {
+            return self.fail("E0204", span, "division by 0", "the right side is 0");
+        }
         let operands = [left, right];
         self.formula(operator.sign(), span, &operands, bring, |b, x| match operator {
             ast::Binary::Or => b.binary(Binary::Or, x[0], x[1]),

@@ -67,12 +67,11 @@ impl<'a> Elaborator<'a> {
                 let tensor = self.declare(frame, statement, name, ty, init.as_ref(), kind)?;
                 frame.bind(&name.text, Value::Tensor(tensor));
             }
+            StatementKind::State { name, init, .. } if self.update.is_some() => {
+                self.optimizer_state(frame, name, init.as_ref())?;
+            }
             StatementKind::State { name, ty, init } => {
                 self.forbid_in_fn(frame, statement.span)?;
-                if self.update.is_some() {
-                    self.optimizer_state(frame, name, init.as_ref())?;
-                    return Ok(None);
-                }
                 let Some(ty) = ty else {
                     let message = format!("the state `{}` needs a type", name.text);
                     return self.fail("E0315", name.span, message, "such as `: f32[C]`");
@@ -81,11 +80,7 @@ impl<'a> Elaborator<'a> {
                 let tensor = self.declare(frame, statement, name, ty, init.as_ref(), kind)?;
                 frame.bind(&name.text, Value::Tensor(tensor));
             }
-            StatementKind::Grad { name, value } => {
-                frame.bind("dy", Value::Float(1.0));
-                let slope = self.expression(frame, value)?;
-                frame.grads.insert(name.text.clone(), slope.first());
-            }
+            StatementKind::Grad { name, value } => self.slope(frame, name, value)?,
             StatementKind::Bind { targets, values } => self.bind(frame, targets, values)?,
             StatementKind::Value(values) => return self.values(frame, values).map(Some),
         }
@@ -107,8 +102,15 @@ impl<'a> Elaborator<'a> {
         if failed { Err(Reported) } else { Ok(Value::Outputs(out)) }
     }
 
-    /// A `fn` owns nothing.
+    /// A `fn` owns nothing, and an optimizer nothing but states.
     fn forbid_in_fn(&mut self, frame: &Frame<'a>, span: Span) -> Outcome<()> {
+        if let Some((DefinitionKind::Optimizer, name)) = &frame.owner {
+            let message = format!("the optimizer `{name}` would own weights");
+            let diagnostic = Diagnostic::error("E0205", message, span)
+                .fact("an optimizer is a formula")
+                .help("what is kept between steps is a state: `state m = 0`");
+            return Err(self.report(diagnostic));
+        }
         let Some((DefinitionKind::Fn, name)) = &frame.owner else { return Ok(()) };
         let diagnostic = Diagnostic::error("E0205", format!("the `fn` `{name}` would own weights"), span)
             .fact("a `fn` is a formula")
@@ -231,13 +233,13 @@ impl<'a> Elaborator<'a> {
             frame.bind(&name.text, value);
             return Ok(());
         };
-        if let Some(update) = &mut self.update {
-            if let (Value::Tensor(tensor), Some(state)) =
-                (&value, update.states.iter_mut().find(|(known, ..)| *known == name.text))
-            {
+        if let Some(like) = self.update.as_ref().map(|update| update.like.clone()) {
+            let tensor = self.as_tensor(value, &like, span)?;
+            let states = self.update.iter_mut().flat_map(|update| &mut update.states);
+            for state in states.filter(|(known, ..)| *known == name.text) {
                 state.3 = tensor.node;
             }
-            frame.bind(&name.text, value);
+            frame.bind(&name.text, Value::Tensor(tensor));
             return Ok(());
         }
         let Some(current) = self.weights.current(&path).cloned() else { return Err(Reported) };
@@ -259,6 +261,11 @@ impl<'a> Elaborator<'a> {
             Value::Float(number) => {
                 self.mark(span);
                 self.graph.constant(number, Self::graph_type(Element::F32, &like.dims))
+            }
+            Value::Host(host) => {
+                self.mark(span);
+                let number = self.graph.host(host.expr.clone(), host.symbols.clone());
+                self.graph.must(Broadcast::new(&like.shape()), &[number])
             }
             other => {
                 let found = other.describe();

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::diagnostic::{Checked, Diagnostic, Findings};
 use crate::elaborate::dim::BATCH;
+use crate::elaborate::lint::names_read;
 use crate::elaborate::twice::names_given_twice;
 use crate::source::{FileId, Loader, Sources, Span};
 use crate::syntax::{self, ast};
@@ -152,6 +153,13 @@ impl Bundle {
         }
         dims.remove(BATCH);
         dims
+    }
+
+    /// Every name that begins with a capital letter and stands in a type or a formula of the files.
+    pub(super) fn dims_spoken_of(&self) -> BTreeSet<&str> {
+        let files = self.modules[self.library..].iter();
+        let names = files.flat_map(|module| names_read(&module.ast));
+        names.filter(|name| name.starts_with(|letter: char| letter.is_uppercase())).collect()
     }
 
     /// The names of the inputs of models whose first dim is `N`.

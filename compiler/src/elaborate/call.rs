@@ -9,11 +9,12 @@ use crate::elaborate::elsewhere::{argument_help, number_help};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::intrinsic::{Call, Intrinsic};
 use crate::elaborate::names::unquoted;
+use crate::elaborate::slope::has_slopes;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, Tensor, Value};
 use crate::ops::StopGradient;
 use crate::source::Span;
-use crate::syntax::ast::{Attribute, Definition, DefinitionKind, ExprKind, StatementKind};
+use crate::syntax::ast::{Attribute, Definition, DefinitionKind, ExprKind, ItemKind, StatementKind};
 
 /// Functions through which no gradient flows.
 const STOPS: [&str; 9] =
@@ -54,6 +55,7 @@ impl<'a> Elaborator<'a> {
             }
             Value::Callable(Callable::Intrinsic(intrinsic)) => {
                 let call = self.intrinsic_call(intrinsic, name, span, given)?;
+                self.elementwise_call(&call)?;
                 if STOPS.contains(&intrinsic.name) && !self.bundle.is_library(name) {
                     self.stops.push((name, intrinsic.name.to_owned()));
                 }
@@ -108,6 +110,7 @@ impl<'a> Elaborator<'a> {
         self.suspicious(definition, name, span, &bound);
         let mut frame = Frame::new(module);
         frame.owner = Some((definition.kind, called.clone()));
+        frame.definition = has_slopes(definition.kind).then_some(definition);
         frame.init = match self.default_init(&mut frame, &definition.attributes)? {
             Some(init) => Some(init),
             None => caller.init.clone(),
@@ -116,12 +119,28 @@ impl<'a> Elaborator<'a> {
         let owns_scope = definition.kind == DefinitionKind::Block && !inline;
         let outer = if owns_scope { Some(self.weights.open(label.unwrap_or(called))) } else { None };
         self.sites.push(Site { span, name: called });
+        let before = self.weights.len();
         let result = self.run_definition(&mut frame, definition, bound, name);
         self.sites.pop();
         if let Some(outer) = outer {
             self.weights.close(outer);
         }
+        if owns_scope && self.weights.len() > before {
+            self.forbid_weights(caller, called, name)?;
+        }
         result
+    }
+
+    /// A formula owns no weights, nor does it through the block `called` at `name`, which made some.
+    fn forbid_weights(&mut self, caller: &Frame<'a>, called: &str, name: Span) -> Outcome<()> {
+        let Some((DefinitionKind::Fn, owner)) = &caller.owner else { return Ok(()) };
+        let message = format!("the `fn` `{owner}` would own the weights of `{called}`");
+        let mut diagnostic = Diagnostic::error("E0205", message, name).fact("a `fn` is a formula");
+        if let Some(ItemKind::Definition(definition)) = self.bundle.item_at(name) {
+            diagnostic = diagnostic.label(definition.name.span, "it stands in this");
+        }
+        let help = format!("make it a block: `block {owner}(...) {{ ... }}`");
+        Err(self.report(diagnostic.help(help)))
     }
 
     fn run_definition(
@@ -174,6 +193,7 @@ impl<'a> Elaborator<'a> {
         }
         self.preconditions(frame, definition, name)?;
         let result = self.body(frame, &definition.body)?;
+        let result = self.as_declared_outputs(frame, definition, result)?;
         self.with_gradients(frame, result, &originals, name)
     }
 
@@ -321,7 +341,11 @@ impl<'a> Elaborator<'a> {
             }
             self.mark(span);
             let slope = match frame.grads.get(name) {
-                Some(Value::Tensor(slope)) => slope.node,
+                Some(Value::Tensor(slope)) => {
+                    let slope = slope.clone();
+                    self.slope_fits(name, &slope, original, span)?;
+                    slope.node
+                }
                 Some(value) => {
                     let number = self.real(&value.clone(), span)?;
                     self.graph.constant(number, crate::ir::TensorType::f32(original.shape()))

@@ -54,6 +54,7 @@ impl<'a> Elaborator<'a> {
                 Some(value) => Ok(value),
                 None => {
                     let help = self.instead_of_field(frame, expr);
+                    let help = help.or_else(|| declared_weight(expr));
                     let diagnostic = Diagnostic::error("E0201", "a value has no fields", expr.span)
                         .fact("only files used with a prefix have names inside")
                         .help_maybe(help);
@@ -62,6 +63,10 @@ impl<'a> Elaborator<'a> {
             },
             ExprKind::Index(operand, indices) => {
                 let value = self.expression(frame, operand)?.first();
+                if self.update.is_some() {
+                    let what = format!("`{}`", self.bundle.sources().slice(expr.span));
+                    self.elementwise(&value, &what, expr.span)?;
+                }
                 self.index(frame, value, operand.span, indices, expr.span)
             }
             ExprKind::If { condition, then, otherwise } => {
@@ -89,6 +94,7 @@ impl<'a> Elaborator<'a> {
         let second = self.expression(frame, right)?.first();
         let operands = ((first, left.span), (second, right.span));
         if operator == Binary::MatrixProduct {
+            self.elementwise(&operands.0.0, "`@`", place)?;
             return self.matrix_product(place, operands.0, operands.1);
         }
         self.binary(operator, place, operands.0, operands.1)
@@ -237,4 +243,17 @@ impl<'a> Elaborator<'a> {
             }
         }
     }
+}
+
+/// What is written in place of `layer.weight`.
+fn declared_weight(expr: &Expr) -> Option<String> {
+    let ExprKind::Field(_, field) = &expr.kind else { return None };
+    let name = field.text.as_str();
+    let inside = matches!(name, "weight" | "bias");
+    inside.then(|| {
+        format!(
+            "the weights of a layer are its own: declare one to share it, `weight {}: f32[..] = ...`",
+            if name == "weight" { "w" } else { "b" }
+        )
+    })
 }

@@ -276,6 +276,7 @@ impl<'a> Elaborator<'a> {
             Some((data, module)) => self.fields(data, module)?,
             None => Frame::new(subject.module),
         };
+        self.inputs_of_nothing(subject, &settings);
         for parameter in &subject.model.parameters {
             let value = self.model_input(&mut frame, &mut fields, subject, &settings, parameter, trained)?;
             frame.bind(&parameter.name.text, value);
@@ -364,6 +365,7 @@ impl<'a> Elaborator<'a> {
 
     /// Free dims from `dims { ... }` and the request.
     fn free_dims(&mut self, settings: &TrainSettings<'a>, request: &Request) -> Outcome<()> {
+        self.dims_of_nothing(settings)?;
         for (name, expr) in &settings.dims {
             let value = self.settled(expr)?;
             let extent = self.whole(&value, expr.span)?.extent();
@@ -374,6 +376,32 @@ impl<'a> Elaborator<'a> {
             self.predeclared.insert(name.clone(), Value::Int(Dim::symbol(name, extent)));
         }
         Ok(())
+    }
+
+    /// Refuses `dims` that nothing in the file speaks of, and the batch dim among them.
+    fn dims_of_nothing(&mut self, settings: &TrainSettings<'a>) -> Outcome<()> {
+        if settings.dims.is_empty() {
+            return Ok(());
+        }
+        let known = self.bundle.dims_spoken_of();
+        let mut outcome = Ok(());
+        for (name, _) in &settings.dims {
+            let diagnostic = if name.text == BATCH {
+                Diagnostic::error("E0505", "`N` is the batch dim", name.span)
+                    .fact("not set among `dims`")
+                    .help("write `batch = 64` in `train`")
+            } else if known.contains(name.text.as_str()) {
+                continue;
+            } else {
+                let message = format!("nothing has a dim `{}`", name.text);
+                let others = known.iter().copied().filter(|known| *known != BATCH);
+                Diagnostic::error("E0505", message, name.span)
+                    .fact("it would have no effect")
+                    .help_maybe(did_you_mean(&name.text, others))
+            };
+            outcome = Err(self.report(diagnostic));
+        }
+        outcome
     }
 
     /// Free dims of the model's inputs that nothing binds, as the data fields they are fed from state them.
@@ -429,6 +457,22 @@ impl<'a> Elaborator<'a> {
         };
         let value = self.expression(frame, &argument.value)?;
         self.init_spec(&value, argument.span).map(Some)
+    }
+
+    /// Reports `inputs` that the model does not have.
+    fn inputs_of_nothing(&mut self, subject: &Subject<'a>, settings: &TrainSettings<'a>) {
+        let known = || subject.model.parameters.iter().map(|parameter| parameter.name.text.as_str());
+        for (name, _) in &settings.inputs {
+            if known().any(|known| known == name.text) {
+                continue;
+            }
+            let message = format!("the model `{}` has no input `{}`", subject.model.name.text, name.text);
+            let diagnostic = Diagnostic::error("E0201", message, name.span)
+                .fact("not found")
+                .label(subject.model.name.span, format!("it has {}", known().collect::<Vec<_>>().join(", ")))
+                .help_maybe(did_you_mean(&name.text, known()));
+            self.report(diagnostic);
+        }
     }
 
     fn model_input(
@@ -605,7 +649,15 @@ impl<'a> Elaborator<'a> {
             Value::Outputs(values) if model.outputs.len() > 1 => values,
             other => vec![other.first()],
         };
+        self.too_many_values(model);
         if model.outputs.is_empty() {
+            if let Some(other) = found.first().filter(|value| !matches!(value, Value::Tensor(_))) {
+                let place = model.body.statements.last().map_or(model.body.span, |last| last.span);
+                let diagnostic = Diagnostic::error("E0204", "the output of a model must be a tensor", place)
+                    .fact(format!("this is {}", other.describe()))
+                    .label(model.name.span, "the output of this model");
+                return Err(self.report(diagnostic));
+            }
             let unnamed = |value: Value<'a>| ("output".to_owned(), [].as_slice(), value);
             return Ok(found.into_iter().take(1).map(unnamed).collect());
         }

@@ -1,13 +1,17 @@
 //! What a name stands for: a local one, an item of the file, of a file it uses, or of the library.
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::elsewhere::{field_help, name_help};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::intrinsic;
+use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, InitSpec, Value};
 use crate::source::Span;
 use crate::syntax::ast::{Const, DefinitionKind, Expr, ExprKind, ItemKind, Name};
+
+/// The types of what is known at build time.
+const BUILD_TYPES: [&str; 4] = ["int", "float", "bool", "str"];
 
 /// Symbols that stand for themselves.
 const SYMBOLS: [&str; 12] = [
@@ -27,7 +31,7 @@ impl<'a> Elaborator<'a> {
     pub(super) fn lookup(&mut self, frame: &Frame<'a>, name: &str, span: Span) -> Outcome<Option<Value<'a>>> {
         if let Some(value) = frame.names.get(name) {
             if matches!(value, Value::Error) {
-                return Err(super::context::Reported);
+                return Err(Reported);
             }
             if self.update.is_none()
                 && let Some(path) = frame.states.get(name)
@@ -94,7 +98,7 @@ impl<'a> Elaborator<'a> {
     fn constant(&mut self, module: usize, constant: &'a Const, span: Span) -> Outcome<Value<'a>> {
         let key = (module, constant.name.text.clone());
         match self.constants.get(&key) {
-            Some(Some(Value::Error)) => return Err(super::context::Reported),
+            Some(Some(Value::Error)) => return Err(Reported),
             Some(Some(value)) => return Ok(value.clone()),
             Some(None) => {
                 let message = format!("`{}` is defined by itself", constant.name.text);
@@ -110,7 +114,9 @@ impl<'a> Elaborator<'a> {
         });
         let expr = set.map_or(&constant.value, |set| &set.value);
         let sites = std::mem::take(&mut self.sites);
-        let value = self.expression(&mut Frame::new(module), expr);
+        let mut frame = Frame::new(module);
+        let value = self.expression(&mut frame, expr);
+        let value = value.and_then(|value| self.of_constant_type(&mut frame, constant, value, expr.span));
         self.sites = sites;
         let value = match value {
             Ok(Value::Tensor(_) | Value::Outputs(_) | Value::Host(_)) => {
@@ -121,6 +127,27 @@ impl<'a> Elaborator<'a> {
         };
         self.constants.insert(key, Some(value.as_ref().map_or(Value::Error, Value::clone)));
         value
+    }
+
+    /// The value of a constant, which its type, where it states one, must take.
+    fn of_constant_type(
+        &mut self,
+        frame: &mut Frame<'a>,
+        constant: &'a Const,
+        value: Value<'a>,
+        span: Span,
+    ) -> Outcome<Value<'a>> {
+        let Some(ty) = &constant.ty else { return Ok(value) };
+        if !BUILD_TYPES.contains(&ty.name.text.as_str()) || ty.dims.is_some() {
+            let written = self.bundle.sources().slice(ty.span);
+            let message = format!("a `const` cannot be `{written}`");
+            let diagnostic = Diagnostic::error("E0315", message, ty.span)
+                .fact("not a type of what is known at build time")
+                .help_maybe(did_you_mean(&ty.name.text, BUILD_TYPES))
+                .note("these are int, float, bool and str");
+            return Err(self.report(diagnostic));
+        }
+        self.check(frame, ty, value, span, Role::Stated)
     }
 
     /// What a name must stand for: reports `E0201` where it stands for nothing.
@@ -160,6 +187,26 @@ impl<'a> Elaborator<'a> {
                 self.fail("E0201", name.span, message, "not found")
             }
         }
+    }
+
+    /// Reports a stage `a.b`, where no file is used as `a`.
+    pub(super) fn no_such_prefix(&mut self, frame: &Frame<'a>, path: &[Name]) -> Reported {
+        let [.., owner, name] = path else { return Reported };
+        let known = self.visible_names(frame);
+        let used = &self.bundle.module(frame.module).uses;
+        let prefixes = used.iter().filter_map(|(prefix, _)| prefix.as_deref());
+        let help = did_you_mean(&owner.text, prefixes).filter(|_| path.len() == 2);
+        let help = help.or_else(|| {
+            let here = field_help(&owner.text, &name.text, |name| known.iter().any(|known| known == name));
+            here.filter(|help| !help.starts_with("a value goes"))
+        });
+        let help = help.or_else(|| {
+            known.contains(&name.text).then(|| format!("without the prefix: `-> {}`", name.text))
+        });
+        let first = path.first().map_or(owner, |first| first);
+        let message = format!("no file is used as `{}`", first.text);
+        let diagnostic = Diagnostic::error("E0201", message, first.span).fact("not a prefix");
+        self.report(diagnostic.help_maybe(help))
     }
 
     /// What is written in place of `owner.field`, where `owner` is no file that is used with a prefix.

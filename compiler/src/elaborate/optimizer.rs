@@ -225,6 +225,7 @@ impl<'a> Elaborator<'a> {
         self.sites.push(Site { span, name: called });
         self.update = Some(UpdateInProgress {
             like: weight.clone(),
+            name: definition.name.span,
             declared: std::collections::BTreeMap::new(),
             states: Vec::new(),
         });
@@ -246,12 +247,30 @@ impl<'a> Elaborator<'a> {
             .help("write `w = w - lr * g`");
             return Err(self.report(diagnostic));
         }
-        let states = update.map(|update| update.states).unwrap_or_default();
-        let states = states
+        let Some(update) = update else { return Err(Reported) };
+        self.states_never_set(called, &update)?;
+        let states = update
+            .states
             .into_iter()
             .map(|(name, init, before, after)| UpdateState { name, init, before, after })
             .collect();
         Ok(Update { w: after, states })
+    }
+
+    /// Refuses states that are the same after every step.
+    fn states_never_set(&mut self, called: &str, update: &UpdateInProgress) -> Outcome<()> {
+        let mut outcome = Ok(());
+        for (name, init, before, after) in &update.states {
+            let Some(place) = update.declared.get(name).filter(|_| before == after) else { continue };
+            let message = format!("the optimizer `{called}` never sets the state `{name}`");
+            let diagnostic = Diagnostic::error("E0506", message, *place)
+                .fact(format!("it is {init} in every step"))
+                .help(format!(
+                    "write `{name} = ...`, or take the number itself: `{name} = {init}` without `state`"
+                ));
+            outcome = Err(self.report(diagnostic));
+        }
+        outcome
     }
 
     fn update_body(

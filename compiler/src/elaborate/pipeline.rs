@@ -10,7 +10,7 @@ use crate::elaborate::frame::Frame;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, Value};
 use crate::source::Span;
-use crate::syntax::ast::{Argument, Chain, Expr, ItemKind, Name, Pipeline, Stage, StageKind};
+use crate::syntax::ast::{Argument, Chain, Expr, ExprKind, ItemKind, Name, Pipeline, Stage, StageKind};
 
 impl<'a> Elaborator<'a> {
     /// `source -> stage -> stage`
@@ -172,6 +172,7 @@ impl<'a> Elaborator<'a> {
         let Some(name) = path.last() else { return Err(Reported) };
         let called = match self.prefixed(frame, path)? {
             Some(value) => value,
+            None if path.len() > 1 => return Err(self.no_such_prefix(frame, path)),
             None => self.known(frame, &name.text, name.span, "layer or function")?,
         };
         let mut given = Vec::new();
@@ -289,6 +290,7 @@ impl<'a> Elaborator<'a> {
     fn turns_of(&mut self, frame: &mut Frame<'a>, count: &'a Expr) -> Outcome<Vec<Value<'a>>> {
         const MOST: i64 = 10_000;
         let value = self.expression(frame, count)?;
+        self.turns_without_batch(frame, count, &value)?;
         let (low, high) = match &value {
             Value::List(values) => return Ok(values.clone()),
             Value::Int(dim) => (0, dim.extent()),
@@ -313,6 +315,32 @@ impl<'a> Elaborator<'a> {
             return self.fail("E0204", count.span, message, format!("at most {MOST} can be unrolled"));
         }
         Ok((low..high).map(Value::int).collect())
+    }
+}
+
+impl<'a> Elaborator<'a> {
+    /// Every turn makes weights, so that their number cannot depend on the size of the batch.
+    fn turns_without_batch(
+        &mut self,
+        frame: &mut Frame<'a>,
+        count: &'a Expr,
+        value: &Value<'a>,
+    ) -> Outcome<()> {
+        let of_batch = |value: &Value<'a>| matches!(value, Value::Int(dim) if dim.has_batch());
+        let depends = match &count.kind {
+            ExprKind::Range(low, high) => {
+                of_batch(&self.expression(frame, low)?) || of_batch(&self.expression(frame, high)?)
+            }
+            _ => of_batch(value),
+        };
+        if !depends {
+            return Ok(());
+        }
+        let message = "the turns of this `repeat` depend on the batch dim";
+        let diagnostic = Diagnostic::error("E0208", message, count.span)
+            .fact("another number in training than in use")
+            .help("a number, a constant or another dim");
+        Err(self.report(diagnostic))
     }
 }
 

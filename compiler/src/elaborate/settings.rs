@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::source::Span;
 use crate::syntax::ast::{self, Expr, Name, Setting, SettingKind};
 
 /// The settings of `train` that have a value.
@@ -63,7 +64,12 @@ impl<'a> Elaborator<'a> {
     pub(super) fn train_settings(&mut self, train: Option<&'a ast::Train>) -> TrainSettings<'a> {
         let mut out = TrainSettings::default();
         let Some(train) = train else { return out };
+        let mut groups: BTreeMap<&str, Span> = BTreeMap::new();
         for setting in &train.settings.entries {
+            let opened = match &setting.kind {
+                SettingKind::Group { name, .. } => Some((name.text.as_str(), name.span)),
+                SettingKind::Value { .. } | SettingKind::Field { .. } => None,
+            };
             match &setting.kind {
                 SettingKind::Value { names, value } => {
                     for name in names {
@@ -78,6 +84,17 @@ impl<'a> Elaborator<'a> {
                             self.unknown_setting(name);
                         }
                     }
+                }
+                SettingKind::Group { name, subject, .. }
+                    if name.text != "update" && GROUPS.contains(&name.text.as_str()) && subject.is_some() =>
+                {
+                    subject.iter().for_each(|subject| self.group_of_nothing(name, subject));
+                }
+                SettingKind::Group { name, .. }
+                    if name.text != "update" && groups.contains_key(name.text.as_str()) =>
+                {
+                    let before = groups.get(name.text.as_str()).copied().unwrap_or_default();
+                    self.set_twice(&name.text, name.span, before);
                 }
                 SettingKind::Group { name, subject, settings } => match name.text.as_str() {
                     "metrics" => out.metrics = self.pairs_of(&settings.entries),
@@ -99,6 +116,9 @@ impl<'a> Elaborator<'a> {
                             .help("a setting is written `name = value`"),
                     );
                 }
+            }
+            if let Some((name, span)) = opened {
+                groups.entry(name).or_insert(span);
             }
         }
         self.replace_settings(&mut out);
@@ -143,6 +163,23 @@ impl<'a> Elaborator<'a> {
             }
         }
         Some(UpdateSettings { layer, values, failed })
+    }
+
+    /// `name` is set at `again` and before.
+    pub(super) fn set_twice(&mut self, name: &str, again: Span, before: Span) -> Reported {
+        let diagnostic = Diagnostic::error("E0212", format!("`{name}` is set twice"), again)
+            .fact("again here")
+            .label(before, "here first");
+        self.report(diagnostic)
+    }
+
+    /// A group other than `update` is about the whole training, not about `subject`.
+    pub(super) fn group_of_nothing(&mut self, name: &Name, subject: &Name) {
+        let message = format!("`{}` stands alone before its `{{`", name.text);
+        let diagnostic = Diagnostic::error("E0505", message, subject.span)
+            .fact("this name means nothing here")
+            .help(format!("write `{} {{ ... }}`", name.text));
+        self.report(diagnostic);
     }
 
     /// `--set name=value` and `--set dims.T=value`.

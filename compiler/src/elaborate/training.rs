@@ -176,7 +176,7 @@ impl<'a> Elaborator<'a> {
         out.memory = self.positive_setting(settings, "memory")?.and_then(|bytes| u64::try_from(bytes).ok());
         if let Some(expr) = settings.values.get("precision").copied() {
             match self.settled(expr)? {
-                Value::Symbol(name) => out.precision = Some(name.to_owned()),
+                Value::Symbol(name @ ("f32" | "mixed")) => out.precision = Some(name.to_owned()),
                 other => {
                     let found = other.describe();
                     let message = "`precision` is f32 or mixed";
@@ -193,8 +193,22 @@ impl<'a> Elaborator<'a> {
                         .help_maybe(did_you_mean(&name.text, known));
                 return Err(self.report(diagnostic));
             }
-            if name.text == "storage" && matches!(self.settled(expr)?, Value::Symbol("f16")) {
-                out.precision = Some("mixed".to_owned());
+            let value = self.settled(expr)?;
+            let wanted = match (name.text.as_str(), &value) {
+                ("storage", Value::Symbol("f16")) => {
+                    out.precision = Some("mixed".to_owned());
+                    None
+                }
+                ("storage" | "accumulate" | "master", Value::Symbol("f32"))
+                | ("loss_scale", Value::Symbol("dynamic")) => None,
+                ("loss_scale", Value::Int(_) | Value::Float(_)) => None,
+                ("storage", _) => Some("f16 or f32"),
+                ("loss_scale", _) => Some("dynamic or a number"),
+                _ => Some("f32"),
+            };
+            if let Some(wanted) = wanted {
+                let message = format!("`{}` of `precision` is {wanted}", name.text);
+                return self.fail("E0204", expr.span, message, format!("this is {}", value.describe()));
             }
         }
         if let Some(expr) = settings.values.get("freeze").copied() {
@@ -208,8 +222,13 @@ impl<'a> Elaborator<'a> {
                     _ => self.bundle.sources().slice(entry.span).to_owned(),
                 };
                 if self.weights.below(&path).is_empty() {
+                    let known = self.weights.below("");
                     let message = format!("no weights lie below `{path}`");
-                    return self.fail("E0201", entry.span, message, "not found");
+                    let scopes = known.iter().flat_map(|path| {
+                        path.match_indices('.').map(|(end, _)| &path[..end]).chain([path.as_str()])
+                    });
+                    let diagnostic = Diagnostic::error("E0201", message, entry.span).fact("not found");
+                    return Err(self.report(diagnostic.help_maybe(did_you_mean(&path, scopes))));
                 }
                 out.freeze.push(path);
             }

@@ -28,6 +28,11 @@ pub(super) enum Role<'r> {
         /// Its name.
         name: &'r str,
     },
+    /// The only output, without a name, of a `fn` or block.
+    Result {
+        /// The `fn` or block.
+        of: &'r str,
+    },
     /// A type written beside a value.
     Stated,
 }
@@ -67,6 +72,7 @@ impl<'a> Elaborator<'a> {
             let message = match role {
                 Role::Parameter { of, name } => format!("`{of}` takes {declared} for `{name}`"),
                 Role::Output { name } => format!("output `{name}` is declared as {declared}"),
+                Role::Result { of } => format!("`{of}` is declared to give {declared}"),
                 Role::Stated => format!("{declared} is stated here"),
             };
             let diagnostic = Diagnostic::error("E0312", message, span)
@@ -83,6 +89,7 @@ impl<'a> Elaborator<'a> {
         let message = match role {
             Role::Parameter { of, name } => format!("`{name}` of `{of}` must be {declared}"),
             Role::Output { name } => format!("output `{name}` must be {declared}"),
+            Role::Result { of } => format!("`{of}` must give {declared}"),
             Role::Stated => format!("this must be {declared}"),
         };
         let help = match (role, value) {
@@ -124,6 +131,13 @@ impl<'a> Elaborator<'a> {
         role: Role<'_>,
     ) -> Outcome<()> {
         let declared: &'a [ast::Dim] = ty.dims.as_deref().unwrap_or(&[]);
+        let mut rests = declared.iter().filter(|dim| matches!(dim, ast::Dim::Rest(_)));
+        if let (Some(first), Some(again)) = (rests.next(), rests.next()) {
+            let diagnostic = Diagnostic::error("E0315", "`..` stands twice in one type", again.span())
+                .fact("which dims each stands for is not said")
+                .label(first.span(), "here first");
+            return Err(self.report(diagnostic));
+        }
         let rest = declared.iter().position(|dim| matches!(dim, ast::Dim::Rest(_)));
         let fixed = declared.len() - usize::from(rest.is_some());
         let fits = if rest.is_some() { tensor.rank() >= fixed } else { tensor.rank() == fixed };
@@ -170,9 +184,9 @@ impl<'a> Elaborator<'a> {
                     _ => diagnostic,
                 }
             }
-            Role::Output { name } => {
+            Role::Output { .. } | Role::Result { .. } => {
                 let place = tensor.made.as_ref().map_or(span, |made| made.0);
-                Diagnostic::error("E0302", format!("output `{name}` has the wrong shape"), place)
+                Diagnostic::error("E0302", wrong_shape(role), place)
                     .fact(found)
                     .label(ty.span, format!("declared {declared} here"))
             }
@@ -203,9 +217,9 @@ impl<'a> Elaborator<'a> {
                     .label(place, format!("{wanted} here, found {actual}"))
                     .note(format!("dim {axis} of `{name}` is declared as {wanted}"))
             }
-            Role::Output { name } => {
+            Role::Output { .. } | Role::Result { .. } => {
                 let made = tensor.made.as_ref().map_or(span, |made| made.0);
-                Diagnostic::error("E0302", format!("output `{name}` has the wrong shape"), made)
+                Diagnostic::error("E0302", wrong_shape(role), made)
                     .fact(format!("found {}", crate::elaborate::dim::show_dims(&tensor.dims)))
                     .label(place, format!("declared {wanted} here, found {actual}"))
             }
@@ -224,7 +238,7 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Reports the first name in a dim expression that stands for nothing.
-    fn known_dims(&mut self, frame: &Frame<'a>, expr: &'a ast::Expr) -> Outcome<()> {
+    pub(super) fn known_dims(&mut self, frame: &Frame<'a>, expr: &'a ast::Expr) -> Outcome<()> {
         let mut names = Vec::new();
         names_in(expr, &mut names);
         for (name, span) in names {
@@ -289,5 +303,14 @@ impl<'a> Elaborator<'a> {
     /// The type of the graph for `element` and `dims`.
     pub(super) fn graph_type(element: Element, dims: &[Dim]) -> TensorType {
         TensorType::new(element, dims.iter().map(Dim::size).collect::<Vec<_>>())
+    }
+}
+
+fn wrong_shape(role: Role<'_>) -> String {
+    match role {
+        Role::Output { name } => format!("output `{name}` has the wrong shape"),
+        Role::Result { of } => format!("`{of}` gives another shape than it declares"),
+        Role::Parameter { name, .. } => format!("`{name}` has the wrong shape"),
+        Role::Stated => "the value has another shape".to_owned(),
     }
 }

@@ -64,6 +64,10 @@ impl Words<'_> {
                 rest = self.string(rest, start, first_in_line);
                 first_in_line = false;
             } else if let Ok((after, kind)) = word(rest) {
+                let is_word = letter.is_alphabetic();
+                let inside =
+                    !first_in_line && self.out.last().is_some_and(|last| last.token.kind == Kind::Dot);
+                let kind = if is_word && inside { Kind::Name } else { kind };
                 if kind == Kind::Name {
                     self.long_name(&rest[..rest.len() - after.len()], start);
                 }
@@ -344,6 +348,13 @@ mod tests {
         let words = [Kind::Name, Kind::OpenParen, Kind::Name, Kind::CloseParen, Kind::Where, Kind::Name];
         assert_eq!(goes_on[..6], words);
         assert_eq!(goes_on[6], Kind::Separator);
+    }
+
+    #[test]
+    fn behind_a_dot_every_word_is_a_name() {
+        let names = [Kind::Name, Kind::Dot, Kind::Name, Kind::Separator, Kind::Name, Kind::End];
+        assert_eq!(kinds("head.weight\nx"), names);
+        assert_eq!(kinds("0..if"), [Kind::Integer, Kind::Range, Kind::If, Kind::End]);
     }
 
     #[test]

@@ -82,9 +82,17 @@ fn same_classes<'a>(
         return Ok(());
     }
     let message = format!("the model has {classes} classes, the labels have {}", high - low);
+    let convolved = x.made.as_deref().is_some_and(|(_, maker)| maker == "conv");
+    let help = match low {
+        0 if convolved => format!("end the model with `conv({high}, 1)`"),
+        0 => format!("end the model with `linear({high})`"),
+        1.. => format!("classes count from 0: write `prepare {{ label = label - {low} }}` in `data`"),
+        _ => "classes count from 0: bring the labels there in `prepare` of `data`".to_owned(),
+    };
+    let message = if low == 0 { message } else { format!("the labels begin at {low}, classes at 0") };
     let mut diagnostic = Diagnostic::error("E0402", message, call.span)
         .label(said, format!("labels run over {low}..{high}"))
-        .help(format!("end the model with `linear({high})`"));
+        .help(help);
     if let Some(declared) = e.declared_output(x) {
         diagnostic = diagnostic.label(declared, x.show());
     }
