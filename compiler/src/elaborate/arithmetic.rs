@@ -91,7 +91,17 @@ impl<'a> Elaborator<'a> {
                 let spoken = self.spoken_name(name).to_owned();
                 let shown = if self.bundle.is_library(span) { spoken.as_str() } else { name };
                 let message = format!("`{shown}` needs numbers or tensors");
-                self.fail("E0204", span, message, format!("this is {}", other.describe()))
+                let help = match &other {
+                    Value::Init(_) => Some(
+                        "random numbers of a formula are `normal_like(x)` and `random_like(x)`".to_owned(),
+                    ),
+                    Value::Callable(callable) => Some(format!("call it: `{}(x)`", callable.name())),
+                    _ => None,
+                };
+                let diagnostic = Diagnostic::error("E0204", message, span)
+                    .fact(format!("this is {}", other.describe()))
+                    .help_maybe(help);
+                Err(self.report(diagnostic))
             }
         }
     }

@@ -61,7 +61,7 @@ impl<'a> Elaborator<'a> {
 }
 
 /// Attributes that mean something.
-const ATTRIBUTES: [&str; 7] = ["init", "training", "name", "shape", "inline", "host", "precision"];
+const ATTRIBUTES: [&str; 8] = ["init", "training", "name", "shape", "inline", "host", "precision", "private"];
 
 /// Attributes of `file` that mean nothing.
 pub(super) fn unknown_attributes(file: &File) -> Vec<Diagnostic> {
