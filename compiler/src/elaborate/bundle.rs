@@ -37,6 +37,22 @@ pub fn library_files() -> Vec<(&'static str, &'static str)> {
     LIBRARY.iter().chain(&SHELF).copied().collect()
 }
 
+/// The file of the shelf that defines `name`, for others to use.
+pub(super) fn shelf_file_of(name: &str) -> Option<&'static str> {
+    static FILES: LazyLock<BTreeMap<String, &'static str>> = LazyLock::new(|| {
+        let mut files = BTreeMap::new();
+        for (path, text) in SHELF {
+            let mut sources = Sources::new();
+            let file = sources.add(path, text);
+            let module = Module::new(file, syntax::parse(sources.source(file)).value);
+            let seen = module.by_name.keys().filter(|name| module.public_item(name).is_some());
+            files.extend(seen.map(|name| (name.clone(), path)));
+        }
+        files
+    });
+    FILES.get(name).copied()
+}
+
 /// Everything a compilation reads.
 #[derive(Clone, Debug)]
 pub struct Bundle {
@@ -72,6 +88,11 @@ pub(super) struct Override {
     pub(super) value: ast::Expr,
 }
 
+/// Whether other files do not see `item`.
+pub(super) fn is_private(item: &ast::Item) -> bool {
+    item.attributes.iter().any(|attribute| attribute.name.text == "private")
+}
+
 impl Module {
     /// A file without its uses.
     fn new(file: FileId, ast: ast::File) -> Module {
@@ -90,6 +111,12 @@ impl Module {
     /// The definition or constant called `name`.
     pub(super) fn item(&self, name: &str) -> Option<&ast::ItemKind> {
         self.by_name.get(name).map(|place| &self.ast.items[*place].kind)
+    }
+
+    /// The definition or constant called `name`, where other files see it.
+    pub(super) fn public_item(&self, name: &str) -> Option<&ast::ItemKind> {
+        let item = &self.ast.items[*self.by_name.get(name)?];
+        (!is_private(item)).then_some(&item.kind)
     }
 }
 
@@ -295,7 +322,7 @@ impl Library {
             modules.push(Module::new(file, parsed.value));
         }
         for (place, module) in modules.iter().enumerate() {
-            for name in module.by_name.keys() {
+            for name in module.by_name.keys().filter(|name| module.public_item(name).is_some()) {
                 names.entry(name.clone()).or_insert(place);
             }
         }

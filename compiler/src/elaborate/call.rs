@@ -7,7 +7,7 @@ use crate::elaborate::context::{Elaborator, Outcome, Reported, Site};
 use crate::elaborate::data::names_in;
 use crate::elaborate::elsewhere::{argument_help, number_help};
 use crate::elaborate::frame::Frame;
-use crate::elaborate::intrinsic::{Call, Intrinsic};
+use crate::elaborate::intrinsic::{self, Call, Intrinsic};
 use crate::elaborate::names::unquoted;
 use crate::elaborate::slope::has_slopes;
 use crate::elaborate::types::Role;
@@ -77,11 +77,67 @@ impl<'a> Elaborator<'a> {
                 result
             }
             Value::Error => Err(Reported),
-            other => {
-                let what = other.describe();
-                self.fail("E0209", name, "this cannot be called", format!("it is {what}"))
-            }
+            other => Err(self.not_callable(frame, &other, name)),
         }
+    }
+
+    /// A value that stands where something is called.
+    fn not_callable(&mut self, frame: &Frame<'a>, value: &Value<'a>, name: Span) -> Reported {
+        let text = self.bundle.sources().slice(name);
+        let mut diagnostic = Diagnostic::error("E0209", "this cannot be called", name)
+            .fact(format!("it is {}", value.describe()));
+        if let Value::Tensor(Tensor { made: Some(made), .. }) = value {
+            diagnostic = diagnostic.label(made.0, format!("made by `{}` here", made.1));
+        }
+        let hides = self.bundle.library_module_of(text).is_some() || intrinsic::find(text).is_some();
+        if hides {
+            let help = format!("it hides the `{text}` of the library: give it another name");
+            return self.report(diagnostic.help(help));
+        }
+        let help = match value {
+            Value::Tensor(_) => Some(
+                "a stage is called: a value joins as an argument, `x -> add(y)`, and a branch \
+                                      that changes nothing is `identity`",
+            ),
+            Value::Int(_) | Value::Float(_) if frame.places.contains_key(text) => {
+                Some("a function with its arguments is a `fn`: `fn act(x) = leaky_relu(x, 0.2)`")
+            }
+            _ => None,
+        };
+        self.report(diagnostic.help_maybe(help.map(str::to_owned)))
+    }
+
+    /// `conv(32, 3)` where `conv(x, 32, 3)` or `x -> conv(32, 3)` is meant: the first argument cannot be the input.
+    fn without_input(
+        &mut self,
+        definition: &Definition,
+        name: Span,
+        span: Span,
+        given: &[Given<'a>],
+    ) -> Outcome<()> {
+        let Some(first) = definition.parameters.first() else { return Ok(()) };
+        let of_tensor = first.ty.as_ref().is_some_and(|ty| ty.dims.is_some())
+            || first.attributes.iter().any(|attribute| attribute.name.text == "shape");
+        let Some(given) = given.first().filter(|given| given.name.is_none()) else { return Ok(()) };
+        let number = matches!(
+            given.value,
+            Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Text(_) | Value::Symbol(_)
+        );
+        if !of_tensor || !number || given.span.start < name.end || given.span.file != name.file {
+            return Ok(());
+        }
+        let called = &definition.name.text;
+        let call = self.bundle.sources().slice(span);
+        let call =
+            if call.len() < 60 && !call.contains('\n') { call.to_owned() } else { format!("{called}(..)") };
+        let mut help = format!("a value goes into it: `x -> {call}`");
+        if definition.kind == DefinitionKind::Block {
+            help.push_str(&format!("; `layer name = {call}` gives it a name of its own"));
+        }
+        let diagnostic = Diagnostic::error("E0203", format!("`{called}` needs an input"), given.span)
+            .fact(format!("this is {}", given.value.describe()))
+            .help(help);
+        Err(self.report(diagnostic))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -106,6 +162,7 @@ impl<'a> Elaborator<'a> {
         }
         let parameters: Vec<(&str, bool)> =
             definition.parameters.iter().map(|one| (&*one.name.text, one.default.is_none())).collect();
+        self.without_input(definition, name, span, &given)?;
         let bound = self.bind_arguments(called, &parameters, name, given)?;
         self.suspicious(definition, name, span, &bound);
         let mut frame = Frame::new(module);
@@ -277,7 +334,12 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Why a condition does not hold, in numbers.
-    fn broken(&mut self, frame: &mut Frame<'a>, condition: &'a ExprKind, mentioned: &[&str]) -> String {
+    pub(super) fn broken(
+        &mut self,
+        frame: &mut Frame<'a>,
+        condition: &'a ExprKind,
+        mentioned: &[&str],
+    ) -> String {
         use crate::syntax::ast::Binary;
         let ExprKind::Binary { operator, left, right, .. } = condition else {
             return "this does not hold".to_owned();
@@ -394,7 +456,8 @@ impl<'a> Elaborator<'a> {
                         let message = format!("too many arguments for `{called}`");
                         let diagnostic = Diagnostic::error("E0202", message, one.span)
                             .fact("one too many")
-                            .note(signature(called, parameters));
+                            .note(signature(called, parameters))
+                            .help_maybe(number_of_tensors(called));
                         return Err(self.report(diagnostic));
                     }
                     next += 1;
@@ -422,7 +485,8 @@ impl<'a> Elaborator<'a> {
             let message = format!("`{called}` needs `{}`", parameters[missing].0);
             let diagnostic = Diagnostic::error("E0203", message, name)
                 .fact(if missing == 0 { "without an input" } else { "missing argument" })
-                .note(signature(called, parameters));
+                .note(signature(called, parameters))
+                .help_maybe(number_of_tensors(called));
             return Err(self.report(diagnostic));
         }
         Ok(bound)
@@ -483,11 +547,20 @@ impl<'a> Elaborator<'a> {
     }
 }
 
-/// `conv(out, kernel, stride=, pad=)`, without the input.
+/// What to write in place of a product of one tensor, or of several.
+fn number_of_tensors(called: &str) -> Option<String> {
+    let way = "a product is of two tensors: of more in turn, one alone is moved by `rearrange` and summed by \
+               `sum(x, axis=1)`";
+    (called == "einsum").then(|| way.to_owned())
+}
+
+/// `conv(out, kernel, stride=, pad=)`, without the input. What is no input: the pattern of a product, and the first
+/// parameter of an optimizer that follows the weight and its gradient.
 fn signature(called: &str, parameters: &[(&str, bool)]) -> String {
+    let is_input = |name: &str| !matches!(name, "pattern" | "lr");
     let parts: Vec<String> = parameters
         .iter()
-        .skip(usize::from(parameters.first().is_some_and(|(_, needed)| *needed)))
+        .skip(usize::from(parameters.first().is_some_and(|(name, needed)| *needed && is_input(name))))
         .map(|(name, needed)| if *needed { (*name).to_owned() } else { format!("{name}=") })
         .collect();
     format!("{called}({})", parts.join(", "))

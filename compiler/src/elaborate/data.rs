@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use nnc_runtime::artifact::{Data, Field, Location};
 
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, counted, did_you_mean};
 use crate::elaborate::Expansion;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::{BATCH, Dim, show_dims};
+use crate::elaborate::elsewhere::data_setting_help;
 use crate::elaborate::frame::Frame;
 use crate::elaborate::lint::mentions;
 use crate::elaborate::value::{Callable, InitSpec, Tensor, Value};
@@ -162,16 +163,22 @@ impl<'a> Elaborator<'a> {
                 self.group_of_nothing(name, subject);
                 failed = true;
             }
-            let names: Vec<&Name> = match &setting.kind {
-                SettingKind::Group { name, .. } if !GROUPS.contains(&name.text.as_str()) => vec![name],
-                SettingKind::Value { names, .. } => {
-                    names.iter().filter(|name| !PARTS.contains(&name.text.as_str())).collect()
+            match &setting.kind {
+                SettingKind::Group { name, .. } if !GROUPS.contains(&name.text.as_str()) => {
+                    self.unknown_part(name);
+                    failed = true;
                 }
-                SettingKind::Group { .. } | SettingKind::Field { .. } => Vec::new(),
-            };
-            for name in names {
-                self.unknown_part(name);
-                failed = true;
+                SettingKind::Value { names, value } => {
+                    for name in names.iter().filter(|name| !PARTS.contains(&name.text.as_str())) {
+                        match type_written(value) {
+                            Some(ty) => self.field_with_equals(name, self.bundle.sources().slice(ty)),
+                            None if GROUPS.contains(&name.text.as_str()) => self.group_with_equals(name),
+                            None => self.unknown_part(name),
+                        }
+                        failed = true;
+                    }
+                }
+                SettingKind::Group { .. } | SettingKind::Field { .. } => {}
             }
         }
         if failed { Err(Reported) } else { Ok(()) }
@@ -191,8 +198,27 @@ impl<'a> Elaborator<'a> {
         outcome
     }
 
+    /// `image = f32[3, 32, 32]`
+    fn field_with_equals(&mut self, name: &Name, ty: &str) {
+        let diagnostic =
+            Diagnostic::error("E0505", format!("`{}` is no part of the data", name.text), name.span)
+                .fact("a type stands behind it")
+                .help(format!("a field is declared with `:`: `{}: {ty}`", name.text));
+        self.report(diagnostic);
+    }
+
+    /// `prepare = image / 255`
+    fn group_with_equals(&mut self, name: &Name) {
+        let group = &name.text;
+        let diagnostic = Diagnostic::error("E0505", format!("`{group}` is a group of bindings"), name.span)
+            .fact("a value stands here")
+            .help(format!("write `{group} {{ image = image / 255 }}`"));
+        self.report(diagnostic);
+    }
+
     fn unknown_part(&mut self, name: &Name) {
-        let help = did_you_mean(&name.text, PARTS.into_iter().chain(GROUPS));
+        let similar = || did_you_mean(&name.text, PARTS.into_iter().chain(GROUPS));
+        let help = data_setting_help(&name.text).or_else(similar);
         let message = format!("unknown setting `{}`", name.text);
         self.report(
             Diagnostic::error("E0505", message, name.span)
@@ -274,7 +300,7 @@ impl<'a> Elaborator<'a> {
             one => vec![one],
         };
         if found.len() < names.len() {
-            let message = format!("{} names for {} values", names.len(), found.len());
+            let message = format!("{} for {}", counted(names.len(), "name"), counted(found.len(), "value"));
             return self.fail("E0210", value.span, message, "too few values");
         }
         for (name, value) in names.iter().zip(found) {
@@ -529,4 +555,15 @@ pub(super) fn names_in<'e>(expr: &'e ast::Expr, out: &mut Vec<(&'e str, Span)>) 
         ExprKind::Unary(_, operand) => names_in(operand, out),
         _ => {}
     }
+}
+
+/// Where a type stands in place of a value.
+fn type_written(value: &ast::Expr) -> Option<Span> {
+    let named = match &value.kind {
+        ExprKind::Index(operand, _) => operand,
+        _ => value,
+    };
+    let is_type =
+        matches!(&named.kind, ExprKind::Name(name) if ["f32", "i32", "u8", "bool"].contains(&name.as_str()));
+    is_type.then_some(value.span)
 }

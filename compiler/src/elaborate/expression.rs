@@ -8,7 +8,7 @@ use crate::elaborate::frame::Frame;
 use crate::elaborate::names::unquoted;
 use crate::elaborate::value::Value;
 use crate::source::Span;
-use crate::syntax::ast::{Argument, Binary, Body, Expr, ExprKind, Name, Unary};
+use crate::syntax::ast::{Argument, Binary, Body, Expr, ExprKind, Name, Statement, StatementKind, Unary};
 
 impl<'a> Elaborator<'a> {
     /// The value of `expr` where the names of `frame` are known.
@@ -152,6 +152,17 @@ impl<'a> Elaborator<'a> {
             ExprKind::Name(name) if self.bundle.is_library(argument.span) => {
                 frame.places.get(name).copied().unwrap_or(argument.span)
             }
+            ExprKind::If { then, otherwise, .. } if self.bundle.is_library(argument.span) => {
+                let bodies = otherwise.iter().chain(std::iter::once(then));
+                let places = bodies.filter_map(|body| match body.statements.as_slice() {
+                    [Statement { kind: StatementKind::Value(values), .. }] => match values.as_slice() {
+                        [Expr { kind: ExprKind::Name(name), .. }] => frame.places.get(name).copied(),
+                        _ => None,
+                    },
+                    _ => None,
+                });
+                places.into_iter().next().unwrap_or(argument.span)
+            }
             _ => argument.span,
         }
     }
@@ -190,6 +201,12 @@ impl<'a> Elaborator<'a> {
     pub(super) fn condition(&mut self, frame: &mut Frame<'a>, condition: &'a Expr) -> Outcome<bool> {
         match self.expression(frame, condition)?.first() {
             Value::Bool(truth) => Ok(truth),
+            other
+            @ (Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::List(_) | Value::Symbol(_)) => {
+                let found = other.describe();
+                let message = "a condition is true or false";
+                self.fail("E0204", condition.span, message, format!("this is {found}"))
+            }
             other => {
                 let found = other.describe();
                 let diagnostic =

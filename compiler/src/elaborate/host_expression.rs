@@ -18,6 +18,14 @@ pub(super) struct Measured<'a, 's> {
     pub(super) metrics: &'s [(&'a Name, &'a Expr)],
 }
 
+impl Measured<'_, '_> {
+    /// Whether `name` is measured on every part.
+    fn measures(&self, name: &str) -> bool {
+        let metric = self.metrics.iter().any(|(metric, _)| metric.text == name);
+        name == "loss" || metric || self.losses.iter().any(|loss| loss == name)
+    }
+}
+
 impl<'a> Elaborator<'a> {
     /// `stop`: a condition.
     pub(super) fn stop_condition(&mut self, expr: &'a Expr, known: &Measured<'a, '_>) -> Outcome<HostExpr> {
@@ -35,6 +43,15 @@ impl<'a> Elaborator<'a> {
     pub(super) fn host_expression(&mut self, expr: &'a Expr, known: &Measured<'a, '_>) -> Outcome<HostExpr> {
         match &expr.kind {
             ExprKind::Field(owner, name) => self.measured(owner, name, expr.span, known),
+            ExprKind::Name(name) if known.measures(name) => {
+                let part = known.parts.iter().find(|part| *part == "test").or(known.parts.first());
+                let part = part.map_or("test", String::as_str);
+                let diagnostic =
+                    Diagnostic::error("E0404", format!("`{name}` is measured on every part"), expr.span)
+                        .fact(format!("on which of {}", known.parts.join(", ")))
+                        .help(format!("write `{part}.{name}`"));
+                Err(self.report(diagnostic))
+            }
             ExprKind::Name(name) if name == "epoch" => Ok(HostExpr::Epoch),
             ExprKind::Name(name) if name == "step" => Ok(HostExpr::Step),
             ExprKind::Unary(operator, operand) => {
@@ -70,6 +87,15 @@ impl<'a> Elaborator<'a> {
     fn host_number(&mut self, expr: &'a Expr) -> Outcome<HostExpr> {
         let value = self.settled(expr)?;
         match value {
+            Value::Callable(callable) => {
+                let name = callable.name();
+                let diagnostic = Diagnostic::error("E0404", format!("`{name}` is not measured"), expr.span)
+                    .fact("a function, and not a metric of this `train`")
+                    .help(format!(
+                        "write `metrics {{ {name} = {name}(logits, label) }}`, and here `test.{name}`"
+                    ));
+                Err(self.report(diagnostic))
+            }
             Value::Bool(truth) => Ok(HostExpr::Number(f64::from(u8::from(truth)))),
             other => self.real(&other, expr.span).map(HostExpr::Number),
         }

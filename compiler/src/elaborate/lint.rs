@@ -89,7 +89,7 @@ impl<'a> Elaborator<'a> {
 }
 
 /// Attributes that mean something.
-const ATTRIBUTES: [&str; 7] = ["init", "training", "name", "shape", "inline", "host", "precision"];
+const ATTRIBUTES: [&str; 8] = ["init", "training", "name", "shape", "inline", "host", "precision", "private"];
 
 /// What `@precision` takes.
 const PRECISIONS: [&str; 3] = ["f32", "f16", "mixed"];
@@ -165,6 +165,13 @@ pub(super) fn mentions(expr: &Expr, name: &str) -> bool {
     let mut names = Names::default();
     names.expr(expr);
     names.read.contains(name)
+}
+
+/// The names that a body binds, the bodies inside it among them.
+pub(super) fn names_bound(body: &Body) -> BTreeSet<&str> {
+    let mut names = Names::default();
+    names.body(body);
+    names.bound.iter().map(|name| name.text.as_str()).collect()
 }
 
 /// The names that the types, formulas and settings of `file` read.

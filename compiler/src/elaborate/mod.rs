@@ -147,6 +147,12 @@ pub struct Settings {
     pub memory: Option<u64>,
     /// `f32` or `mixed`.
     pub precision: Option<String>,
+    /// Where `precision` is written.
+    pub precision_span: Option<Span>,
+    /// Where `memory` is written.
+    pub memory_span: Option<Span>,
+    /// Where `freeze` is written.
+    pub freeze_span: Option<Span>,
 }
 
 /// A use of a layer or function: a line of the layer table.

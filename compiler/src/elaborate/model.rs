@@ -32,6 +32,9 @@ struct Subject<'a> {
     data: Option<(&'a ast::Data, usize)>,
 }
 
+/// What the batch dim is called elsewhere.
+const BATCHES: [&str; 5] = ["None", "Batch", "BATCH", "BatchSize", "BS"];
+
 /// What one `update` says.
 struct Moved {
     layer: String,
@@ -277,14 +280,21 @@ impl<'a> Elaborator<'a> {
             None => Frame::new(subject.module),
         };
         self.inputs_of_nothing(subject, &settings);
+        let mut failed = false;
         for parameter in &subject.model.parameters {
-            let value = self.model_input(&mut frame, &mut fields, subject, &settings, parameter, trained)?;
-            frame.bind(&parameter.name.text, value);
+            match self.model_input(&mut frame, &mut fields, subject, &settings, parameter, trained) {
+                Ok(value) => frame.bind(&parameter.name.text, value),
+                Err(Reported) => failed = true,
+            }
+        }
+        if failed {
+            return Err(Reported);
         }
         for condition in &subject.model.conditions {
             if !self.condition(&mut frame, condition)? {
                 let message = format!("`{}` cannot be built like this", subject.model.name.text);
-                self.fail::<()>("E0306", condition.span, message, "this does not hold")?;
+                let fact = self.broken(&mut frame, &condition.kind, &[]);
+                self.fail::<()>("E0306", condition.span, message, fact)?;
             }
         }
         let before = self.rows.len();
@@ -318,7 +328,9 @@ impl<'a> Elaborator<'a> {
                 self.output_beside_fields(name, subject);
                 names.bind(name, value.clone());
             }
-            self.loss_and_metrics(&mut names, &settings, &mut finished)?;
+            if let Some((_, train)) = subject.train {
+                self.loss_and_metrics(train, &mut names, &settings, &mut finished)?;
+            }
         }
         let untrained_step = self.expansion == Expansion::Training && subject.train.is_none();
         if self.expansion == Expansion::Inference || untrained_step {
@@ -489,6 +501,7 @@ impl<'a> Elaborator<'a> {
             let message = format!("the model input `{name}` needs a type");
             return self.fail("E0315", parameter.name.span, message, "such as `: f32[N, 3, 32, 32]`");
         };
+        self.batch_dim(ty)?;
         let dims = self.declared_dims(frame, ty)?;
         for expr in ty.dims.iter().flatten() {
             let ast::Dim::One(expr) = expr else { continue };
@@ -552,6 +565,17 @@ impl<'a> Elaborator<'a> {
                 .help("give the output another name");
             self.report(diagnostic);
         }
+    }
+
+    /// The batch dim under the name that it has elsewhere.
+    fn batch_dim(&mut self, ty: &ast::Type) -> Outcome<()> {
+        let Some(ast::Dim::One(first)) = ty.dims.iter().flatten().next() else { return Ok(()) };
+        let Some(name) = free_name(first).filter(|name| BATCHES.contains(name)) else { return Ok(()) };
+        let diagnostic =
+            Diagnostic::error("E0307", format!("the batch dim is called `N`, not `{name}`"), first.span)
+                .fact("nothing binds this one")
+                .help("write `N`: it is as large as `batch` in training, and as `--batch` in use");
+        Err(self.report(diagnostic))
     }
 
     /// The bytes of a field as the numbers that a model computes with.
@@ -662,7 +686,8 @@ impl<'a> Elaborator<'a> {
             return Ok(found.into_iter().take(1).map(unnamed).collect());
         }
         if found.len() < model.outputs.len() {
-            let message = format!("{} outputs are declared", model.outputs.len());
+            let declared = if model.outputs.len() == 1 { "output is" } else { "outputs are" };
+            let message = format!("{} {declared} declared", model.outputs.len());
             let place = model.body.statements.last().map_or(model.body.span, |last| last.span);
             return self.fail("E0210", place, message, format!("the body gives {}", found.len()));
         }
@@ -708,11 +733,18 @@ impl<'a> Elaborator<'a> {
 
     fn loss_and_metrics(
         &mut self,
+        train: &ast::Train,
         names: &mut Frame<'a>,
         settings: &TrainSettings<'a>,
         finished: &mut Finished,
     ) -> Outcome<()> {
         let mut failed = false;
+        if !settings.values.contains_key("loss") && settings.updates.is_empty() && !settings.failed {
+            let diagnostic = Diagnostic::error("E0505", "`train` needs a loss", train.model.span)
+                .fact("there is neither `loss` nor an `update` with one")
+                .help("write `loss = cross_entropy(logits, label)`, or any formula that is one number");
+            return Err(self.report(diagnostic));
+        }
         if let Some(expr) = settings.values.get("loss").copied() {
             match self.one_number(names, expr, "the loss") {
                 Ok(node) => {

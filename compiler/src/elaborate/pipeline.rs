@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, counted};
 use crate::elaborate::Row;
 use crate::elaborate::call::Given;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
@@ -10,7 +10,9 @@ use crate::elaborate::frame::Frame;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, Value};
 use crate::source::Span;
-use crate::syntax::ast::{Argument, Chain, Expr, ExprKind, ItemKind, Name, Pipeline, Stage, StageKind};
+use crate::syntax::ast::{
+    Argument, Chain, Definition, Expr, ExprKind, ItemKind, Name, Pipeline, Stage, StageKind, StatementKind,
+};
 
 impl<'a> Elaborator<'a> {
     /// `source -> stage -> stage`
@@ -100,9 +102,13 @@ impl<'a> Elaborator<'a> {
         let Some(Value::Tensor(tensor)) = values.first() else { return };
         let Some((_, maker)) = tensor.made.as_deref() else { return };
         let main = self.bundle.module(self.bundle.main_module());
-        let own = matches!(main.item(maker), Some(ItemKind::Definition(_)));
+        let own = match main.item(maker) {
+            Some(ItemKind::Definition(definition)) => !ends_in_scan(definition),
+            _ => false,
+        };
         if own && values.len() > 1 {
-            let message = format!("the pipeline drops {} outputs of `{maker}`", values.len() - 1);
+            let dropped = counted(values.len() - 1, "output");
+            let message = format!("the pipeline drops {dropped} of `{maker}`");
             let diagnostic = Diagnostic::warning("W0203", message, span)
                 .fact("it goes on with the first")
                 .help(format!("take them by name: `a, b = x -> {maker}`"));
@@ -341,6 +347,16 @@ impl<'a> Elaborator<'a> {
             .fact("another number in training than in use")
             .help("a number, a constant or another dim");
         Err(self.report(diagnostic))
+    }
+}
+
+/// Whether the value of a definition is a walk, whose carried values nobody asked for.
+fn ends_in_scan(definition: &Definition) -> bool {
+    match definition.body.statements.last().map(|last| &last.kind) {
+        Some(StatementKind::Value(values)) => {
+            matches!(values.as_slice(), [Expr { kind: ExprKind::Scan(_), .. }])
+        }
+        _ => false,
     }
 }
 

@@ -220,8 +220,11 @@ impl<'a> Reading<'_, 'a> {
         arguments.iter().for_each(|argument| self.expr(&argument.value));
     }
 
+    /// A name, of which it is said once in an item that it stands for nothing.
     fn name(&mut self, text: &str, span: Span, what: &str) {
-        let _ = self.e.known(&self.frame, text, span, what);
+        if self.e.known(&self.frame, text, span, what).is_err() {
+            self.frame.bind(text, Value::Error);
+        }
     }
 
     fn expr(&mut self, expr: &'a Expr) {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::elsewhere::setting_help;
 use crate::source::Span;
 use crate::syntax::ast::{self, Expr, Name, Setting, SettingKind};
 
 /// The settings of `train` that have a value.
-const VALUES: [&str; 14] = [
+pub(super) const VALUES: [&str; 14] = [
     "batch",
     "epochs",
     "steps",
@@ -46,6 +47,8 @@ pub(super) struct TrainSettings<'a> {
     pub(super) precision: Vec<(&'a Name, &'a Expr)>,
     /// `update layer { ... }`
     pub(super) updates: Vec<UpdateSettings<'a>>,
+    /// Whether a setting was reported: what is missing is not, then.
+    pub(super) failed: bool,
 }
 
 /// What `update layer { ... }` says.
@@ -80,8 +83,12 @@ impl<'a> Elaborator<'a> {
                                     Diagnostic::error("E0212", message, name.span).fact("again here"),
                                 );
                             }
+                        } else if GROUPS.contains(&name.text.as_str()) {
+                            self.not_a_value(name);
+                            out.failed = true;
                         } else {
                             self.unknown_setting(name);
+                            out.failed = true;
                         }
                     }
                 }
@@ -103,10 +110,18 @@ impl<'a> Elaborator<'a> {
                     "update" => {
                         let update =
                             self.update_settings(name, subject.as_ref(), &settings.entries, &out.updates);
+                        out.failed |= update.is_none();
                         out.updates.extend(update);
                     }
                     "precision" => out.precision = self.pairs_of(&settings.entries),
-                    _ => self.unknown_setting(name),
+                    value if VALUES.contains(&value) => {
+                        self.not_a_group(name);
+                        out.failed = true;
+                    }
+                    _ => {
+                        self.unknown_setting(name);
+                        out.failed = true;
+                    }
                 },
                 SettingKind::Field { name, .. } => {
                     let message = format!("`{}` needs a value", name.text);
@@ -277,23 +292,37 @@ impl<'a> Elaborator<'a> {
     }
 
     fn unknown_setting(&mut self, name: &Name) {
-        const ELSEWHERE: [(&str, &str); 5] = [
-            ("batch_size", "batch"),
-            ("learning_rate", "optimizer"),
-            ("lr", "optimizer"),
-            ("criterion", "loss"),
-            ("checkpoint", "save"),
-        ];
-        let ours = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name.text);
-        let help = match ours {
-            Some((_, "optimizer")) => Some("write `optimizer = adam(lr=...)`".to_owned()),
-            Some((_, ours)) => Some(format!("did you mean `{ours}`?")),
-            None => did_you_mean(&name.text, VALUES.into_iter().chain(GROUPS)),
-        };
+        let similar = || did_you_mean(&name.text, VALUES.into_iter().chain(GROUPS));
+        let help = setting_help(&name.text).or_else(similar);
         let message = format!("unknown setting `{}`", name.text);
         self.report(
             Diagnostic::error("E0505", message, name.span).fact("not a setting of `train`").help_maybe(help),
         );
+    }
+
+    /// A group that is given a value.
+    fn not_a_value(&mut self, name: &Name) {
+        let group = &name.text;
+        let help = match group.as_str() {
+            "update" => "write `update LAYER { loss = ..; optimizer = .. }`".to_owned(),
+            _ => format!("write `{group} {{ name = ... }}`"),
+        };
+        let diagnostic = Diagnostic::error("E0505", format!("`{group}` is a group of settings"), name.span)
+            .fact("a value stands here")
+            .help(help);
+        self.report(diagnostic);
+    }
+
+    /// A setting with a value that is written as a group.
+    fn not_a_group(&mut self, name: &Name) {
+        let help = match name.text.as_str() {
+            "optimizer" => "write `optimizer = adam(lr=1e-3)`".to_owned(),
+            other => format!("write `{other} = ...`"),
+        };
+        let diagnostic = Diagnostic::error("E0505", format!("`{}` takes one value", name.text), name.span)
+            .fact("a group stands here")
+            .help(help);
+        self.report(diagnostic);
     }
 
     /// The whole number from 1 on of setting `name`.

@@ -29,7 +29,7 @@ impl<'a> Elaborator<'a> {
         let epochs = self.positive_setting(settings, "epochs")?;
         let steps = self.positive_setting(settings, "steps")?;
         let has_loss = settings.values.contains_key("loss") || !settings.updates.is_empty();
-        if has_loss && epochs.is_none() && steps.is_none() {
+        if has_loss && epochs.is_none() && steps.is_none() && !settings.failed {
             let diagnostic = Diagnostic::error("E0505", "nothing says how long to train", train.model.span)
                 .fact("neither `epochs` nor `steps` is set")
                 .help("write `epochs = 10`");
@@ -174,6 +174,9 @@ impl<'a> Elaborator<'a> {
         }
         out.accumulate = self.positive_setting(settings, "accumulate")?;
         out.memory = self.positive_setting(settings, "memory")?.and_then(|bytes| u64::try_from(bytes).ok());
+        out.memory_span = settings.values.get("memory").map(|expr| expr.span);
+        out.freeze_span = settings.values.get("freeze").map(|expr| expr.span);
+        out.precision_span = settings.values.get("precision").map(|expr| expr.span);
         if let Some(expr) = settings.values.get("precision").copied() {
             match self.settled(expr)? {
                 Value::Symbol(name @ ("f32" | "mixed")) => out.precision = Some(name.to_owned()),
@@ -193,6 +196,7 @@ impl<'a> Elaborator<'a> {
                         .help_maybe(did_you_mean(&name.text, known));
                 return Err(self.report(diagnostic));
             }
+            out.precision_span = Some(name.span);
             let value = self.settled(expr)?;
             let wanted = match (name.text.as_str(), &value) {
                 ("storage", Value::Symbol("f16")) => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, Findings};
-use crate::elaborate::bundle::Bundle;
+use crate::elaborate::bundle::{Bundle, is_private};
 use crate::elaborate::context::{Elaborator, Reported};
 use crate::source::Span;
 use crate::syntax::ast::{DefinitionKind, ItemKind, Name, SettingKind, StatementKind};
@@ -59,6 +59,9 @@ fn taken_names(bundle: &Bundle, found: &mut Findings) {
                 ItemKind::Data(one) => &one.name,
                 ItemKind::Use(_) | ItemKind::Train(_) => continue,
             };
+            if module != main && is_private(item) {
+                continue;
+            }
             let Some(before) = known.get(name.text.as_str()) else {
                 known.insert(&name.text, name.span);
                 continue;

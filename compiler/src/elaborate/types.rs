@@ -6,7 +6,7 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::data::names_in;
 use crate::elaborate::dim::Dim;
-use crate::elaborate::elsewhere::number_help;
+use crate::elaborate::elsewhere::{number_help, type_help};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::value::{Tensor, Value};
 use crate::ir::TensorType;
@@ -75,9 +75,20 @@ impl<'a> Elaborator<'a> {
                 Role::Result { of } => format!("`{of}` is declared to give {declared}"),
                 Role::Stated => format!("{declared} is stated here"),
             };
+            let help = match (role, wanted, stored) {
+                (Role::Parameter { .. }, Element::F32, Element::I32) => Some(
+                    "whole numbers become vectors with `embed(count, 64)`, or numbers with `to_float`"
+                        .to_owned(),
+                ),
+                (Role::Parameter { .. }, Element::I32, Element::F32) => {
+                    Some("declare the input as `i32`, or make whole numbers of it with `to_int`".to_owned())
+                }
+                _ => None,
+            };
             let diagnostic = Diagnostic::error("E0312", message, span)
                 .fact(format!("found {found}"))
-                .label(ty.span, declared);
+                .label(ty.span, declared)
+                .help_maybe(help);
             return Err(self.report(diagnostic));
         }
         self.unify(frame, ty, tensor, span, role)?;
@@ -109,8 +120,25 @@ impl<'a> Elaborator<'a> {
             "i32" => Ok(Element::I32),
             "bool" => Ok(Element::Bool),
             "u8" => Ok(Element::U8),
+            "int" | "float" | "str" => {
+                let name = &ty.name.text;
+                let message = format!("`{name}` is no type of a tensor");
+                let help = match name.as_str() {
+                    "float" => {
+                        "its elements are `f32`: `f32[N, 8]`; a number known at build time is a `const`"
+                    }
+                    "int" => "its elements are `i32`: `i32[N, 8]`; a number known at build time is a `const`",
+                    _ => "a string is known at build time: make it a `const`",
+                };
+                let diagnostic = Diagnostic::error("E0201", message, ty.name.span)
+                    .fact("what is known at build time")
+                    .note("the types of tensors are f32, i32 and bool")
+                    .help(help);
+                Err(self.report(diagnostic))
+            }
             other => {
-                let help = did_you_mean(other, ["f32", "f16", "i32", "bool", "int", "float", "str"]);
+                let similar = || did_you_mean(other, ["f32", "f16", "i32", "bool", "int", "float", "str"]);
+                let help = type_help(other).map(str::to_owned).or_else(similar);
                 let message = format!("unknown type `{other}`");
                 let diagnostic = Diagnostic::error("E0201", message, ty.name.span)
                     .fact("not found")
@@ -273,6 +301,8 @@ impl<'a> Elaborator<'a> {
         let diagnostic = Diagnostic::error("E0307", format!("nothing says how large `{name}` is"), span)
             .fact("a free dim")
             .help(similar.filter(|_| bound_by_inputs).unwrap_or(way));
+        let diagnostic =
+            if name == "B" { diagnostic.note("the batch dim is called `N`") } else { diagnostic };
         self.report(diagnostic)
     }
 

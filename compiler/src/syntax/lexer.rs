@@ -151,6 +151,8 @@ impl Words<'_> {
         {
             return;
         }
+        let before = self.out.last().map(|word| word.token.kind);
+        let in_brackets = matches!(before, Some(Kind::OpenBracket | Kind::Comma));
         let help = match letter {
             '^' => Some("power is `**`"),
             '|' => Some("a pipeline is written `->`, a condition `or`"),
@@ -159,6 +161,7 @@ impl Words<'_> {
             '\'' | '`' | '“' | '”' => Some("a string stands in `\"`"),
             '−' | '–' => Some("minus is `-`"),
             '×' | '·' => Some("times is `*`"),
+            '?' if in_brackets => Some("a dim that may be any is a name with a capital letter: `f32[N, T]`"),
             '?' => Some("a choice is `if condition { a } else { b }`"),
             '→' => Some("an arrow is `->`"),
             _ => None,
@@ -284,16 +287,12 @@ fn pair_brackets(tokens: &mut [Token], diagnostics: &mut Vec<Diagnostic>) {
                     tokens[before].partner = place;
                     tokens[place].partner = before;
                 }
-                Some(before) => {
+                Some(before) if open.iter().any(|other| tokens[*other].kind.closing() == Some(kind)) => {
                     diagnostics.push(unclosed(&tokens[before], &tokens[place]));
                     return;
                 }
-                None => {
-                    let text = &tokens[place].text;
-                    diagnostics.push(
-                        Diagnostic::error("E0101", format!("`{text}` closes nothing"), tokens[place].span)
-                            .fact("no bracket is open here"),
-                    );
+                around => {
+                    diagnostics.push(unopened(&tokens[place], around.map(|before| &tokens[before])));
                     return;
                 }
             }
@@ -301,6 +300,21 @@ fn pair_brackets(tokens: &mut [Token], diagnostics: &mut Vec<Diagnostic>) {
     }
     if let (Some(before), Some(end)) = (open.last(), tokens.last()) {
         diagnostics.push(unclosed(&tokens[*before], end));
+    }
+}
+
+/// `found` closes no bracket; `around` is the innermost that is open, of another kind.
+fn unopened(found: &Token, around: Option<&Token>) -> Diagnostic {
+    let diagnostic = Diagnostic::error("E0101", format!("`{}` closes nothing", found.text), found.span);
+    match around {
+        None => diagnostic.fact("no bracket is open here"),
+        Some(around) => {
+            let open = Kind::FIXED.iter().find(|(kind, _)| kind.closing() == Some(found.kind));
+            let open = open.map_or("", |(_, letters)| letters);
+            diagnostic
+                .fact(format!("no `{open}` is open here"))
+                .label(around.span, format!("inside this `{}`", around.text))
+        }
     }
 }
 

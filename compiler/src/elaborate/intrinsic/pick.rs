@@ -37,7 +37,10 @@ fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         let span = call.given("index").span;
         let name = e.spoken_inside(&call);
         let message = format!("`{name}` needs whole numbers to choose by");
-        return e.fail("E0312", span, message, format!("found {}", index.show()));
+        let diagnostic = Diagnostic::error("E0312", message, span)
+            .fact(format!("found {}", index.show()))
+            .help(not_classes(name, &x, &index));
+        return Err(e.report(diagnostic));
     }
     let outer: Vec<Dim> =
         x.dims.iter().enumerate().filter(|(place, _)| *place != axis).map(|(_, dim)| dim.clone()).collect();
@@ -46,7 +49,8 @@ fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         let expected = crate::elaborate::dim::show_dims(&outer);
         let diagnostic = Diagnostic::error("E0301", format!("the shapes of `{name}` do not fit"), call.span)
             .fact(format!("{} chosen by {}", x.show(), index.show()))
-            .note(format!("the choice must be i32{expected}"));
+            .note(format!("the choice must be i32{expected}"))
+            .help_maybe(other_axis(&x, &index, &outer));
         return Err(e.report(diagnostic));
     }
     same_classes(e, &call, &x, &index, axis)?;
@@ -66,6 +70,35 @@ fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let masked = Tensor { node, ..x.clone() };
     let keep = e.bool_argument(&call, "keep", false)?;
     reduced(e, &call, &masked, &[axis], keep, Reduction::Sum).map(Value::Tensor)
+}
+
+/// What to write where `index` holds no whole numbers.
+fn not_classes(name: &str, x: &Tensor, index: &Tensor) -> String {
+    if index.rank() == x.rank() + 1 {
+        return format!("the scores come first: `{name}(logits, label)`");
+    }
+    match name {
+        "accuracy" => "`accuracy` counts classes; how far numbers are off says `mae(x, y)`".to_owned(),
+        "cross_entropy" if index.dims == x.dims => {
+            "a distribution over the classes is compared by `soft_cross_entropy(logits, target)`; a class is \
+             `label: i32 in 0..10`"
+                .to_owned()
+        }
+        _ => "a class is a whole number: declare the field as `label: i32 in 0..10`".to_owned(),
+    }
+}
+
+/// What to write where the index fits along another axis, or but for a dim of 1.
+fn other_axis(x: &Tensor, index: &Tensor, outer: &[Dim]) -> Option<String> {
+    if index.dims.split_last().is_some_and(|(last, rest)| rest == outer && last.as_constant() == Some(1)) {
+        return Some("drop the last dim of the labels: `label[.., 0]`".to_owned());
+    }
+    let without = |axis: usize| {
+        let dims = x.dims.iter().enumerate().filter(move |(place, _)| *place != axis);
+        dims.map(|(_, dim)| dim).eq(&index.dims)
+    };
+    let axis = (1..x.rank()).find(|axis| without(*axis))?;
+    Some(format!("the classes lie along dim {axis}: write `axis={axis}`"))
 }
 
 /// The labels run over as many classes as the model gives.

@@ -188,8 +188,13 @@ fn spelled_out(e: &mut Elaborator<'_>, groups: Vec<Group>, x: &Tensor, span: &Sp
     let open = groups.iter().position(|group| group.len() == 1 && group[0].0 == "..");
     let fixed = groups.len() - usize::from(open.is_some());
     if x.rank() < fixed || (open.is_none() && x.rank() != fixed) {
-        let fact = format!("{fixed} axes for {}", x.show());
-        return e.fail("E0314", *span, "the pattern does not fit its input", fact);
+        let named = if fixed == 1 { "1 axis".to_owned() } else { format!("{fixed} axes") };
+        let words: Vec<(&str, Span)> =
+            groups.iter().flatten().map(|(name, at)| (name.as_str(), *at)).collect();
+        let diagnostic = Diagnostic::error("E0314", "the pattern does not fit its input", *span)
+            .fact(format!("{named} for {}", x.show()))
+            .help_maybe(super::einsum::spelled(&words));
+        return Err(e.report(diagnostic));
     }
     let mut out = Vec::new();
     for (place, group) in groups.into_iter().enumerate() {
