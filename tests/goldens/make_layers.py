@@ -22,13 +22,21 @@ is drawn:
 `N`, the batch, is 2 where no line says otherwise. A line `training` expands the model for a training step. At hand are
 torch, F (torch.nn.functional), nn, torchvision, np and math.
 
-`layers/GROUP.safetensors` then holds for each case CASE `CASE.in.NAME`, `CASE.out.NAME`, `CASE.after.PATH` and
+Every case has two lines or more like
+
+    # also (1, 3, 9, 5)
+
+which run it again on other shapes, those of the drawn inputs in their order; `N` is then the first number. The model
+is the same, with these shapes in its signature. The first of them is the awkward one: a batch of 1, odd sizes.
+
+`layers/GROUP.safetensors` then holds for each case CASE, and for its other shapes as CASE@1, CASE@2, `CASE.in.NAME`, `CASE.out.NAME`, `CASE.after.PATH` and
 `CASE.grad.NAME`: the gradient of the sum of all float outputs, each weighed by `upstream`, for every float input and
 weight. Sums are float64 on float32 values, and rounded to float32 once, when written. Nothing here shares code with
 nnc. The metadata names the versions and the seed, which is the case's name.
 """
 
 import argparse
+import ast
 import json
 import math
 import platform
@@ -46,16 +54,23 @@ from torch import nn
 
 FOLDER = Path(__file__).resolve().parent / "layers"
 HEAD = re.compile(r"((?:^#(?: .*)?\n)+)model (\w+)\(", re.MULTILINE)
+ALSO = "# also "
 
 
 def cases(text):
-    """(name, Python, names of the outputs) of every model."""
+    """(name, Python, names of the outputs, shapes of what is drawn or None) of every model and shape."""
     for found in HEAD.finditer(text):
         comment, name = found.groups()
         signature = text[found.start(2) : text.index("{", found.end())]
         _, arrow, outputs = signature.partition("->")
         names = re.findall(r"(\w+):", outputs) if arrow else ["output"]
-        yield name, "\n".join(line[2:] for line in comment.splitlines()), names
+        lines = comment.splitlines()
+        python = "\n".join(line[2:] for line in lines if not line.startswith(ALSO))
+        yield name, python, names, None
+        others = [ast.literal_eval(f"[{line.removeprefix(ALSO)}]") for line in lines if line.startswith(ALSO)]
+        assert len(others) >= 2, f"{name}: fewer than three shapes"
+        for place, shapes in enumerate(others, 1):
+            yield f"{name}@{place}", python, names, shapes
 
 
 def upstream(shape):
@@ -64,21 +79,22 @@ def upstream(shape):
     return (0.4 + (k * 29 % 37).double() / 30).reshape(shape)
 
 
-def run(name, python, outputs):
-    """The tensors of a case by their names in the file."""
+def run(name, python, outputs, shapes=None):
+    """The tensors of a case by their names in the file; what is drawn has `shapes`, where they are given."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     drawn, named, left = [], {}, {}
+    asked = lambda shape: shapes[len(drawn)] if shapes else shape  # noqa: E731
 
     def floats(shape, low, high):
         numbers = rng.uniform(low, high, shape).astype(np.float32)
         return torch.from_numpy(numbers.astype(np.float64)).requires_grad_()
 
     def draw(*shape, low=-2.0, high=2.0):
-        drawn.append(floats(shape, low, high))
+        drawn.append(floats(asked(shape), low, high))
         return drawn[-1]
 
     def whole(low, high, *shape):
-        drawn.append(torch.from_numpy(np.asarray(rng.integers(low, high, shape))))
+        drawn.append(torch.from_numpy(np.asarray(rng.integers(low, high, asked(shape)))))
         return drawn[-1]
 
     def weight(path, *shape, low=-1.0, high=1.0):
@@ -96,7 +112,11 @@ def run(name, python, outputs):
     scope |= {"draw": draw, "whole": whole, "weight": weight, "state": state, "after": after}
     scope |= {"N": 2, "training": True}
     before = set(scope)
+    if shapes:
+        scope["N"] = shapes[0][0]
+        python = re.sub(r"^N = .*$", "", python, flags=re.MULTILINE)
     exec(compile(python, name, "exec"), scope)
+    assert not shapes or len(shapes) == len(drawn), f"{name}: {len(drawn)} inputs are drawn"
     variables = {key: value for key, value in scope.items() if key not in before and isinstance(value, torch.Tensor)}
     missing = [output for output in outputs if output not in variables]
     assert not missing, f"{name}: the comment computes no {missing}"
@@ -179,8 +199,8 @@ def main():
         files = [FOLDER / f"{group}.nn" for group in chosen.groups]
     for file in files:
         tensors = {}
-        for name, python, outputs in cases(file.read_text()):
-            tensors |= run(name, python, outputs)
+        for case in cases(file.read_text()):
+            tensors |= run(*case)
         path = file.with_suffix(".safetensors")
         if chosen.check:
             check(path, tensors)

@@ -15,13 +15,14 @@ use nnc_runtime::artifact::HostSymbol;
 use nnc_wgsl::Element;
 
 use crate::graphs::{weighed_sum, weights};
+use crate::other_shapes::with_shapes;
 use crate::tensors::{Values, read};
 use crate::workspace::root;
 
 /// A model and its numbers.
 #[derive(Clone, Debug)]
 pub struct LayerCase {
-    /// The file and the model: `convolution.Strided`.
+    /// The file and the model, and which of its other shapes: `convolution.Strided`, `convolution.Strided@1`.
     pub name: String,
     /// The file's text.
     text: String,
@@ -89,6 +90,18 @@ pub fn layer_cases() -> Vec<LayerCase> {
     cases
 }
 
+/// What a line of other shapes begins with, before the batch.
+const ALSO: &str = "also (";
+
+/// The numbers of a case, without its name.
+fn own(numbers: &BTreeMap<String, Values>, variant: &str) -> BTreeMap<String, Values> {
+    let prefix = format!("{variant}.");
+    let own = |(key, values): (&String, &Values)| {
+        key.strip_prefix(&prefix).map(|key| (key.to_owned(), values.clone()))
+    };
+    numbers.iter().filter_map(own).collect()
+}
+
 fn of_file(group: &str, text: &str, numbers: &BTreeMap<String, Values>) -> Vec<LayerCase> {
     let lines: Vec<&str> = text.lines().collect();
     let mut cases = Vec::new();
@@ -99,26 +112,46 @@ fn of_file(group: &str, text: &str, numbers: &BTreeMap<String, Values>) -> Vec<L
         let comment: Vec<&str> =
             lines[..place].iter().rev().map_while(|line| line.strip_prefix("# ")).collect();
         let batch = comment.iter().find_map(|line| line.strip_prefix("N = "));
-        let prefix = format!("{model}.");
-        let own = |(key, values): (&String, &Values)| {
-            key.strip_prefix(&prefix).map(|key| (key.to_owned(), values.clone()))
-        };
-        cases.push(LayerCase {
+        let case = LayerCase {
             name: format!("{group}.{model}"),
             text: text.to_owned(),
             model: model.to_owned(),
             batch: batch.map_or(2, |batch| batch.parse().expect("`N` is a whole number")),
             training: comment.contains(&"training"),
-            numbers: numbers.iter().filter_map(own).collect(),
-        });
+            numbers: own(numbers, model),
+        };
+        let others: Vec<&&str> = comment.iter().rev().filter(|line| line.starts_with(ALSO)).collect();
+        assert!(others.len() >= 2, "{}: fewer than three shapes", case.name);
+        for (place, line) in others.iter().enumerate() {
+            let batch: String = line[ALSO.len()..].chars().take_while(char::is_ascii_digit).collect();
+            let batch = batch.parse().expect("a shape begins with the batch");
+            cases.push(case.on_other_shapes(place + 1, batch, numbers));
+        }
+        cases.push(case);
     }
-    let known = |key: &&String| cases.iter().any(|case| key.starts_with(&format!("{}.", case.model)));
+    let known = |key: &&String| cases.iter().any(|case| key.starts_with(&format!("{}.", case.variant())));
     let strays: Vec<&String> = numbers.keys().filter(|key| !known(key)).collect();
     assert!(strays.is_empty(), "{group}: numbers of no model: {strays:?}");
     cases
 }
 
 impl LayerCase {
+    /// The same model on the shapes of its `place`th line of others.
+    fn on_other_shapes(&self, place: usize, batch: usize, numbers: &BTreeMap<String, Values>) -> LayerCase {
+        let numbers = own(numbers, &format!("{}@{place}", self.model));
+        let mut case = LayerCase { name: format!("{}@{place}", self.name), batch, numbers, ..self.clone() };
+        let shapes = ["in", "out"].into_iter().flat_map(|kind| case.tensors(kind));
+        let shapes = shapes.map(|(name, values)| (name, values.shape.as_slice())).collect();
+        let text = with_shapes(&case.text, &case.model, &shapes);
+        case.text = text;
+        case
+    }
+
+    /// The name of its numbers: `Strided` or `Strided@1`.
+    fn variant(&self) -> &str {
+        self.name.rsplit('.').next().unwrap_or(&self.name)
+    }
+
     /// The tensors under `kind`, such as `out`, by name.
     #[must_use]
     pub fn tensors(&self, kind: &str) -> BTreeMap<&str, &Values> {

@@ -16,6 +16,9 @@ pub const LAYER_MEANING: f64 = 1e-6;
 /// A layer on the device against a golden, by [`distance`].
 pub const LAYER_ON_DEVICE: f64 = 1e-5;
 
+/// A network with weights trained elsewhere against that framework's outputs in f32, by [`distance`].
+pub const ELSEWHERE: f64 = 1e-4;
+
 /// The largest difference of any element, relative to the largest magnitude in `golden`. Where all of `golden` is 0,
 /// the largest magnitude in `found`.
 ///

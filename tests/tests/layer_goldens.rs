@@ -28,10 +28,17 @@ fn the_meaning_of_every_layer_is_pytorchs() {
 #[test]
 fn every_layer_on_the_device_is_pytorchs() {
     let Some(device) = device() else { return };
-    let complaints: Vec<String> = layer_cases()
-        .iter()
-        .flat_map(|case| complaints(case, &computed(case, &case.program(), &device), LAYER_ON_DEVICE))
-        .collect();
+    let cases = layer_cases();
+    let complaints_of = |cases: &[LayerCase]| -> Vec<String> {
+        let found = |case: &LayerCase| computed(case, &case.program(), &device);
+        cases.iter().flat_map(|case| complaints(case, &found(case), LAYER_ON_DEVICE)).collect()
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let complaints: Vec<String> = std::thread::scope(|scope| {
+        let parts = cases.chunks(cases.len().div_ceil(threads));
+        let running: Vec<_> = parts.map(|part| scope.spawn(|| complaints_of(part))).collect();
+        running.into_iter().flat_map(|thread| thread.join().expect("the cases run")).collect()
+    });
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 

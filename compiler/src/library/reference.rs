@@ -10,13 +10,16 @@ const HEAD: &str = "# The standard library
 
 Everything here is `.nn` text that is shipped inside the compiler; `nnc show --std NAME` prints a definition, and a copy
 of one under another name compiles to the same kernels. Only what no formula can express is built in: `docs/language.md`,
-section 5. What stands in `std/attention.nn` and `std/vision.nn` comes with `use \"std/attention.nn\"`; the rest is there
-without a word. This file is made from `compiler/std/` by `NNC_BLESS=1 cargo test -p nnc-tests --test library_reference`.
+section 5. Below a definition stands what it is held against: numbers that PyTorch or a formula of a paper gave, on at
+least three shapes (`tests/goldens/`). What stands in `std/attention.nn` and `std/vision.nn` comes with
+`use \"std/attention.nn\"`; the rest is there without a word. This file is made from `compiler/std/` by
+`NNC_BLESS=1 cargo test -p nnc-tests --test library_reference`.
 ";
 
-/// What each definition is called, takes and gives, how it is computed, and where it comes from.
+/// What each definition is called, takes and gives, how it is computed, where it comes from, and what it is held
+/// against: `goldens` has lines of Markdown by the definition's name.
 #[must_use]
-pub fn reference() -> String {
+pub fn reference(goldens: &BTreeMap<String, String>) -> String {
     let mut out = HEAD.to_owned();
     let mut by_file: BTreeMap<&str, Vec<Entry>> = BTreeMap::new();
     for entry in entries() {
@@ -25,7 +28,7 @@ pub fn reference() -> String {
     for (file, text) in library_files() {
         let _ = write!(out, "\n## `{file}`\n\n{}\n", about(text));
         for entry in by_file.remove(file).unwrap_or_default() {
-            describe(&mut out, &entry);
+            describe(&mut out, &entry, goldens);
         }
     }
     out
@@ -37,7 +40,7 @@ fn about(text: &str) -> String {
     lines.map(|line| line.trim_start_matches('#').trim()).collect::<Vec<_>>().join("\n")
 }
 
-fn describe(out: &mut String, entry: &Entry) {
+fn describe(out: &mut String, entry: &Entry, goldens: &BTreeMap<String, String>) {
     let _ = write!(out, "\n### {}\n\n", entry.definition.name.text);
     let marked = |mark: &str| entry.docs.iter().find_map(|line| line.strip_prefix(mark));
     let marks = ["shape: ", "source: "];
@@ -48,6 +51,9 @@ fn describe(out: &mut String, entry: &Entry) {
         if let Some(said) = marked(mark) {
             let _ = writeln!(out, "{title}: {said}\n");
         }
+    }
+    if let Some(golden) = goldens.get(&entry.definition.name.text) {
+        let _ = writeln!(out, "Golden: {golden}\n");
     }
     let formula: Vec<&str> = entry.text.lines().filter(|line| !line.starts_with("##")).collect();
     let _ = writeln!(out, "```nn\n{}\n```", formula.join("\n"));

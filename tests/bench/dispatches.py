@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Dispatches of a training step by the line that asks for them, beside the fewest that this design could do with.
+
+    tests/bench/dispatches.py NNC
+
+Each thing stands on a line of its own; a dispatch counts for the line that its first operation comes from. What a
+neighbour's kernel does on the way counts for nobody. No device is needed: the plans are those of the named profiles.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PROFILES = ["nvidia-hopper", "webgpu-default"]
+
+MODEL = """model M(x: f32[N, {shape}]) -> y: f32[N, 10] {{
+  x
+    -> {before}
+    -> {layer}
+    -> {after}
+}}
+data d {{
+  x:     f32[{shape}]
+  label: i32 in 0..10
+  train = safetensors("d.safetensors")
+}}
+train M on d {{
+  batch     = 64
+  epochs    = 1
+  loss      = cross_entropy(y, label)
+  optimizer = adam(lr=1e-3)
+}}
+"""
+LAYER, LOSS, OPTIMIZER = 4, 15, 16
+
+# (what, shape, before, layer, after, lines, fewest, why)
+ROWS = [
+    ("cross entropy and Adam", "1024", "identity", "identity", "linear(10)", [LOSS, OPTIMIZER], 4,
+     "a row's loss, softmax and gradient; mean over the batch; guard over all gradients; all weights"),
+    ("layer norm", "64", "linear(64)", "layer_norm", "linear(10)", [LAYER], 3,
+     "a row's statistics and values; a row's gradient; both weights' gradients over the batch"),
+    ("batch norm and relu", "8, 16, 16", "conv(16, 3, pad=1)", "batch_norm -> relu", "conv(10, 16) -> flatten", [LAYER], 5,
+     "sums in the convolution's epilogue: combine, apply; their gradients: sums, combine, apply"),
+]
+STEPS = (20, 40)
+
+
+def dispatches(nnc, text, profile):
+    """The places of all dispatches of the training step, `line:column`."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "m.nn"
+        model.write_text(text)
+        dump = [nnc, "dump", "kernels", model, "--role", "train", "--target", profile]
+        table = subprocess.run(dump, check=True, capture_output=True, text=True).stdout.splitlines()[1:]
+    return [line.rsplit("m.nn:", 1)[-1] if "m.nn:" in line else "" for line in table]
+
+
+def main():
+    nnc = sys.argv[1]
+    print(f"{'':24}{'  '.join(PROFILES):>32}  fewest")
+    for what, shape, before, layer, after, lines, fewest, why in ROWS:
+        text = MODEL.format(shape=shape, before=before, layer=layer, after=after)
+        heads = tuple(f"{line}:" for line in lines)
+        counts = [sum(place.startswith(heads) for place in dispatches(nnc, text, p)) for p in PROFILES]
+        print(f"{what:24}{counts[0]:>16}{counts[1]:>16}{fewest:>8}  {why}")
+    counts = []
+    for profile in PROFILES:
+        texts = [MODEL.format(shape=f"{steps}, 6", before="identity", layer="lstm(32) -> last", after="linear(10)")
+                 for steps in STEPS]
+        few, many = (len(dispatches(nnc, text, profile)) for text in texts)
+        counts.append((many - few) / (STEPS[1] - STEPS[0]))
+    print(f"{'LSTM, each step':24}{counts[0]:>16.1f}{counts[1]:>16.1f}{2:>8}  product and cell, and their gradient")
+
+
+main()
