@@ -33,6 +33,7 @@ pub fn check(bundle: &Arc<Bundle>, request: &Request) -> Vec<Diagnostic> {
     for subject in &subjects {
         last_step = expanded(bundle, subject, &mut found).or(last_step);
     }
+    found.extend(elaborate::items(bundle, &request.dims));
     let clean = !found.has_errors();
     found.extend(elaborate::lints(bundle, clean));
     if let Some(step) = last_step

@@ -157,6 +157,7 @@ struct Prepared {
     rows: Vec<Row>,
     /// The most bytes the step may take.
     memory: Option<u64>,
+    /// Where that is written.
     span: Option<crate::source::Span>,
 }
 
@@ -192,7 +193,8 @@ fn prepare(
     }
     if role != Role::Infer && elaborated.loss.is_none() {
         let span = bundle.definition_span(&elaborated.model);
-        let missing = Diagnostic::error("E0505", "the file has no `train` for this model", span)
+        let message = "the file has no `train` for this model, or one without a loss";
+        let missing = Diagnostic::error("E0505", message, span)
             .help("add `train NAME on DATA { batch = ..; loss = ..; optimizer = .. }`");
         diagnostics.push(missing);
         return Checked { value: None, diagnostics };
@@ -207,9 +209,10 @@ fn prepare(
     if let (Some(before), Some(training)) = (before, &mut elaborated.training) {
         training.meaning = add_step(before, &elaborated.graph);
     }
-    let Elaborated { graph, batch, model, training, rows, settings, loss_span, .. } = elaborated;
+    let Elaborated { graph, batch, model, training, rows, settings, .. } = elaborated;
     let memory = settings.memory.filter(|_| role == Role::Train);
-    let prepared = Prepared { role, graph, batch, model, training, rows, memory, span: loss_span };
+    let span = settings.memory_span;
+    let prepared = Prepared { role, graph, batch, model, training, rows, memory, span };
     Checked { value: Some(prepared), diagnostics }
 }
 
@@ -227,6 +230,16 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
     if groups.is_empty() {
         return diagnostics;
     }
+    if elaborated.trained.is_empty()
+        && let Some(at) = elaborated.settings.freeze_span
+    {
+        let frozen = elaborated.settings.freeze.join(", ");
+        let diagnostic = Diagnostic::error("E0502", "all weights are frozen", at)
+            .fact(format!("every weight of the model lies below {frozen}"))
+            .help("leave out of `freeze` what is to be trained");
+        diagnostics.push(diagnostic);
+        return diagnostics;
+    }
     let mut changed: BTreeMap<NodeId, NodeId> = BTreeMap::new();
     let mut found: BTreeMap<NodeId, NodeId> = BTreeMap::new();
     let mut packs: Vec<(String, NodeId)> = Vec::new();
@@ -242,14 +255,10 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
                 found
                     .extend(weights.iter().zip(slopes).filter_map(|(weight, slope)| Some((*weight, slope?))));
             }
-            Err(NoGradient { node, reason }) => {
-                let at = graph.node(node).origin.spans.first().copied().unwrap_or(span);
-                let diagnostic = Diagnostic::error("E0503", reason.to_string(), at)
-                    .fact("the loss reaches the weights through this")
-                    .help("use a function that has a gradient, or give one with `grad`");
-                diagnostics.push(diagnostic);
-                return diagnostics;
-            }
+            Err(NoGradient { reason, .. }) => panic!(
+                "the operators that a formula is made of have gradients, and no gradient of theirs is \
+                 differentiated: {reason}"
+            ),
         }
         let gradients: Vec<Option<NodeId>> =
             group.trained.iter().map(|weight| found.get(weight).copied()).collect();
@@ -298,9 +307,12 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
 fn unavailable(settings: &Settings, span: crate::source::Span) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     if settings.precision.as_deref().is_some_and(|p| p != "f32") {
-        let warning =
-            Diagnostic::warning("W0503", "this version computes in f32, not in mixed precision", span)
-                .help("remove `precision`, or read the figures as those of f32");
+        let warning = Diagnostic::warning(
+            "W0503",
+            "this version computes in f32, not in mixed precision",
+            settings.precision_span.unwrap_or(span),
+        )
+        .help("remove `precision`, or read the figures as those of f32");
         diagnostics.push(warning);
     }
     diagnostics

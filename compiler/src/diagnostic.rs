@@ -234,24 +234,33 @@ pub fn render_all(diagnostics: &[Diagnostic], sources: &Sources, colour: Colour)
 /// Names of so many letters are like no other.
 const LONGEST_NAME: usize = 65;
 
-/// The known name closest to `name`, when it is close enough to have been meant.
+/// The known name closest to `name`, when it is close enough to have been meant: at most a third of the letters of the
+/// shorter one differ, or nothing but case and `_`.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = match name.chars().count() {
-        LONGEST_NAME.. => return None,
-        0..=2 => 1,
-        3..=5 => 2,
-        length => length / 3,
+    let length = name.chars().count();
+    if length >= LONGEST_NAME {
+        return None;
+    }
+    let folded = fold(name);
+    let near = |candidate: &'a str| {
+        let other = candidate.chars().count();
+        if candidate == name || other >= LONGEST_NAME {
+            return None;
+        }
+        if fold(candidate) == folded {
+            return Some((1, candidate));
+        }
+        let distance = edit_distance(name, candidate);
+        (distance <= length.min(other) / 3).then_some((distance, candidate))
     };
-    known
-        .into_iter()
-        .filter(|candidate| candidate.chars().count() < LONGEST_NAME)
-        .map(|candidate| (edit_distance(name, candidate), candidate))
-        .filter(|(distance, candidate)| {
-            *distance <= allowed && *distance < candidate.chars().count().max(name.chars().count())
-        })
-        .min()
-        .map(|(_, candidate)| candidate)
+    known.into_iter().filter_map(near).min().map(|(_, candidate)| candidate)
+}
+
+/// `1 value`, `2 values`
+#[must_use]
+pub fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 /// ``did you mean `...`?`` for the known name closest to `name`.
@@ -260,13 +269,13 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
     nearest(name, known).map(|found| format!("did you mean `{found}`?"))
 }
 
-/// How many letters must be added, dropped, changed or swapped with their neighbour; case and `_` are free
-/// of charge when nothing else differs.
+/// `text` without case and `_`.
+fn fold(text: &str) -> String {
+    text.to_lowercase().replace('_', "")
+}
+
+/// How many letters must be added, dropped, changed or swapped with their neighbour.
 fn edit_distance(left: &str, right: &str) -> usize {
-    let fold = |text: &str| text.to_lowercase().replace('_', "");
-    if fold(left) == fold(right) {
-        return usize::from(left != right).min(1);
-    }
     let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();
     let mut rows = vec![vec![0; right.len() + 1]; left.len() + 1];
@@ -524,5 +533,13 @@ warning[W0000]: x
         assert_eq!(nearest("batchnorm", known), Some("batch_norm"));
         assert_eq!(nearest("padd", known), Some("pad"));
         assert_eq!(nearest("transformer", known), None);
+        assert_eq!(nearest("cnov", known), Some("conv"));
+        assert_eq!(nearest("RELU", known), Some("relu"));
+        for (name, other) in
+            [("clip", "ceil"), ("foo", "cos"), ("std", "sgdm"), ("median", "mean"), ("LRN", "N")]
+        {
+            assert_eq!(nearest(name, [other]), None, "{name} is not {other}");
+        }
+        assert_eq!(nearest("conv", ["conv"]), None, "no name is meant by itself");
     }
 }

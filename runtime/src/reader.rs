@@ -149,7 +149,10 @@ impl Takes {
     #[must_use]
     pub fn accepts(self, value: &Argument) -> bool {
         match (self, value) {
-            (Takes::Examples, Argument::Range(low, high)) => 0.0 <= *low && low < high,
+            (Takes::Examples, Argument::Range(low, high)) => {
+                let of_all = *high <= 1.0;
+                0.0 <= *low && low < high && (of_all || low.fract() == 0.0 && high.fract() == 0.0)
+            }
             (Takes::Examples | Takes::Rows, Argument::Number(n)) => *n >= 1.0 && n.fract() == 0.0,
             (Takes::Column | Takes::Columns, Argument::Text(_)) => true,
             (Takes::Columns, Argument::List(items)) => {
@@ -205,6 +208,7 @@ mod tests {
         refused("idx", 2, &[("take", text())], "`take` is a range");
         refused("idx", 2, &[("take", Argument::Range(0.9, 0.1))], "`take` is a range");
         refused("idx", 2, &[("take", Argument::Number(0.5))], "`take` is a range");
+        refused("idx", 2, &[("take", Argument::Range(0.0, 1.5))], "`take` is a range");
         refused("idx", 1, &[], "one file for each field: 2, not 1");
         refused("csv", 1, &[], "`columns` is missing");
         refused("csv", 1, &[("columns", Argument::List(vec![Argument::Number(1.0)]))], "a list of names");

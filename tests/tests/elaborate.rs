@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use nnc::diagnostic::{Colour, render_all};
 use nnc::elaborate::{Bundle, Elaborated, Expansion, Request, elaborate, load};
+use nnc::ir::{Environment, Graph, Kind, Source, TensorType, evaluate};
 use nnc::source::{Loader, Sources};
+use nnc_runtime::artifact::{HostExpr, HostSymbol, Save};
 
 /// Files of `tests/examples`.
 struct Examples;
@@ -327,4 +329,82 @@ fn ten_thousand_layers_become_kernels_in_seconds() {
     assert_eq!(compiled.programs[0].lowered.stages.len(), 2 * 2_500 + 1);
     let seconds = start.elapsed().as_secs();
     assert!(seconds < 120, "it took {seconds} s, where an unoptimized build on one core takes ten");
+}
+
+/// What `save = best(..)` takes for better: less of a loss, more of everything else.
+#[test]
+fn best_keeps_the_smallest_loss_and_the_largest_of_everything_else() {
+    for (value, lessened) in [
+        ("test.loss", true),
+        ("-test.loss", true),
+        ("test.off", true),
+        ("test.hits", false),
+        ("test.spread", false),
+        ("test.loss / 2", false),
+        ("1 - test.hits", false),
+    ] {
+        let text = format!(
+            "model M(x: f32[N, 4]) -> y: f32[N, 3] {{ x -> linear(3) }}\ndata d {{\n  x: f32[4]\n  k: i32 in 0..3\n  \
+             z: f32[3]\n  train = safetensors(\"a\")\n  test = safetensors(\"b\")\n}}\ntrain M on d {{\n  epochs = 1\n  \
+             loss = cross_entropy(y, k)\n  optimizer = sgd\n  metrics {{ off = mae(y, z); hits = accuracy(y, k); \
+             spread = mean(y) }}\n  save = best({value})\n}}\n"
+        );
+        let loaded = load("model.nn", &text, &[], &Examples);
+        let checked = elaborate(&Arc::new(loaded.value), &Request::new(Expansion::Training));
+        let training = checked.value.and_then(|value| value.training).expect("the model is trained");
+        let Some(Save::Best { value: kept, .. }) = training.save else { panic!("{value} is not kept") };
+        assert_eq!(matches!(kept, HostExpr::Neg(_)), lessened, "{value}: {kept:?}");
+    }
+}
+
+const ROWS: &str = "data d {\n  x: f32[4]\n  k: i32 in 0..3\n  train = safetensors(\"a\")\n}\n";
+
+/// A number that is assigned to a state of an optimizer is kept, and what follows reads it.
+#[test]
+fn an_optimizer_keeps_numbers() {
+    let text = format!(
+        "optimizer mine(w, g) {{\n  state v = 0\n  state at = 0\n  v = 3\n  at = step\n  w = w - g * v\n}}\n\
+         model M(x: f32[N, 4]) -> y: f32[N, 3] {{ x -> linear(3) }}\n{ROWS}train M on d {{\n  epochs = 1\n  \
+         loss = cross_entropy(y, k)\n  optimizer = mine\n}}\n"
+    );
+    let loaded = load("model.nn", &text, &[], &Examples);
+    let checked = elaborate(&Arc::new(loaded.value), &Request::new(Expansion::Training));
+    let elaborated = checked.value.expect("the model is trained");
+    let mut graph = Graph::new();
+    let w = graph.constant(10.0, TensorType::f32([4]));
+    let g = graph.constant(2.0, TensorType::f32([4]));
+    let update = elaborated.groups[0].optimizer.apply(&mut graph, w, g).value.expect("the formula is right");
+    let symbols = [(HostSymbol::Step, 7.0)].into();
+    let values = evaluate(&graph, &Environment { symbols, ..Environment::default() });
+    let after = |name: &str| {
+        let state = update.states.iter().find(|state| state.name == name).expect("the state is declared");
+        values[&state.after].data().to_vec()
+    };
+    assert_eq!(after("v"), [3.0; 4]);
+    assert_eq!(after("at"), [7.0; 4]);
+    assert_eq!(values[&update.w].data(), [4.0; 4]);
+}
+
+/// `freeze` takes weights as well as scopes.
+#[test]
+fn one_weight_can_be_frozen() {
+    for (freeze, left) in [
+        ("head.bias", vec!["first.weight", "first.bias", "head.weight"]),
+        ("[first, \"head.weight\"]", vec!["head.bias"]),
+        ("first.weight", vec!["first.bias", "head.weight", "head.bias"]),
+    ] {
+        let text = format!(
+            "model M(x: f32[N, 4]) -> y: f32[N, 3] {{ x -> linear(8) as first -> linear(3) as head }}\n{ROWS}\
+             train M on d {{\n  freeze = {freeze}\n  epochs = 1\n  loss = cross_entropy(y, k)\n  optimizer = sgd\n}}\n"
+        );
+        let loaded = load("model.nn", &text, &[], &Examples);
+        let checked = elaborate(&Arc::new(loaded.value), &Request::new(Expansion::Training));
+        let elaborated = checked.value.expect("the model is trained");
+        let stored = |node| match &elaborated.graph.node(node).kind {
+            Kind::Source(Source::Stored(id)) => elaborated.graph.stored[id.0].path.clone(),
+            _ => panic!("a trained weight is stored"),
+        };
+        let trained: Vec<String> = elaborated.trained.iter().map(|node| stored(*node)).collect();
+        assert_eq!(trained, left, "{freeze}");
+    }
 }

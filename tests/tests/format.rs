@@ -239,7 +239,7 @@ fn no_example_means_something_else_after_formatting() {
 
 #[test]
 fn layout_is_as_documented() {
-    let text = "use \"blocks.nn\"\nconst  a=1\nconst longer = 2 # why\n\n\n\nfn f(x,k=2)=x**-k+ -x\n\
+    let text = "use \"blocks.nn\"\nconst  a=1\nconst longer = 2 # why\n\n\n\nfn f(x,k=2)=x**-k+ -x\nfn g(x)=x[ : ,:-1]\n\
         block b(x:f32[N , C],out : int){\n\n  y=x->\n  linear( out , bias = false )\n  ## the rest\n  y -> add{identity;relu}\n\n}\n\
         train M on d {\nbatch = 2; epochs=10\nmetrics {a = accuracy( logits , label )}\nupdate gen {\nloss = x\noptimizer = adam\n}\n}\n";
     let wanted = "\
@@ -249,6 +249,7 @@ const a = 1
 const longer = 2 # why
 
 fn f(x, k = 2) = x ** -k + -x
+fn g(x) = x[:, :-1]
 
 block b(x: f32[N, C], out: int) {
   y = x

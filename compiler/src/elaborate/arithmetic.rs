@@ -91,7 +91,17 @@ impl<'a> Elaborator<'a> {
                 let spoken = self.spoken_name(name).to_owned();
                 let shown = if self.bundle.is_library(span) { spoken.as_str() } else { name };
                 let message = format!("`{shown}` needs numbers or tensors");
-                self.fail("E0204", span, message, format!("this is {}", other.describe()))
+                let help = match &other {
+                    Value::Init(_) => Some(
+                        "random numbers of a formula are `normal_like(x)` and `random_like(x)`".to_owned(),
+                    ),
+                    Value::Callable(callable) => Some(format!("call it: `{}(x)`", callable.name())),
+                    _ => None,
+                };
+                let diagnostic = Diagnostic::error("E0204", message, span)
+                    .fact(format!("this is {}", other.describe()))
+                    .help_maybe(help);
+                Err(self.report(diagnostic))
             }
         }
     }
@@ -104,6 +114,21 @@ impl<'a> Elaborator<'a> {
         wanted: &[Scalar],
         f: impl FnOnce(&mut ExprBuilder, &[Ref]) -> Ref,
     ) -> Outcome<Value<'a>> {
+        let infinite =
+            operands.iter().find(|(value, _)| matches!(value, Value::Float(number) if !number.is_finite()));
+        if let Some((value, place)) = infinite {
+            let found = format!("this is {}", number_of(value));
+            let large = number_of(value).is_infinite();
+            let diagnostic =
+                Diagnostic::error("E0204", "this number is not finite and meets a tensor", *place)
+                    .fact(found)
+                    .help_maybe(
+                        large.then(|| {
+                            "a number beyond all others is written as a large one: `-1e9`".to_owned()
+                        }),
+                    );
+            return Err(self.report(diagnostic));
+        }
         let dims = self.broadcast(name, span, operands)?;
         self.fits(|| "the result of the formula".to_owned(), &dims, span)?;
         self.mark(span);
@@ -276,6 +301,16 @@ impl<'a> Elaborator<'a> {
             }
             _ => Bring::Number,
         };
+        let divides =
+            matches!(operator, ast::Binary::Divide | ast::Binary::FloorDivide | ast::Binary::Remainder);
+        let zero = match &right.0 {
+            Value::Int(dim) => dim.as_constant() == Some(0),
+            Value::Float(number) => *number == 0.0,
+            _ => false,
+        };
+        if divides && zero {
+            return self.fail("E0204", span, "division by 0", "the right side is 0");
+        }
         let operands = [left, right];
         self.formula(operator.sign(), span, &operands, bring, |b, x| match operator {
             ast::Binary::Or => b.binary(Binary::Or, x[0], x[1]),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use nnc_runtime::artifact::{Init, StoredKind};
 use nnc_wgsl::Element;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, counted};
 use crate::elaborate::Expansion;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::frame::Frame;
@@ -15,7 +15,10 @@ use crate::elaborate::value::{Callable, InitSpec, Layer, Tensor, Value};
 use crate::ir::Source;
 use crate::ops::Broadcast;
 use crate::source::Span;
-use crate::syntax::ast::{Body, DefinitionKind, Expr, Name, Statement, StatementKind, Target, Type};
+use crate::syntax::ast::{
+    self, Binary, Body, DefinitionKind, Expr, ExprKind, Name, StageKind, Statement, StatementKind, Target,
+    Type, Unary,
+};
 
 const INITS: &str = "he, xavier, orthogonal, zeros, ones, normal(mean, std), uniform(low, high), a number";
 
@@ -26,14 +29,21 @@ impl<'a> Elaborator<'a> {
         let mut result = None;
         let last = body.statements.len().saturating_sub(1);
         for (place, statement) in body.statements.iter().enumerate() {
+            if failed && self.bundle.is_library(statement.span) {
+                break;
+            }
             match self.statement(frame, statement) {
                 Ok(None) => {}
                 Ok(Some(value)) if place == last => result = Some(value),
                 Ok(Some(_)) => {
                     let message = "this value is not used";
+                    let minus = body.statements.get(place + 1).is_some_and(begins_with_minus);
+                    let help =
+                        "the next line begins with `-`: a formula over two lines stands in parentheses";
                     self.report(
                         Diagnostic::warning("W0202", message, statement.span)
-                            .fact("only the last line of a body is its value"),
+                            .fact("only the last line of a body is its value")
+                            .help_maybe(minus.then(|| help.to_owned())),
                     );
                 }
                 Err(Reported) => {
@@ -67,12 +77,11 @@ impl<'a> Elaborator<'a> {
                 let tensor = self.declare(frame, statement, name, ty, init.as_ref(), kind)?;
                 frame.bind(&name.text, Value::Tensor(tensor));
             }
+            StatementKind::State { name, init, .. } if self.update.is_some() => {
+                self.optimizer_state(frame, name, init.as_ref())?;
+            }
             StatementKind::State { name, ty, init } => {
                 self.forbid_in_fn(frame, statement.span)?;
-                if self.update.is_some() {
-                    self.optimizer_state(frame, name, init.as_ref())?;
-                    return Ok(None);
-                }
                 let Some(ty) = ty else {
                     let message = format!("the state `{}` needs a type", name.text);
                     return self.fail("E0315", name.span, message, "such as `: f32[C]`");
@@ -81,15 +90,27 @@ impl<'a> Elaborator<'a> {
                 let tensor = self.declare(frame, statement, name, ty, init.as_ref(), kind)?;
                 frame.bind(&name.text, Value::Tensor(tensor));
             }
-            StatementKind::Grad { name, value } => {
-                frame.bind("dy", Value::Float(1.0));
-                let slope = self.expression(frame, value)?;
-                frame.grads.insert(name.text.clone(), slope.first());
-            }
+            StatementKind::Grad { name, value } => self.slope(frame, name, value)?,
             StatementKind::Bind { targets, values } => self.bind(frame, targets, values)?,
-            StatementKind::Value(values) => return self.values(frame, values).map(Some),
+            StatementKind::Value(values) => {
+                self.compared_for_bound(frame, values)?;
+                return self.values(frame, values).map(Some);
+            }
         }
         Ok(None)
+    }
+
+    /// `y == x` as a statement, where `y` stands for nothing yet.
+    fn compared_for_bound(&mut self, frame: &mut Frame<'a>, values: &'a [Expr]) -> Outcome<()> {
+        let Some((name, left, right)) = comparison(values) else { return Ok(()) };
+        if self.lookup(frame, name, left)?.is_some() {
+            return Ok(());
+        }
+        let right = self.bundle.sources().slice(right);
+        let diagnostic = Diagnostic::error("E0201", format!("unknown name `{name}`"), left)
+            .fact("not found")
+            .help(format!("`==` compares, and a value is bound with `=`: `{name} = {right}`"));
+        Err(self.report(diagnostic))
     }
 
     fn values(&mut self, frame: &mut Frame<'a>, values: &'a [Expr]) -> Outcome<Value<'a>> {
@@ -107,8 +128,15 @@ impl<'a> Elaborator<'a> {
         if failed { Err(Reported) } else { Ok(Value::Outputs(out)) }
     }
 
-    /// A `fn` owns nothing.
+    /// A `fn` owns nothing, and an optimizer nothing but states.
     fn forbid_in_fn(&mut self, frame: &Frame<'a>, span: Span) -> Outcome<()> {
+        if let Some((DefinitionKind::Optimizer, name)) = &frame.owner {
+            let message = format!("the optimizer `{name}` would own weights");
+            let diagnostic = Diagnostic::error("E0205", message, span)
+                .fact("an optimizer is a formula")
+                .help("what is kept between steps is a state: `state m = 0`");
+            return Err(self.report(diagnostic));
+        }
         let Some((DefinitionKind::Fn, name)) = &frame.owner else { return Ok(()) };
         let diagnostic = Diagnostic::error("E0205", format!("the `fn` `{name}` would own weights"), span)
             .fact("a `fn` is a formula")
@@ -155,12 +183,32 @@ impl<'a> Elaborator<'a> {
             },
             None => name.text.clone(),
         };
+        self.empty_dim(frame, ty, &stored)?;
         let tensor = self.stored(&stored, kind, &dims, &spec, statement.span)?;
         if kind == StoredKind::State {
             let path = self.stored_path(&stored);
             frame.states.insert(name.text.clone(), path);
         }
         Ok(tensor)
+    }
+
+    /// Refuses a weight whose dim is a parameter that is no number of elements, where that was given.
+    fn empty_dim(&mut self, frame: &Frame<'a>, ty: &Type, name: &str) -> Outcome<()> {
+        for dim in ty.dims.iter().flatten() {
+            let ast::Dim::One(Expr { kind: ExprKind::Name(parameter), .. }) = dim else { continue };
+            let (Some(Value::Int(extent)), Some(place)) =
+                (frame.names.get(parameter), frame.places.get(parameter).copied())
+            else {
+                continue;
+            };
+            if extent.extent() <= 0 && extent.as_constant().is_some() {
+                let message = format!("the weight `{}` has no elements", self.stored_path(name));
+                let fact = format!("`{parameter}` is {extent}");
+                let place = self.visible(place);
+                return self.fail("E0307", place, message, fact);
+            }
+        }
+        Ok(())
     }
 
     /// `value` as the way a weight begins.
@@ -195,6 +243,7 @@ impl<'a> Elaborator<'a> {
         let mut found = Vec::new();
         if let [one] = values {
             let value = self.expression(frame, one)?;
+            self.state_for_steps(targets, &value, one);
             match value {
                 Value::Outputs(parts) if targets.len() > 1 => found.extend(parts),
                 Value::List(parts) if targets.len() > 1 => found.extend(parts),
@@ -202,15 +251,15 @@ impl<'a> Elaborator<'a> {
                 other => found.push(other),
             }
             if found.len() < targets.len() {
-                let message = format!("{} names for {} values", targets.len(), found.len());
-                return self.fail("E0210", one.span, message, "too few values");
+                return Err(self.too_few_values(targets.len(), &found, one));
             }
         } else {
             for value in values {
                 found.push(self.expression(frame, value)?.first());
             }
             if found.len() != targets.len() {
-                let message = format!("{} names for {} values", targets.len(), found.len());
+                let (names, values_found) = (counted(targets.len(), "name"), counted(found.len(), "value"));
+                let message = format!("{names} for {values_found}");
                 let span = values.first().map_or_else(Span::default, |value| value.span);
                 return self.fail("E0210", span, message, "as many values as names are needed");
             }
@@ -226,18 +275,51 @@ impl<'a> Elaborator<'a> {
         Ok(())
     }
 
+    /// More names than the one value `from` has parts.
+    fn too_few_values(&mut self, names: usize, found: &[Value<'a>], from: &'a Expr) -> Reported {
+        let message = format!("{} for {}", counted(names, "name"), counted(found.len(), "value"));
+        let mut diagnostic = Diagnostic::error("E0210", message, from.span).fact("too few values");
+        if let Some(called) = last_called(from) {
+            if let Some(gives) = outputs_of(called) {
+                diagnostic =
+                    diagnostic.note(format!("`{called}` gives {}: {}", gives.len(), gives.join(", ")));
+            }
+            if matches!(called, "max" | "min") && names == 2 {
+                let help = format!("where they stand is a value of its own: `arg{called}(x, axis=1)`");
+                diagnostic = diagnostic.help(help);
+            }
+        }
+        self.report(diagnostic)
+    }
+
+    /// Warns of `h, c = x -> lstm(32)`, as other frameworks order it.
+    fn state_for_steps(&mut self, targets: &'a [Target], value: &Value<'a>, from: &'a Expr) {
+        let (Some(called), Value::Outputs(values)) = (last_called(from), value) else { return };
+        let Some(gives) = outputs_of(called).filter(|gives| gives.len() == values.len()) else { return };
+        let names: Vec<&str> = targets.iter().map(|target| target.name.text.as_str()).collect();
+        if names.len() < gives.len() && names == gives[1..=names.len()] {
+            let message = format!("`{}` is bound to all steps of `{called}`", names[0]);
+            let span = targets.first().map_or(from.span, |target| target.name.span);
+            let diagnostic = Diagnostic::warning("W0203", message, span)
+                .fact(format!("the first of {}", counted(values.len(), "output")))
+                .note(format!("`{called}` gives {}: {}", gives.len(), gives.join(", ")))
+                .help(format!("drop the first: `_, {} = ...`", names.join(", ")));
+            self.report(diagnostic);
+        }
+    }
+
     fn assign(&mut self, frame: &mut Frame<'a>, name: &Name, value: Value<'a>, span: Span) -> Outcome<()> {
         let Some(path) = frame.states.get(&name.text).cloned() else {
             frame.bind(&name.text, value);
             return Ok(());
         };
-        if let Some(update) = &mut self.update {
-            if let (Value::Tensor(tensor), Some(state)) =
-                (&value, update.states.iter_mut().find(|(known, ..)| *known == name.text))
-            {
+        if let Some(like) = self.update.as_ref().map(|update| update.like.clone()) {
+            let tensor = self.as_tensor(value, &like, span)?;
+            let states = self.update.iter_mut().flat_map(|update| &mut update.states);
+            for state in states.filter(|(known, ..)| *known == name.text) {
                 state.3 = tensor.node;
             }
-            frame.bind(&name.text, value);
+            frame.bind(&name.text, Value::Tensor(tensor));
             return Ok(());
         }
         let Some(current) = self.weights.current(&path).cloned() else { return Err(Reported) };
@@ -259,6 +341,11 @@ impl<'a> Elaborator<'a> {
             Value::Float(number) => {
                 self.mark(span);
                 self.graph.constant(number, Self::graph_type(Element::F32, &like.dims))
+            }
+            Value::Host(host) => {
+                self.mark(span);
+                let number = self.graph.host(host.expr.clone(), host.symbols.clone());
+                self.graph.must(Broadcast::new(&like.shape()), &[number])
             }
             other => {
                 let found = other.describe();
@@ -304,6 +391,56 @@ impl<'a> Elaborator<'a> {
     }
 }
 
+/// The layer or function that gives the value of `expr`.
+fn last_called(expr: &Expr) -> Option<&str> {
+    match &expr.kind {
+        ExprKind::Pipeline(pipeline) => match &pipeline.stages.last()?.kind {
+            StageKind::Call { path, .. } => path.last().map(|name| name.text.as_str()),
+            _ => None,
+        },
+        ExprKind::Call { callee, .. } => match &callee.kind {
+            ExprKind::Name(name) => Some(name),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What layers and functions of the library give that give more than one value.
+fn outputs_of(called: &str) -> Option<&'static [&'static str]> {
+    Some(match called {
+        "lstm" => &["seq", "h", "c"],
+        "gru" | "rnn" | "mgu" => &["seq", "h"],
+        "sort" | "top_k" => &["values", "indices"],
+        _ => return None,
+    })
+}
+
+/// `name == right` as the only value of a statement: the name, where it stands, and where the right side does.
+fn comparison(values: &[Expr]) -> Option<(&str, Span, Span)> {
+    let [Expr { kind: ExprKind::Binary { operator: Binary::Equal, left, right, .. }, .. }] = values else {
+        return None;
+    };
+    match &left.kind {
+        ExprKind::Name(name) => Some((name, left.span, right.span)),
+        _ => None,
+    }
+}
+
+fn begins_with_minus(statement: &Statement) -> bool {
+    let StatementKind::Value(values) = &statement.kind else { return false };
+    let mut first = values.first();
+    while let Some(expr) = first {
+        first = match &expr.kind {
+            ExprKind::Unary(operator, _) => return *operator == Unary::Negate,
+            ExprKind::Binary { left, .. } => Some(&**left),
+            ExprKind::Pipeline(pipeline) => Some(&pipeline.source),
+            _ => None,
+        };
+    }
+    false
+}
+
 /// What a failed statement would have bound is an error, so that nothing more is said about it.
 fn drop_bindings(frame: &mut Frame<'_>, statement: &Statement) {
     match &statement.kind {
@@ -315,6 +452,13 @@ fn drop_bindings(frame: &mut Frame<'_>, statement: &Statement) {
                 frame.bind(&target.name.text, Value::Error);
             }
         }
-        StatementKind::Grad { .. } | StatementKind::Value(_) => {}
+        StatementKind::Value(values) => {
+            if let Some((name, ..)) = comparison(values)
+                && !frame.names.contains_key(name)
+            {
+                frame.bind(name, Value::Error);
+            }
+        }
+        StatementKind::Grad { .. } => {}
     }
 }

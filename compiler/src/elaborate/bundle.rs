@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::diagnostic::{Checked, Diagnostic, Findings};
 use crate::elaborate::dim::BATCH;
+use crate::elaborate::lint::names_read;
 use crate::elaborate::twice::names_given_twice;
 use crate::source::{FileId, Loader, Sources, Span};
 use crate::syntax::{self, ast};
@@ -34,6 +35,22 @@ const SHELF: [(&str, &str); 2] = [
 #[must_use]
 pub fn library_files() -> Vec<(&'static str, &'static str)> {
     LIBRARY.iter().chain(&SHELF).copied().collect()
+}
+
+/// The file of the shelf that defines `name`, for others to use.
+pub(super) fn shelf_file_of(name: &str) -> Option<&'static str> {
+    static FILES: LazyLock<BTreeMap<String, &'static str>> = LazyLock::new(|| {
+        let mut files = BTreeMap::new();
+        for (path, text) in SHELF {
+            let mut sources = Sources::new();
+            let file = sources.add(path, text);
+            let module = Module::new(file, syntax::parse(sources.source(file)).value);
+            let seen = module.by_name.keys().filter(|name| module.public_item(name).is_some());
+            files.extend(seen.map(|name| (name.clone(), path)));
+        }
+        files
+    });
+    FILES.get(name).copied()
 }
 
 /// Everything a compilation reads.
@@ -71,6 +88,11 @@ pub(super) struct Override {
     pub(super) value: ast::Expr,
 }
 
+/// Whether other files do not see `item`.
+pub(super) fn is_private(item: &ast::Item) -> bool {
+    item.attributes.iter().any(|attribute| attribute.name.text == "private")
+}
+
 impl Module {
     /// A file without its uses.
     fn new(file: FileId, ast: ast::File) -> Module {
@@ -89,6 +111,12 @@ impl Module {
     /// The definition or constant called `name`.
     pub(super) fn item(&self, name: &str) -> Option<&ast::ItemKind> {
         self.by_name.get(name).map(|place| &self.ast.items[*place].kind)
+    }
+
+    /// The definition or constant called `name`, where other files see it.
+    pub(super) fn public_item(&self, name: &str) -> Option<&ast::ItemKind> {
+        let item = &self.ast.items[*self.by_name.get(name)?];
+        (!is_private(item)).then_some(&item.kind)
     }
 }
 
@@ -154,6 +182,13 @@ impl Bundle {
         dims
     }
 
+    /// Every name that begins with a capital letter and stands in a type or a formula of the files.
+    pub(super) fn dims_spoken_of(&self) -> BTreeSet<&str> {
+        let files = self.modules[self.library..].iter();
+        let names = files.flat_map(|module| names_read(&module.ast));
+        names.filter(|name| name.starts_with(|letter: char| letter.is_uppercase())).collect()
+    }
+
     /// The names of the inputs of models whose first dim is `N`.
     #[must_use]
     pub fn batched_inputs(&self) -> BTreeSet<&str> {
@@ -213,6 +248,12 @@ impl Bundle {
     /// The module of the standard library that has an item called `name`.
     pub(super) fn library_module_of(&self, name: &str) -> Option<usize> {
         self.library_names.get(name).copied()
+    }
+
+    /// The file of the library that has the item `name`: `std/losses.nn`.
+    pub(super) fn library_path_of(&self, name: &str) -> Option<&str> {
+        let module = self.library_module_of(name)?;
+        Some(self.sources.source(self.modules[module].file).path())
     }
 
     pub(super) fn overrides(&self) -> &[Override] {
@@ -281,7 +322,7 @@ impl Library {
             modules.push(Module::new(file, parsed.value));
         }
         for (place, module) in modules.iter().enumerate() {
-            for name in module.by_name.keys() {
+            for name in module.by_name.keys().filter(|name| module.public_item(name).is_some()) {
                 names.entry(name.clone()).or_insert(place);
             }
         }

@@ -5,15 +5,16 @@ use nnc_wgsl::Element;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Reported, Site};
 use crate::elaborate::data::names_in;
-use crate::elaborate::elsewhere::argument_help;
+use crate::elaborate::elsewhere::{argument_help, number_help};
 use crate::elaborate::frame::Frame;
-use crate::elaborate::intrinsic::{Call, Intrinsic};
+use crate::elaborate::intrinsic::{self, Call, Intrinsic};
 use crate::elaborate::names::unquoted;
+use crate::elaborate::slope::has_slopes;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, Tensor, Value};
 use crate::ops::StopGradient;
 use crate::source::Span;
-use crate::syntax::ast::{Attribute, Definition, DefinitionKind, ExprKind, StatementKind};
+use crate::syntax::ast::{Attribute, Definition, DefinitionKind, ExprKind, ItemKind, StatementKind};
 
 /// Functions through which no gradient flows.
 const STOPS: [&str; 9] =
@@ -54,6 +55,7 @@ impl<'a> Elaborator<'a> {
             }
             Value::Callable(Callable::Intrinsic(intrinsic)) => {
                 let call = self.intrinsic_call(intrinsic, name, span, given)?;
+                self.elementwise_call(&call)?;
                 if STOPS.contains(&intrinsic.name) && !self.bundle.is_library(name) {
                     self.stops.push((name, intrinsic.name.to_owned()));
                 }
@@ -75,11 +77,67 @@ impl<'a> Elaborator<'a> {
                 result
             }
             Value::Error => Err(Reported),
-            other => {
-                let what = other.describe();
-                self.fail("E0209", name, "this cannot be called", format!("it is {what}"))
-            }
+            other => Err(self.not_callable(frame, &other, name)),
         }
+    }
+
+    /// A value that stands where something is called.
+    fn not_callable(&mut self, frame: &Frame<'a>, value: &Value<'a>, name: Span) -> Reported {
+        let text = self.bundle.sources().slice(name);
+        let mut diagnostic = Diagnostic::error("E0209", "this cannot be called", name)
+            .fact(format!("it is {}", value.describe()));
+        if let Value::Tensor(Tensor { made: Some(made), .. }) = value {
+            diagnostic = diagnostic.label(made.0, format!("made by `{}` here", made.1));
+        }
+        let hides = self.bundle.library_module_of(text).is_some() || intrinsic::find(text).is_some();
+        if hides {
+            let help = format!("it hides the `{text}` of the library: give it another name");
+            return self.report(diagnostic.help(help));
+        }
+        let help = match value {
+            Value::Tensor(_) => Some(
+                "a stage is called: a value joins as an argument, `x -> add(y)`, and a branch \
+                                      that changes nothing is `identity`",
+            ),
+            Value::Int(_) | Value::Float(_) if frame.places.contains_key(text) => {
+                Some("a function with its arguments is a `fn`: `fn act(x) = leaky_relu(x, 0.2)`")
+            }
+            _ => None,
+        };
+        self.report(diagnostic.help_maybe(help.map(str::to_owned)))
+    }
+
+    /// `conv(32, 3)` where `conv(x, 32, 3)` or `x -> conv(32, 3)` is meant: the first argument cannot be the input.
+    fn without_input(
+        &mut self,
+        definition: &Definition,
+        name: Span,
+        span: Span,
+        given: &[Given<'a>],
+    ) -> Outcome<()> {
+        let Some(first) = definition.parameters.first() else { return Ok(()) };
+        let of_tensor = first.ty.as_ref().is_some_and(|ty| ty.dims.is_some())
+            || first.attributes.iter().any(|attribute| attribute.name.text == "shape");
+        let Some(given) = given.first().filter(|given| given.name.is_none()) else { return Ok(()) };
+        let number = matches!(
+            given.value,
+            Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Text(_) | Value::Symbol(_)
+        );
+        if !of_tensor || !number || given.span.start < name.end || given.span.file != name.file {
+            return Ok(());
+        }
+        let called = &definition.name.text;
+        let call = self.bundle.sources().slice(span);
+        let call =
+            if call.len() < 60 && !call.contains('\n') { call.to_owned() } else { format!("{called}(..)") };
+        let mut help = format!("a value goes into it: `x -> {call}`");
+        if definition.kind == DefinitionKind::Block {
+            help.push_str(&format!("; `layer name = {call}` gives it a name of its own"));
+        }
+        let diagnostic = Diagnostic::error("E0203", format!("`{called}` needs an input"), given.span)
+            .fact(format!("this is {}", given.value.describe()))
+            .help(help);
+        Err(self.report(diagnostic))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -104,10 +162,12 @@ impl<'a> Elaborator<'a> {
         }
         let parameters: Vec<(&str, bool)> =
             definition.parameters.iter().map(|one| (&*one.name.text, one.default.is_none())).collect();
+        self.without_input(definition, name, span, &given)?;
         let bound = self.bind_arguments(called, &parameters, name, given)?;
-        self.suspicious(definition, name, span, bound.first().and_then(Option::as_ref));
+        self.suspicious(definition, name, span, &bound);
         let mut frame = Frame::new(module);
         frame.owner = Some((definition.kind, called.clone()));
+        frame.definition = has_slopes(definition.kind).then_some(definition);
         frame.init = match self.default_init(&mut frame, &definition.attributes)? {
             Some(init) => Some(init),
             None => caller.init.clone(),
@@ -116,12 +176,28 @@ impl<'a> Elaborator<'a> {
         let owns_scope = definition.kind == DefinitionKind::Block && !inline;
         let outer = if owns_scope { Some(self.weights.open(label.unwrap_or(called))) } else { None };
         self.sites.push(Site { span, name: called });
+        let before = self.weights.len();
         let result = self.run_definition(&mut frame, definition, bound, name);
         self.sites.pop();
         if let Some(outer) = outer {
             self.weights.close(outer);
         }
+        if owns_scope && self.weights.len() > before {
+            self.forbid_weights(caller, called, name)?;
+        }
         result
+    }
+
+    /// A formula owns no weights, nor does it through the block `called` at `name`, which made some.
+    fn forbid_weights(&mut self, caller: &Frame<'a>, called: &str, name: Span) -> Outcome<()> {
+        let Some((DefinitionKind::Fn, owner)) = &caller.owner else { return Ok(()) };
+        let message = format!("the `fn` `{owner}` would own the weights of `{called}`");
+        let mut diagnostic = Diagnostic::error("E0205", message, name).fact("a `fn` is a formula");
+        if let Some(ItemKind::Definition(definition)) = self.bundle.item_at(name) {
+            diagnostic = diagnostic.label(definition.name.span, "it stands in this");
+        }
+        let help = format!("make it a block: `block {owner}(...) {{ ... }}`");
+        Err(self.report(diagnostic.help(help)))
     }
 
     fn run_definition(
@@ -174,6 +250,7 @@ impl<'a> Elaborator<'a> {
         }
         self.preconditions(frame, definition, name)?;
         let result = self.body(frame, &definition.body)?;
+        let result = self.as_declared_outputs(frame, definition, result)?;
         self.with_gradients(frame, result, &originals, name)
     }
 
@@ -244,7 +321,10 @@ impl<'a> Elaborator<'a> {
                 diagnostic = diagnostic.note(format!("`{text}` must hold"));
             }
             let values = mentioned.iter().filter_map(|name| frame.names.get(*name));
-            let diagnostic = diagnostic.help_maybe(values.filter_map(unquoted).next());
+            let help = values.filter_map(unquoted).next();
+            let help =
+                help.or_else(|| mentioned.iter().find_map(|name| number_help(name)).map(str::to_owned));
+            let diagnostic = diagnostic.help_maybe(help);
             let site = self.sites.pop();
             let reported = self.report(diagnostic);
             self.sites.extend(site);
@@ -254,7 +334,12 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Why a condition does not hold, in numbers.
-    fn broken(&mut self, frame: &mut Frame<'a>, condition: &'a ExprKind, mentioned: &[&str]) -> String {
+    pub(super) fn broken(
+        &mut self,
+        frame: &mut Frame<'a>,
+        condition: &'a ExprKind,
+        mentioned: &[&str],
+    ) -> String {
         use crate::syntax::ast::Binary;
         let ExprKind::Binary { operator, left, right, .. } = condition else {
             return "this does not hold".to_owned();
@@ -318,7 +403,11 @@ impl<'a> Elaborator<'a> {
             }
             self.mark(span);
             let slope = match frame.grads.get(name) {
-                Some(Value::Tensor(slope)) => slope.node,
+                Some(Value::Tensor(slope)) => {
+                    let slope = slope.clone();
+                    self.slope_fits(name, &slope, original, span)?;
+                    slope.node
+                }
                 Some(value) => {
                     let number = self.real(&value.clone(), span)?;
                     self.graph.constant(number, crate::ir::TensorType::f32(original.shape()))
@@ -367,7 +456,8 @@ impl<'a> Elaborator<'a> {
                         let message = format!("too many arguments for `{called}`");
                         let diagnostic = Diagnostic::error("E0202", message, one.span)
                             .fact("one too many")
-                            .note(signature(called, parameters));
+                            .note(signature(called, parameters))
+                            .help_maybe(number_of_tensors(called));
                         return Err(self.report(diagnostic));
                     }
                     next += 1;
@@ -395,7 +485,8 @@ impl<'a> Elaborator<'a> {
             let message = format!("`{called}` needs `{}`", parameters[missing].0);
             let diagnostic = Diagnostic::error("E0203", message, name)
                 .fact(if missing == 0 { "without an input" } else { "missing argument" })
-                .note(signature(called, parameters));
+                .note(signature(called, parameters))
+                .help_maybe(number_of_tensors(called));
             return Err(self.report(diagnostic));
         }
         Ok(bound)
@@ -456,11 +547,20 @@ impl<'a> Elaborator<'a> {
     }
 }
 
-/// `conv(out, kernel, stride=, pad=)`, without the input.
+/// What to write in place of a product of one tensor, or of several.
+fn number_of_tensors(called: &str) -> Option<String> {
+    let way = "a product is of two tensors: of more in turn, one alone is moved by `rearrange` and summed by \
+               `sum(x, axis=1)`";
+    (called == "einsum").then(|| way.to_owned())
+}
+
+/// `conv(out, kernel, stride=, pad=)`, without the input. What is no input: the pattern of a product, and the first
+/// parameter of an optimizer that follows the weight and its gradient.
 fn signature(called: &str, parameters: &[(&str, bool)]) -> String {
+    let is_input = |name: &str| !matches!(name, "pattern" | "lr");
     let parts: Vec<String> = parameters
         .iter()
-        .skip(usize::from(parameters.first().is_some_and(|(_, needed)| *needed)))
+        .skip(usize::from(parameters.first().is_some_and(|(name, needed)| *needed && is_input(name))))
         .map(|(name, needed)| if *needed { (*name).to_owned() } else { format!("{name}=") })
         .collect();
     format!("{called}({})", parts.join(", "))

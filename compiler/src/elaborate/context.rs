@@ -79,6 +79,8 @@ pub(super) struct Elaborator<'a> {
 pub(super) struct UpdateInProgress {
     /// The type of the weights.
     pub(super) like: Tensor,
+    /// Where the optimizer's name is declared.
+    pub(super) name: Span,
     /// Where each state is declared.
     pub(super) declared: BTreeMap<String, Span>,
     /// Name, first value, value before, value after of each state.

@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 use nnc_runtime::artifact::{Data, Field, Location};
 
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, counted, did_you_mean};
 use crate::elaborate::Expansion;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::{BATCH, Dim, show_dims};
+use crate::elaborate::elsewhere::data_setting_help;
 use crate::elaborate::frame::Frame;
+use crate::elaborate::lint::mentions;
 use crate::elaborate::value::{Callable, InitSpec, Tensor, Value};
 use crate::ir::Source;
 use crate::source::Span;
@@ -92,13 +94,38 @@ impl<'a> Elaborator<'a> {
             if name.text != group {
                 continue;
             }
-            for entry in &settings.entries {
-                if let SettingKind::Value { names, value } = &entry.kind {
-                    failed |= self.prepare(frame, names, value).is_err();
+            for (names, value) in self.bindings(&name.text, &settings.entries) {
+                let weights = self.weights.len();
+                failed |= self.prepare(frame, data, names, value).is_err();
+                if self.weights.len() > weights {
+                    let message = format!("`{group}` would own weights");
+                    let diagnostic = Diagnostic::error("E0205", message, value.span)
+                        .fact("what is done to examples is a formula")
+                        .help("move the layer into the model");
+                    self.report(diagnostic);
+                    failed = true;
                 }
             }
         }
         if failed { Err(Reported) } else { Ok(()) }
+    }
+
+    /// The bindings of a group; anything else in it is reported.
+    fn bindings(&mut self, group: &str, entries: &'a [ast::Setting]) -> Vec<(&'a [Name], &'a ast::Expr)> {
+        let mut out = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match &entry.kind {
+                SettingKind::Value { names, value } => out.push((names.as_slice(), value)),
+                SettingKind::Field { name, .. } | SettingKind::Group { name, .. } => {
+                    let message = format!("`{}` binds nothing in `{group}`", name.text);
+                    let diagnostic = Diagnostic::error("E0505", message, entry.span)
+                        .fact("not a binding")
+                        .help(format!("write `{} = ...`, a formula of the fields", name.text));
+                    self.report(diagnostic);
+                }
+            }
+        }
+        out
     }
 
     /// What was done to a field leaves it as it is declared.
@@ -128,25 +155,70 @@ impl<'a> Elaborator<'a> {
     }
 
     fn unknown_settings(&mut self, data: &'a ast::Data) -> Outcome<()> {
-        let mut failed = false;
+        let mut failed = self.parts_given_twice(data).is_err();
         for setting in &data.settings.entries {
-            let names: Vec<&Name> = match &setting.kind {
-                SettingKind::Group { name, .. } if !GROUPS.contains(&name.text.as_str()) => vec![name],
-                SettingKind::Value { names, .. } => {
-                    names.iter().filter(|name| !PARTS.contains(&name.text.as_str())).collect()
-                }
-                SettingKind::Group { .. } | SettingKind::Field { .. } => Vec::new(),
-            };
-            for name in names {
-                self.unknown_part(name);
+            if let SettingKind::Group { name, subject: Some(subject), .. } = &setting.kind
+                && GROUPS.contains(&name.text.as_str())
+            {
+                self.group_of_nothing(name, subject);
                 failed = true;
+            }
+            match &setting.kind {
+                SettingKind::Group { name, .. } if !GROUPS.contains(&name.text.as_str()) => {
+                    self.unknown_part(name);
+                    failed = true;
+                }
+                SettingKind::Value { names, value } => {
+                    for name in names.iter().filter(|name| !PARTS.contains(&name.text.as_str())) {
+                        match type_written(value) {
+                            Some(ty) => self.field_with_equals(name, self.bundle.sources().slice(ty)),
+                            None if GROUPS.contains(&name.text.as_str()) => self.group_with_equals(name),
+                            None => self.unknown_part(name),
+                        }
+                        failed = true;
+                    }
+                }
+                SettingKind::Group { .. } | SettingKind::Field { .. } => {}
             }
         }
         if failed { Err(Reported) } else { Ok(()) }
     }
 
+    fn parts_given_twice(&mut self, data: &'a ast::Data) -> Outcome<()> {
+        let mut known: BTreeMap<&str, Span> = BTreeMap::new();
+        let mut outcome = Ok(());
+        for setting in &data.settings.entries {
+            let SettingKind::Value { names, .. } = &setting.kind else { continue };
+            for name in names {
+                if let Some(before) = known.insert(&name.text, name.span) {
+                    outcome = Err(self.set_twice(&name.text, name.span, before));
+                }
+            }
+        }
+        outcome
+    }
+
+    /// `image = f32[3, 32, 32]`
+    fn field_with_equals(&mut self, name: &Name, ty: &str) {
+        let diagnostic =
+            Diagnostic::error("E0505", format!("`{}` is no part of the data", name.text), name.span)
+                .fact("a type stands behind it")
+                .help(format!("a field is declared with `:`: `{}: {ty}`", name.text));
+        self.report(diagnostic);
+    }
+
+    /// `prepare = image / 255`
+    fn group_with_equals(&mut self, name: &Name) {
+        let group = &name.text;
+        let diagnostic = Diagnostic::error("E0505", format!("`{group}` is a group of bindings"), name.span)
+            .fact("a value stands here")
+            .help(format!("write `{group} {{ image = image / 255 }}`"));
+        self.report(diagnostic);
+    }
+
     fn unknown_part(&mut self, name: &Name) {
-        let help = did_you_mean(&name.text, PARTS.into_iter().chain(GROUPS));
+        let similar = || did_you_mean(&name.text, PARTS.into_iter().chain(GROUPS));
+        let help = data_setting_help(&name.text).or_else(similar);
         let message = format!("unknown setting `{}`", name.text);
         self.report(
             Diagnostic::error("E0505", message, name.span)
@@ -191,6 +263,16 @@ impl<'a> Elaborator<'a> {
     fn field_range(&mut self, frame: &mut Frame<'a>, ty: &'a Type) -> Outcome<Option<(i64, i64, Span)>> {
         let Some(range) = &ty.range else { return Ok(None) };
         match self.expression(frame, range)? {
+            Value::Range(low, high) if low.fract() != 0.0 || high.fract() != 0.0 => {
+                let message = "the values of a field lie between whole numbers";
+                self.fail("E0204", range.span, message, format!("this is {low}..{high}"))
+            }
+            Value::Range(low, high) if low >= high => {
+                let diagnostic = Diagnostic::error("E0204", "a field without any values", range.span)
+                    .fact(format!("no number lies in {low}..{high}"))
+                    .help("the values run from the first up to the second, without it: `0..10`");
+                Err(self.report(diagnostic))
+            }
             Value::Range(low, high) => Ok(Some((low as i64, high as i64, range.span))),
             other => {
                 let found = other.describe();
@@ -204,28 +286,64 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    fn prepare(&mut self, frame: &mut Frame<'a>, names: &'a [Name], value: &'a ast::Expr) -> Outcome<()> {
+    fn prepare(
+        &mut self,
+        frame: &mut Frame<'a>,
+        data: &'a ast::Data,
+        names: &'a [Name],
+        value: &'a ast::Expr,
+    ) -> Outcome<()> {
+        let value_expr = value;
         let Some(value_found) = self.on_device(frame, value)? else { return Ok(()) };
         let found = match value_found {
             Value::Outputs(values) => values,
             one => vec![one],
         };
         if found.len() < names.len() {
-            let message = format!("{} names for {} values", names.len(), found.len());
+            let message = format!("{} for {}", counted(names.len(), "name"), counted(found.len(), "value"));
             return self.fail("E0210", value.span, message, "too few values");
         }
         for (name, value) in names.iter().zip(found) {
-            let range = match frame.names.get(&name.text) {
-                Some(Value::Tensor(tensor)) => tensor.range.clone(),
+            let field = field_names(data).any(|field| field == name.text);
+            if !field && name.text != "_" {
+                self.bound_for_nothing(data, name);
+            }
+            let moved = match (frame.names.get(&name.text), &value) {
+                (Some(Value::Tensor(before)), Value::Tensor(after)) => {
+                    range_after(before, after, name, value_expr)
+                }
                 _ => None,
             };
-            let value = match value {
-                Value::Tensor(tensor) => Value::Tensor(Tensor { range, ..tensor }),
+            let bound = match value {
+                Value::Tensor(tensor) => Value::Tensor(Tensor { range: moved, ..tensor }),
+                Value::Error => return Err(Reported),
+                other if field => {
+                    let message = format!("the field `{}` needs a tensor", name.text);
+                    let found = format!("this is {}", other.describe());
+                    return self.fail("E0403", value_expr.span, message, found);
+                }
                 other => other,
             };
-            frame.bind(&name.text, value);
+            frame.bind(&name.text, bound);
         }
         Ok(())
+    }
+
+    /// Notes that `name`, which a group binds, is no field and is read nowhere in the groups.
+    fn bound_for_nothing(&mut self, data: &'a ast::Data, name: &Name) {
+        let read = groups_of(data).flat_map(|settings| &settings.entries).any(|entry| match &entry.kind {
+            SettingKind::Value { value, .. } => mentions(value, &name.text),
+            SettingKind::Field { .. } | SettingKind::Group { .. } => false,
+        });
+        if read {
+            return;
+        }
+        let fields: Vec<&str> = field_names(data).collect();
+        let diagnostic = Diagnostic::error("E0201", format!("no field is called `{}`", name.text), name.span)
+            .fact("bound, and read nowhere")
+            .label(data.name.span, format!("it has {}", fields.join(", ")))
+            .help_maybe(did_you_mean(&name.text, fields.iter().copied()));
+        self.note_unread(diagnostic);
     }
 
     /// The part of a binding that runs on the device: `None` where it is the reader's work, because it calls a
@@ -366,6 +484,44 @@ impl<'a> Elaborator<'a> {
     }
 }
 
+/// The names of the fields.
+fn field_names(data: &ast::Data) -> impl Iterator<Item = &str> {
+    data.settings.entries.iter().filter_map(|setting| match &setting.kind {
+        SettingKind::Field { name, .. } => Some(name.text.as_str()),
+        SettingKind::Value { .. } | SettingKind::Group { .. } => None,
+    })
+}
+
+/// `prepare` and `augment`.
+fn groups_of(data: &ast::Data) -> impl Iterator<Item = &ast::Settings> {
+    data.settings.entries.iter().filter_map(|setting| match &setting.kind {
+        SettingKind::Group { settings, .. } => Some(settings),
+        SettingKind::Value { .. } | SettingKind::Field { .. } => None,
+    })
+}
+
+/// The values that the field `name` may have after it is bound to `value`: those from before where it is the same, or
+/// moved by a whole number, `label - 1`; elsewhere nothing is known.
+fn range_after(
+    before: &Tensor,
+    after: &Tensor,
+    name: &Name,
+    value: &ast::Expr,
+) -> Option<Rc<(i64, i64, Span)>> {
+    if before.node == after.node {
+        return before.range.clone();
+    }
+    let ExprKind::Binary { operator, left, right, .. } = &value.kind else { return None };
+    let (ExprKind::Name(moved), ExprKind::Int(by)) = (&left.kind, &right.kind) else { return None };
+    let (low, high, said) = before.range.as_deref().copied().filter(|_| *moved == name.text)?;
+    let by = match operator {
+        ast::Binary::Add => Some(*by),
+        ast::Binary::Subtract => by.checked_neg(),
+        _ => None,
+    }?;
+    Some(Rc::new((low.checked_add(by)?, high.checked_add(by)?, said)))
+}
+
 /// Whether `value` is a function that only a reader can compute.
 fn is_host(value: &Value<'_>) -> bool {
     match value {
@@ -399,4 +555,15 @@ pub(super) fn names_in<'e>(expr: &'e ast::Expr, out: &mut Vec<(&'e str, Span)>) 
         ExprKind::Unary(_, operand) => names_in(operand, out),
         _ => {}
     }
+}
+
+/// Where a type stands in place of a value.
+fn type_written(value: &ast::Expr) -> Option<Span> {
+    let named = match &value.kind {
+        ExprKind::Index(operand, _) => operand,
+        _ => value,
+    };
+    let is_type =
+        matches!(&named.kind, ExprKind::Name(name) if ["f32", "i32", "u8", "bool"].contains(&name.as_str()));
+    is_type.then_some(value.span)
 }

@@ -226,7 +226,33 @@ impl Dim {
             return Some(exact);
         }
         let extent = floor_quotient(self.extent, other.extent)?;
-        self.opaque("//", other, extent)
+        let Some((whole, rest)) = other.as_constant().and_then(|divisor| self.split(divisor)) else {
+            return self.opaque("//", other, extent);
+        };
+        whole.add(&rest.opaque("//", other, floor_quotient(rest.extent, other.extent)?)?)
+    }
+
+    /// The dims `q` and `r` with `self = q * divisor + r`, where the coefficients of `r` lie below `divisor`, so that
+    /// `self // divisor` is `q + r // divisor`; `None` where `q` would be 0.
+    fn split(&self, divisor: i64) -> Option<(Dim, Dim)> {
+        if divisor < 2 {
+            return None;
+        }
+        let mut whole = Terms::new();
+        for (atoms, coefficient) in self.terms().iter() {
+            whole.insert(atoms.clone(), coefficient.div_euclid(divisor));
+        }
+        if whole.values().all(|coefficient| *coefficient == 0) {
+            return None;
+        }
+        let extent = whole.iter().try_fold(0_i64, |sum, (atoms, coefficient)| {
+            let product =
+                atoms.iter().try_fold(*coefficient, |product, atom| product.checked_mul(atom.extent));
+            sum.checked_add(product?)
+        })?;
+        let whole = Dim::of(whole, extent);
+        let rest = self.subtract(&whole.multiply(&Dim::constant(divisor))?)?;
+        Some((whole, rest))
     }
 
     /// `self % other`, with the sign of `other`; `None` when `other` is 0.
@@ -239,12 +265,19 @@ impl Dim {
         self.opaque("%", other, self.extent.checked_sub(quotient.checked_mul(other.extent)?)?)
     }
 
+    /// As one side of a quotient, in parentheses where it is more than one factor or atom.
+    fn operand(&self) -> String {
+        let plain =
+            self.formula().all(|(atoms, coefficient)| atoms.len() + usize::from(*coefficient != 1) < 2);
+        if plain && self.summands() == 1 { self.to_string() } else { format!("({self})") }
+    }
+
     fn opaque(&self, sign: &str, other: &Dim, extent: i64) -> Option<Dim> {
         if self.as_constant().is_some() && other.as_constant().is_some() {
             return Some(Dim::constant(extent));
         }
         let batch = self.has_batch() || other.has_batch();
-        let name = format!("({self} {sign} {other})");
+        let name = format!("({} {sign} {})", self.operand(), other.operand());
         (name.len() <= LONGEST).then(|| Dim::atom(Atom { name, extent, batch }))
     }
 }
@@ -307,6 +340,12 @@ mod tests {
         let half = t.floor_divide(&Dim::constant(2)).unwrap();
         assert_eq!((half.extent(), half.to_string().as_str()), (4, "(T // 2)"));
         assert_ne!(half.multiply(&Dim::constant(2)).unwrap(), t);
+        let less = t.subtract(&Dim::constant(2)).unwrap().floor_divide(&Dim::constant(2)).unwrap();
+        assert_eq!(less.add(&Dim::constant(1)).unwrap(), half);
+        assert_eq!(less.extent(), 3);
+        let third =
+            t.add(&t).unwrap().add(&Dim::constant(1)).unwrap().floor_divide(&Dim::constant(3)).unwrap();
+        assert_eq!((third.extent(), third.to_string().as_str()), (6, "((2*T + 1) // 3)"));
         assert_eq!(Dim::constant(-7).floor_divide(&Dim::constant(2)), Some(Dim::constant(-4)));
         assert_eq!(Dim::constant(1).floor_divide(&Dim::constant(0)), None);
     }

@@ -8,7 +8,7 @@ use crate::elaborate::frame::Frame;
 use crate::elaborate::names::unquoted;
 use crate::elaborate::value::Value;
 use crate::source::Span;
-use crate::syntax::ast::{Argument, Binary, Body, Expr, ExprKind, Name, Unary};
+use crate::syntax::ast::{Argument, Binary, Body, Expr, ExprKind, Name, Statement, StatementKind, Unary};
 
 impl<'a> Elaborator<'a> {
     /// The value of `expr` where the names of `frame` are known.
@@ -54,6 +54,7 @@ impl<'a> Elaborator<'a> {
                 Some(value) => Ok(value),
                 None => {
                     let help = self.instead_of_field(frame, expr);
+                    let help = help.or_else(|| declared_weight(expr));
                     let diagnostic = Diagnostic::error("E0201", "a value has no fields", expr.span)
                         .fact("only files used with a prefix have names inside")
                         .help_maybe(help);
@@ -62,6 +63,10 @@ impl<'a> Elaborator<'a> {
             },
             ExprKind::Index(operand, indices) => {
                 let value = self.expression(frame, operand)?.first();
+                if self.update.is_some() {
+                    let what = format!("`{}`", self.bundle.sources().slice(expr.span));
+                    self.elementwise(&value, &what, expr.span)?;
+                }
                 self.index(frame, value, operand.span, indices, expr.span)
             }
             ExprKind::If { condition, then, otherwise } => {
@@ -89,6 +94,7 @@ impl<'a> Elaborator<'a> {
         let second = self.expression(frame, right)?.first();
         let operands = ((first, left.span), (second, right.span));
         if operator == Binary::MatrixProduct {
+            self.elementwise(&operands.0.0, "`@`", place)?;
             return self.matrix_product(place, operands.0, operands.1);
         }
         self.binary(operator, place, operands.0, operands.1)
@@ -146,6 +152,17 @@ impl<'a> Elaborator<'a> {
             ExprKind::Name(name) if self.bundle.is_library(argument.span) => {
                 frame.places.get(name).copied().unwrap_or(argument.span)
             }
+            ExprKind::If { then, otherwise, .. } if self.bundle.is_library(argument.span) => {
+                let bodies = otherwise.iter().chain(std::iter::once(then));
+                let places = bodies.filter_map(|body| match body.statements.as_slice() {
+                    [Statement { kind: StatementKind::Value(values), .. }] => match values.as_slice() {
+                        [Expr { kind: ExprKind::Name(name), .. }] => frame.places.get(name).copied(),
+                        _ => None,
+                    },
+                    _ => None,
+                });
+                places.into_iter().next().unwrap_or(argument.span)
+            }
             _ => argument.span,
         }
     }
@@ -184,6 +201,12 @@ impl<'a> Elaborator<'a> {
     pub(super) fn condition(&mut self, frame: &mut Frame<'a>, condition: &'a Expr) -> Outcome<bool> {
         match self.expression(frame, condition)?.first() {
             Value::Bool(truth) => Ok(truth),
+            other
+            @ (Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::List(_) | Value::Symbol(_)) => {
+                let found = other.describe();
+                let message = "a condition is true or false";
+                self.fail("E0204", condition.span, message, format!("this is {found}"))
+            }
             other => {
                 let found = other.describe();
                 let diagnostic =
@@ -237,4 +260,17 @@ impl<'a> Elaborator<'a> {
             }
         }
     }
+}
+
+/// What is written in place of `layer.weight`.
+fn declared_weight(expr: &Expr) -> Option<String> {
+    let ExprKind::Field(_, field) = &expr.kind else { return None };
+    let name = field.text.as_str();
+    let inside = matches!(name, "weight" | "bias");
+    inside.then(|| {
+        format!(
+            "the weights of a layer are its own: declare one to share it, `weight {}: f32[..] = ...`",
+            if name == "weight" { "w" } else { "b" }
+        )
+    })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::elaborate::value::{InitSpec, Value};
 use crate::source::Span;
-use crate::syntax::ast::DefinitionKind;
+use crate::syntax::ast::{Definition, DefinitionKind};
 
 /// The names of one body, and what kind of body it is.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Frame<'a> {
     pub(super) grads: BTreeMap<String, Value<'a>>,
     /// Where the arguments that are no tensors are written, by parameter.
     pub(super) places: BTreeMap<String, Span>,
+    /// The `fn` or `block` whose body it is.
+    pub(super) definition: Option<&'a Definition>,
     /// States of this body, by local name: their paths.
     pub(super) states: BTreeMap<String, String>,
 }
@@ -35,6 +37,7 @@ impl<'a> Frame<'a> {
             init: None,
             grads: BTreeMap::new(),
             places: BTreeMap::new(),
+            definition: None,
             states: BTreeMap::new(),
         }
     }

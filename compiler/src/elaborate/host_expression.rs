@@ -18,11 +18,40 @@ pub(super) struct Measured<'a, 's> {
     pub(super) metrics: &'s [(&'a Name, &'a Expr)],
 }
 
+impl Measured<'_, '_> {
+    /// Whether `name` is measured on every part.
+    fn measures(&self, name: &str) -> bool {
+        let metric = self.metrics.iter().any(|(metric, _)| metric.text == name);
+        name == "loss" || metric || self.losses.iter().any(|loss| loss == name)
+    }
+}
+
 impl<'a> Elaborator<'a> {
+    /// `stop`: a condition.
+    pub(super) fn stop_condition(&mut self, expr: &'a Expr, known: &Measured<'a, '_>) -> Outcome<HostExpr> {
+        let value = self.host_expression(expr, known)?;
+        if matches!(expr.kind, ExprKind::Bool(_)) || is_condition(&value) {
+            return Ok(value);
+        }
+        let diagnostic = Diagnostic::error("E0204", "`stop` is a condition", expr.span)
+            .fact("this is a number")
+            .help("compare it: `test.loss < 0.1`, or write `patience(test.loss, 5)`");
+        Err(self.report(diagnostic))
+    }
+
     /// `expr` as a formula of the training loop.
     pub(super) fn host_expression(&mut self, expr: &'a Expr, known: &Measured<'a, '_>) -> Outcome<HostExpr> {
         match &expr.kind {
             ExprKind::Field(owner, name) => self.measured(owner, name, expr.span, known),
+            ExprKind::Name(name) if known.measures(name) => {
+                let part = known.parts.iter().find(|part| *part == "test").or(known.parts.first());
+                let part = part.map_or("test", String::as_str);
+                let diagnostic =
+                    Diagnostic::error("E0404", format!("`{name}` is measured on every part"), expr.span)
+                        .fact(format!("on which of {}", known.parts.join(", ")))
+                        .help(format!("write `{part}.{name}`"));
+                Err(self.report(diagnostic))
+            }
             ExprKind::Name(name) if name == "epoch" => Ok(HostExpr::Epoch),
             ExprKind::Name(name) if name == "step" => Ok(HostExpr::Step),
             ExprKind::Unary(operator, operand) => {
@@ -58,6 +87,15 @@ impl<'a> Elaborator<'a> {
     fn host_number(&mut self, expr: &'a Expr) -> Outcome<HostExpr> {
         let value = self.settled(expr)?;
         match value {
+            Value::Callable(callable) => {
+                let name = callable.name();
+                let diagnostic = Diagnostic::error("E0404", format!("`{name}` is not measured"), expr.span)
+                    .fact("a function, and not a metric of this `train`")
+                    .help(format!(
+                        "write `metrics {{ {name} = {name}(logits, label) }}`, and here `test.{name}`"
+                    ));
+                Err(self.report(diagnostic))
+            }
             Value::Bool(truth) => Ok(HostExpr::Number(f64::from(u8::from(truth)))),
             other => self.real(&other, expr.span).map(HostExpr::Number),
         }
@@ -111,7 +149,7 @@ impl<'a> Elaborator<'a> {
         let value = self.host_expression(&watched.value, known)?;
         let count = self.settled(&epochs.value)?;
         let count = self.count(&count, epochs.span)?;
-        let mut larger = self.larger_is_better(&value, known);
+        let mut larger = self.larger_is_better(&value, known).unwrap_or(false);
         for argument in arguments {
             let Some(name) = &argument.name else { continue };
             match (name.text.as_str(), self.settled(&argument.value)?) {
@@ -126,21 +164,44 @@ impl<'a> Elaborator<'a> {
         Ok(HostExpr::Patience { value: Box::new(value), epochs, larger_is_better: larger })
     }
 
-    fn larger_is_better(&self, value: &HostExpr, known: &Measured<'a, '_>) -> bool {
-        match value {
-            HostExpr::Neg(inner) => !self.larger_is_better(inner, known),
-            HostExpr::Metric { name, .. } => {
-                let formula = known.metrics.iter().find(|(metric, _)| metric.text == *name);
-                formula.is_some_and(|(_, expr)| match &expr.kind {
-                    ExprKind::Call { callee, .. } => {
-                        let called = self.bundle.sources().slice(callee.span);
-                        ["accuracy", "mean_average_precision"].contains(&called)
-                    }
-                    _ => false,
-                })
-            }
-            _ => false,
+    /// Whether a larger `value` is better: a metric of the library says so of what it measures, a loss the opposite.
+    pub(super) fn larger_is_better(&self, value: &HostExpr, known: &Measured<'a, '_>) -> Option<bool> {
+        let HostExpr::Metric { name, .. } = value else {
+            let HostExpr::Neg(inner) = value else { return None };
+            return self.larger_is_better(inner, known).map(|larger| !larger);
+        };
+        let Some((_, formula)) = known.metrics.iter().find(|(metric, _)| metric.text == *name) else {
+            return Some(false);
+        };
+        let ExprKind::Call { callee, .. } = &formula.kind else { return None };
+        let ExprKind::Name(called) = &callee.kind else { return None };
+        if ["accuracy", "mean_average_precision"].contains(&called.as_str()) {
+            return Some(true);
         }
+        self.bundle.library_path_of(called).is_some_and(|path| path == "std/losses.nn").then_some(false)
+    }
+}
+
+fn is_condition(value: &HostExpr) -> bool {
+    match value {
+        HostExpr::Not(_) | HostExpr::Patience { .. } => true,
+        HostExpr::Binary(operator, ..) => match operator {
+            HostBinary::Or
+            | HostBinary::And
+            | HostBinary::Eq
+            | HostBinary::Ne
+            | HostBinary::Le
+            | HostBinary::Ge
+            | HostBinary::Lt
+            | HostBinary::Gt => true,
+            HostBinary::Add
+            | HostBinary::Sub
+            | HostBinary::Mul
+            | HostBinary::Div
+            | HostBinary::Min
+            | HostBinary::Max => false,
+        },
+        _ => false,
     }
 }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::call::Given;
 use crate::elaborate::context::Elaborator;
-use crate::elaborate::value::Value;
+use crate::elaborate::value::{Tensor, Value};
 use crate::source::Span;
 use crate::syntax::ast::{
-    Argument, Attribute, Body, Chain, Definition, Expr, ExprKind, File, Index, ItemKind, Name, Stage,
-    StageKind, Statement, StatementKind,
+    Argument, Attribute, Body, Chain, Definition, Dim, Expr, ExprKind, File, Index, ItemKind, Name,
+    SettingKind, Settings, Stage, StageKind, Statement, StatementKind, Type,
 };
 
 /// What makes an image of an image.
@@ -22,13 +22,16 @@ impl<'a> Elaborator<'a> {
         definition: &Definition,
         name: Span,
         span: Span,
-        input: Option<&Given<'a>>,
+        given: &[Option<Given<'a>>],
     ) {
         let called = definition.name.text.as_str();
         if !self.bundle.is_library(definition.name.span) || self.bundle.is_library(span) {
             return;
         }
-        let Some(Given { value: Value::Tensor(input), .. }) = input else { return };
+        let Some(Some(Given { value: Value::Tensor(input), .. })) = given.first() else { return };
+        if called == "conv" {
+            self.channels_first(input, name, given);
+        }
         let Some((made, maker)) = input.made.as_deref() else { return };
         match (called, maker.as_str()) {
             ("cross_entropy", "softmax" | "log_softmax") => {
@@ -58,10 +61,38 @@ impl<'a> Elaborator<'a> {
             _ => {}
         }
     }
+
+    /// Warns of `conv(in, out, kernel)`, which reads as `conv(out, kernel, stride)`: three sizes without names, of which
+    /// the first is how many channels come in and the second is larger than windows are.
+    fn channels_first(&mut self, input: &Tensor, name: Span, given: &[Option<Given<'a>>]) {
+        const LARGEST_WINDOW: i64 = 11;
+        let unnamed = |place: usize| match given.get(place).and_then(Option::as_ref) {
+            Some(Given { name: None, value: Value::Int(dim), span }) => Some((dim.extent(), *span)),
+            _ => None,
+        };
+        let (Some((first, _)), Some((second, place)), Some((third, _))) =
+            (unnamed(1), unnamed(2), unnamed(3))
+        else {
+            return;
+        };
+        let channels = input.dims.get(1).map(crate::elaborate::dim::Dim::extent);
+        if channels != Some(first) || second <= LARGEST_WINDOW {
+            return;
+        }
+        let message = format!("`conv({first}, {second}, {third})` makes {first} channels of {first}");
+        let diagnostic = Diagnostic::warning("W0302", message, name)
+            .fact(format!("the input has {first} channels"))
+            .label(place, format!("this is a window of {second}, and {third} its stride"))
+            .help(format!("how many channels come in is never written: `conv({second}, {third})`"));
+        self.report(diagnostic);
+    }
 }
 
 /// Attributes that mean something.
-const ATTRIBUTES: [&str; 7] = ["init", "training", "name", "shape", "inline", "host", "precision"];
+const ATTRIBUTES: [&str; 8] = ["init", "training", "name", "shape", "inline", "host", "precision", "private"];
+
+/// What `@precision` takes.
+const PRECISIONS: [&str; 3] = ["f32", "f16", "mixed"];
 
 /// Attributes of `file` that mean nothing.
 pub(super) fn unknown_attributes(file: &File) -> Vec<Diagnostic> {
@@ -74,6 +105,8 @@ pub(super) fn unknown_attributes(file: &File) -> Vec<Diagnostic> {
             all.extend(definition.body.statements.iter().flat_map(|statement| &statement.attributes));
         }
     }
+    let precisions: Vec<Diagnostic> =
+        all.iter().filter_map(|attribute| unknown_precision(attribute)).collect();
     all.into_iter()
         .filter(|attribute| !ATTRIBUTES.contains(&attribute.name.text.as_str()))
         .map(|attribute| {
@@ -82,7 +115,24 @@ pub(super) fn unknown_attributes(file: &File) -> Vec<Diagnostic> {
                 .fact("not found")
                 .help_maybe(did_you_mean(&name.text, ATTRIBUTES))
         })
+        .chain(precisions)
         .collect()
+}
+
+/// `@precision(..)` with something that is none.
+fn unknown_precision(attribute: &Attribute) -> Option<Diagnostic> {
+    if attribute.name.text != "precision" {
+        return None;
+    }
+    let span = match attribute.arguments.as_slice() {
+        [one] if matches!(&one.value.kind, ExprKind::Name(name) if PRECISIONS.contains(&name.as_str())) => {
+            return None;
+        }
+        [one] => one.span,
+        _ => attribute.span,
+    };
+    let help = format!("write one of {}", PRECISIONS.join(", "));
+    Some(Diagnostic::error("E0204", "`@precision` takes a precision", span).fact("this is none").help(help))
 }
 
 /// Bindings of `file` that nothing reads.
@@ -110,6 +160,44 @@ pub(super) fn unused_bindings(file: &File) -> Vec<Diagnostic> {
     out
 }
 
+/// Whether `expr` reads `name`.
+pub(super) fn mentions(expr: &Expr, name: &str) -> bool {
+    let mut names = Names::default();
+    names.expr(expr);
+    names.read.contains(name)
+}
+
+/// The names that a body binds, the bodies inside it among them.
+pub(super) fn names_bound(body: &Body) -> BTreeSet<&str> {
+    let mut names = Names::default();
+    names.body(body);
+    names.bound.iter().map(|name| name.text.as_str()).collect()
+}
+
+/// The names that the types, formulas and settings of `file` read.
+pub(super) fn names_read(file: &File) -> BTreeSet<&str> {
+    let mut names = Names::default();
+    for item in &file.items {
+        match &item.kind {
+            ItemKind::Definition(one) => {
+                one.parameters
+                    .iter()
+                    .filter_map(|parameter| parameter.ty.as_ref())
+                    .for_each(|ty| names.ty(ty));
+                one.parameters.iter().filter_map(|one| one.default.as_ref()).for_each(|one| names.expr(one));
+                one.outputs.iter().for_each(|output| names.ty(&output.ty));
+                one.conditions.iter().for_each(|condition| names.expr(condition));
+                names.body(&one.body);
+            }
+            ItemKind::Data(data) => names.settings(&data.settings),
+            ItemKind::Train(train) => names.settings(&train.settings),
+            ItemKind::Const(one) => names.expr(&one.value),
+            ItemKind::Use(_) => {}
+        }
+    }
+    names.read
+}
+
 /// The names that a body binds and reads.
 #[derive(Default)]
 struct Names<'a> {
@@ -128,23 +216,39 @@ impl<'a> Names<'a> {
                 }
                 StatementKind::Weight { name, ty, init } => {
                     self.bound.push(name);
-                    for dim in ty.dims.iter().flatten() {
-                        if let crate::syntax::ast::Dim::One(expr) = dim {
-                            self.expr(expr);
-                        }
-                    }
+                    self.ty(ty);
                     init.iter().for_each(|init| self.expr(init));
                 }
-                StatementKind::State { name, init, .. } => {
+                StatementKind::State { name, ty, init } => {
                     self.states.push(&name.text);
+                    ty.iter().for_each(|ty| self.ty(ty));
                     init.iter().for_each(|init| self.expr(init));
                 }
                 StatementKind::Grad { value, .. } => self.expr(value),
                 StatementKind::Bind { targets, values } => {
                     self.bound.extend(targets.iter().map(|target| &target.name));
+                    targets.iter().filter_map(|target| target.ty.as_ref()).for_each(|ty| self.ty(ty));
                     values.iter().for_each(|value| self.expr(value));
                 }
                 StatementKind::Value(values) => values.iter().for_each(|value| self.expr(value)),
+            }
+        }
+    }
+
+    fn ty(&mut self, ty: &'a Type) {
+        for dim in ty.dims.iter().flatten() {
+            if let Dim::One(expr) = dim {
+                self.expr(expr);
+            }
+        }
+    }
+
+    fn settings(&mut self, settings: &'a Settings) {
+        for setting in &settings.entries {
+            match &setting.kind {
+                SettingKind::Value { value, .. } => self.expr(value),
+                SettingKind::Field { ty, .. } => self.ty(ty),
+                SettingKind::Group { settings, .. } => self.settings(settings),
             }
         }
     }

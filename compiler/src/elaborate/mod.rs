@@ -13,9 +13,11 @@ mod check;
 mod context;
 mod data;
 pub mod dim;
+mod elementwise;
 mod elsewhere;
 mod expression;
 mod frame;
+mod given;
 mod host;
 mod host_expression;
 mod intrinsic;
@@ -26,9 +28,11 @@ mod names;
 mod optimizer;
 mod pipeline;
 mod reader;
+mod resolve;
 mod scan;
 mod scope;
 mod settings;
+mod slope;
 mod training;
 mod twice;
 mod types;
@@ -39,6 +43,7 @@ use std::sync::Arc;
 pub use bundle::{Bundle, library_files, load};
 pub use check::{Subject, lints, missing_gradients, subjects};
 pub use optimizer::{OptimizerHandle, Update, UpdateState};
+pub use resolve::items;
 
 use crate::diagnostic::{Checked, Diagnostic};
 use crate::ir::{Graph, NodeId, StoredTensor};
@@ -142,6 +147,12 @@ pub struct Settings {
     pub memory: Option<u64>,
     /// `f32` or `mixed`.
     pub precision: Option<String>,
+    /// Where `precision` is written.
+    pub precision_span: Option<Span>,
+    /// Where `memory` is written.
+    pub memory_span: Option<Span>,
+    /// Where `freeze` is written.
+    pub freeze_span: Option<Span>,
 }
 
 /// A use of a layer or function: a line of the layer table.

@@ -32,6 +32,9 @@ struct Subject<'a> {
     data: Option<(&'a ast::Data, usize)>,
 }
 
+/// What the batch dim is called elsewhere.
+const BATCHES: [&str; 5] = ["None", "Batch", "BATCH", "BatchSize", "BS"];
+
 /// What one `update` says.
 struct Moved {
     layer: String,
@@ -276,14 +279,22 @@ impl<'a> Elaborator<'a> {
             Some((data, module)) => self.fields(data, module)?,
             None => Frame::new(subject.module),
         };
+        self.inputs_of_nothing(subject, &settings);
+        let mut failed = false;
         for parameter in &subject.model.parameters {
-            let value = self.model_input(&mut frame, &mut fields, subject, &settings, parameter, trained)?;
-            frame.bind(&parameter.name.text, value);
+            match self.model_input(&mut frame, &mut fields, subject, &settings, parameter, trained) {
+                Ok(value) => frame.bind(&parameter.name.text, value),
+                Err(Reported) => failed = true,
+            }
+        }
+        if failed {
+            return Err(Reported);
         }
         for condition in &subject.model.conditions {
             if !self.condition(&mut frame, condition)? {
                 let message = format!("`{}` cannot be built like this", subject.model.name.text);
-                self.fail::<()>("E0306", condition.span, message, "this does not hold")?;
+                let fact = self.broken(&mut frame, &condition.kind, &[]);
+                self.fail::<()>("E0306", condition.span, message, fact)?;
             }
         }
         let before = self.rows.len();
@@ -314,9 +325,12 @@ impl<'a> Elaborator<'a> {
                 }
             }
             for (name, _, value) in &outputs {
+                self.output_beside_fields(name, subject);
                 names.bind(name, value.clone());
             }
-            self.loss_and_metrics(&mut names, &settings, &mut finished)?;
+            if let Some((_, train)) = subject.train {
+                self.loss_and_metrics(train, &mut names, &settings, &mut finished)?;
+            }
         }
         let untrained_step = self.expansion == Expansion::Training && subject.train.is_none();
         if self.expansion == Expansion::Inference || untrained_step {
@@ -363,6 +377,7 @@ impl<'a> Elaborator<'a> {
 
     /// Free dims from `dims { ... }` and the request.
     fn free_dims(&mut self, settings: &TrainSettings<'a>, request: &Request) -> Outcome<()> {
+        self.dims_of_nothing(settings)?;
         for (name, expr) in &settings.dims {
             let value = self.settled(expr)?;
             let extent = self.whole(&value, expr.span)?.extent();
@@ -373,6 +388,32 @@ impl<'a> Elaborator<'a> {
             self.predeclared.insert(name.clone(), Value::Int(Dim::symbol(name, extent)));
         }
         Ok(())
+    }
+
+    /// Refuses `dims` that nothing in the file speaks of, and the batch dim among them.
+    fn dims_of_nothing(&mut self, settings: &TrainSettings<'a>) -> Outcome<()> {
+        if settings.dims.is_empty() {
+            return Ok(());
+        }
+        let known = self.bundle.dims_spoken_of();
+        let mut outcome = Ok(());
+        for (name, _) in &settings.dims {
+            let diagnostic = if name.text == BATCH {
+                Diagnostic::error("E0505", "`N` is the batch dim", name.span)
+                    .fact("not set among `dims`")
+                    .help("write `batch = 64` in `train`")
+            } else if known.contains(name.text.as_str()) {
+                continue;
+            } else {
+                let message = format!("nothing has a dim `{}`", name.text);
+                let others = known.iter().copied().filter(|known| *known != BATCH);
+                Diagnostic::error("E0505", message, name.span)
+                    .fact("it would have no effect")
+                    .help_maybe(did_you_mean(&name.text, others))
+            };
+            outcome = Err(self.report(diagnostic));
+        }
+        outcome
     }
 
     /// Free dims of the model's inputs that nothing binds, as the data fields they are fed from state them.
@@ -430,6 +471,22 @@ impl<'a> Elaborator<'a> {
         self.init_spec(&value, argument.span).map(Some)
     }
 
+    /// Reports `inputs` that the model does not have.
+    fn inputs_of_nothing(&mut self, subject: &Subject<'a>, settings: &TrainSettings<'a>) {
+        let known = || subject.model.parameters.iter().map(|parameter| parameter.name.text.as_str());
+        for (name, _) in &settings.inputs {
+            if known().any(|known| known == name.text) {
+                continue;
+            }
+            let message = format!("the model `{}` has no input `{}`", subject.model.name.text, name.text);
+            let diagnostic = Diagnostic::error("E0201", message, name.span)
+                .fact("not found")
+                .label(subject.model.name.span, format!("it has {}", known().collect::<Vec<_>>().join(", ")))
+                .help_maybe(did_you_mean(&name.text, known()));
+            self.report(diagnostic);
+        }
+    }
+
     fn model_input(
         &mut self,
         frame: &mut Frame<'a>,
@@ -444,6 +501,7 @@ impl<'a> Elaborator<'a> {
             let message = format!("the model input `{name}` needs a type");
             return self.fail("E0315", parameter.name.span, message, "such as `: f32[N, 3, 32, 32]`");
         };
+        self.batch_dim(ty)?;
         let dims = self.declared_dims(frame, ty)?;
         for expr in ty.dims.iter().flatten() {
             let ast::Dim::One(expr) = expr else { continue };
@@ -487,6 +545,37 @@ impl<'a> Elaborator<'a> {
         };
         self.field_fits(ty, &value, &dims, element, subject, parameter, span)?;
         Ok(self.numbers_of_bytes(value, span))
+    }
+
+    /// In `train`, a name is an output or a field, not both.
+    fn output_beside_fields(&mut self, name: &str, subject: &Subject<'a>) {
+        let mut outputs = subject.model.outputs.iter().filter_map(|output| output.name.as_ref());
+        let output = outputs.find(|output| output.text == name);
+        let entries = subject.data.iter().flat_map(|(data, _)| &data.settings.entries);
+        let mut fields = entries.filter_map(|setting| match &setting.kind {
+            ast::SettingKind::Field { name: field, .. } => Some(field),
+            _ => None,
+        });
+        let field = fields.find(|field| field.text == name);
+        if let (Some(output), Some(field)) = (output, field) {
+            let message = format!("`{name}` is an output and a field");
+            let diagnostic = Diagnostic::error("E0206", message, output.span)
+                .fact("this output hides the field in `train`")
+                .label(field.span, "the field")
+                .help("give the output another name");
+            self.report(diagnostic);
+        }
+    }
+
+    /// The batch dim under the name that it has elsewhere.
+    fn batch_dim(&mut self, ty: &ast::Type) -> Outcome<()> {
+        let Some(ast::Dim::One(first)) = ty.dims.iter().flatten().next() else { return Ok(()) };
+        let Some(name) = free_name(first).filter(|name| BATCHES.contains(name)) else { return Ok(()) };
+        let diagnostic =
+            Diagnostic::error("E0307", format!("the batch dim is called `N`, not `{name}`"), first.span)
+                .fact("nothing binds this one")
+                .help("write `N`: it is as large as `batch` in training, and as `--batch` in use");
+        Err(self.report(diagnostic))
     }
 
     /// The bytes of a field as the numbers that a model computes with.
@@ -584,12 +673,21 @@ impl<'a> Elaborator<'a> {
             Value::Outputs(values) if model.outputs.len() > 1 => values,
             other => vec![other.first()],
         };
+        self.too_many_values(model);
         if model.outputs.is_empty() {
+            if let Some(other) = found.first().filter(|value| !matches!(value, Value::Tensor(_))) {
+                let place = model.body.statements.last().map_or(model.body.span, |last| last.span);
+                let diagnostic = Diagnostic::error("E0204", "the output of a model must be a tensor", place)
+                    .fact(format!("this is {}", other.describe()))
+                    .label(model.name.span, "the output of this model");
+                return Err(self.report(diagnostic));
+            }
             let unnamed = |value: Value<'a>| ("output".to_owned(), [].as_slice(), value);
             return Ok(found.into_iter().take(1).map(unnamed).collect());
         }
         if found.len() < model.outputs.len() {
-            let message = format!("{} outputs are declared", model.outputs.len());
+            let declared = if model.outputs.len() == 1 { "output is" } else { "outputs are" };
+            let message = format!("{} {declared} declared", model.outputs.len());
             let place = model.body.statements.last().map_or(model.body.span, |last| last.span);
             return self.fail("E0210", place, message, format!("the body gives {}", found.len()));
         }
@@ -635,11 +733,18 @@ impl<'a> Elaborator<'a> {
 
     fn loss_and_metrics(
         &mut self,
+        train: &ast::Train,
         names: &mut Frame<'a>,
         settings: &TrainSettings<'a>,
         finished: &mut Finished,
     ) -> Outcome<()> {
         let mut failed = false;
+        if !settings.values.contains_key("loss") && settings.updates.is_empty() && !settings.failed {
+            let diagnostic = Diagnostic::error("E0505", "`train` needs a loss", train.model.span)
+                .fact("there is neither `loss` nor an `update` with one")
+                .help("write `loss = cross_entropy(logits, label)`, or any formula that is one number");
+            return Err(self.report(diagnostic));
+        }
         if let Some(expr) = settings.values.get("loss").copied() {
             match self.one_number(names, expr, "the loss") {
                 Ok(node) => {

@@ -1,13 +1,18 @@
 //! What a name stands for: a local one, an item of the file, of a file it uses, or of the library.
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::bundle::{is_private, shelf_file_of};
+use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::elsewhere::{field_help, name_help};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::intrinsic;
+use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, InitSpec, Value};
 use crate::source::Span;
 use crate::syntax::ast::{Const, DefinitionKind, Expr, ExprKind, ItemKind, Name};
+
+/// The types of what is known at build time.
+const BUILD_TYPES: [&str; 4] = ["int", "float", "bool", "str"];
 
 /// Symbols that stand for themselves.
 const SYMBOLS: [&str; 12] = [
@@ -27,7 +32,7 @@ impl<'a> Elaborator<'a> {
     pub(super) fn lookup(&mut self, frame: &Frame<'a>, name: &str, span: Span) -> Outcome<Option<Value<'a>>> {
         if let Some(value) = frame.names.get(name) {
             if matches!(value, Value::Error) {
-                return Err(super::context::Reported);
+                return Err(Reported);
             }
             if self.update.is_none()
                 && let Some(path) = frame.states.get(name)
@@ -72,7 +77,7 @@ impl<'a> Elaborator<'a> {
         let uses = &self.bundle.module(module).uses;
         for (prefix, used) in uses {
             if prefix.is_none()
-                && let Some(value) = self.own_item(*used, name, span)?
+                && let Some(value) = self.public_item(*used, name, span)?
             {
                 return Ok(Some(value));
             }
@@ -81,7 +86,20 @@ impl<'a> Elaborator<'a> {
     }
 
     fn own_item(&mut self, module: usize, name: &str, span: Span) -> Outcome<Option<Value<'a>>> {
-        match self.bundle.module(module).item(name) {
+        self.value_of_item(module, self.bundle.module(module).item(name), span)
+    }
+
+    fn public_item(&mut self, module: usize, name: &str, span: Span) -> Outcome<Option<Value<'a>>> {
+        self.value_of_item(module, self.bundle.module(module).public_item(name), span)
+    }
+
+    fn value_of_item(
+        &mut self,
+        module: usize,
+        item: Option<&'a ItemKind>,
+        span: Span,
+    ) -> Outcome<Option<Value<'a>>> {
+        match item {
             Some(ItemKind::Definition(definition)) => {
                 Ok(Some(Value::Callable(Callable::Definition(definition, module))))
             }
@@ -94,7 +112,7 @@ impl<'a> Elaborator<'a> {
     fn constant(&mut self, module: usize, constant: &'a Const, span: Span) -> Outcome<Value<'a>> {
         let key = (module, constant.name.text.clone());
         match self.constants.get(&key) {
-            Some(Some(Value::Error)) => return Err(super::context::Reported),
+            Some(Some(Value::Error)) => return Err(Reported),
             Some(Some(value)) => return Ok(value.clone()),
             Some(None) => {
                 let message = format!("`{}` is defined by itself", constant.name.text);
@@ -110,7 +128,9 @@ impl<'a> Elaborator<'a> {
         });
         let expr = set.map_or(&constant.value, |set| &set.value);
         let sites = std::mem::take(&mut self.sites);
-        let value = self.expression(&mut Frame::new(module), expr);
+        let mut frame = Frame::new(module);
+        let value = self.expression(&mut frame, expr);
+        let value = value.and_then(|value| self.of_constant_type(&mut frame, constant, value, expr.span));
         self.sites = sites;
         let value = match value {
             Ok(Value::Tensor(_) | Value::Outputs(_) | Value::Host(_)) => {
@@ -121,6 +141,27 @@ impl<'a> Elaborator<'a> {
         };
         self.constants.insert(key, Some(value.as_ref().map_or(Value::Error, Value::clone)));
         value
+    }
+
+    /// The value of a constant, which its type, where it states one, must take.
+    fn of_constant_type(
+        &mut self,
+        frame: &mut Frame<'a>,
+        constant: &'a Const,
+        value: Value<'a>,
+        span: Span,
+    ) -> Outcome<Value<'a>> {
+        let Some(ty) = &constant.ty else { return Ok(value) };
+        if !BUILD_TYPES.contains(&ty.name.text.as_str()) || ty.dims.is_some() {
+            let written = self.bundle.sources().slice(ty.span);
+            let message = format!("a `const` cannot be `{written}`");
+            let diagnostic = Diagnostic::error("E0315", message, ty.span)
+                .fact("not a type of what is known at build time")
+                .help_maybe(did_you_mean(&ty.name.text, BUILD_TYPES))
+                .note("these are int, float, bool and str");
+            return Err(self.report(diagnostic));
+        }
+        self.check(frame, ty, value, span, Role::Stated)
     }
 
     /// What a name must stand for: reports `E0201` where it stands for nothing.
@@ -139,8 +180,9 @@ impl<'a> Elaborator<'a> {
         if self.diagnostics.is_full() {
             return Err(self.report(diagnostic));
         }
-        let help = name_help(name).or_else(|| {
-            let names = self.visible_names(frame);
+        let on_shelf = || Some(format!("write `use \"{}\"` at the top of the file", shelf_file_of(name)?));
+        let help = name_help(name).or_else(on_shelf).or_else(|| {
+            let names = self.visible_names(frame, Wanted::of(what));
             did_you_mean(name, names.iter().map(String::as_str))
         });
         Err(self.report(diagnostic.help_maybe(help)))
@@ -153,13 +195,41 @@ impl<'a> Elaborator<'a> {
         let used =
             bundle.module(frame.module).uses.iter().find(|(known, _)| known.as_ref() == Some(&prefix.text));
         let Some((_, used)) = used else { return Ok(None) };
-        match self.own_item(*used, &name.text, name.span)? {
-            Some(value) => Ok(Some(value)),
-            None => {
-                let message = format!("`{}` has no item `{}`", prefix.text, name.text);
-                self.fail("E0201", name.span, message, "not found")
-            }
+        let used = *used;
+        if let Some(value) = self.public_item(used, &name.text, name.span)? {
+            return Ok(Some(value));
         }
+        let message = format!("`{}` has no item `{}`", prefix.text, name.text);
+        let diagnostic = Diagnostic::error("E0201", message, name.span);
+        let module = bundle.module(used);
+        if let Some(ItemKind::Definition(one)) = module.item(&name.text) {
+            return Err(self.report(diagnostic.fact("it is private").label(one.name.span, "defined here")));
+        }
+        let items = module.ast.items.iter().filter(|item| !is_private(item));
+        let names = items.filter_map(|item| Some(item_name(&item.kind)?.0.as_str()));
+        let help = did_you_mean(&name.text, names);
+        Err(self.report(diagnostic.fact("not found").help_maybe(help)))
+    }
+
+    /// Reports a stage `a.b`, where no file is used as `a`.
+    pub(super) fn no_such_prefix(&mut self, frame: &Frame<'a>, path: &[Name]) -> Reported {
+        let [.., owner, name] = path else { return Reported };
+        let known = self.visible_names(frame, Wanted::Callable);
+        let used = &self.bundle.module(frame.module).uses;
+        let prefixes = used.iter().filter_map(|(prefix, _)| prefix.as_deref());
+        let help = did_you_mean(&owner.text, prefixes).filter(|_| path.len() == 2);
+        let help = help.or_else(|| name_help(&name.text));
+        let help = help.or_else(|| {
+            let here = field_help(&owner.text, &name.text, |name| known.iter().any(|known| known == name));
+            here.filter(|help| !help.starts_with("a value goes"))
+        });
+        let help = help.or_else(|| {
+            known.contains(&name.text).then(|| format!("without the prefix: `-> {}`", name.text))
+        });
+        let first = path.first().map_or(owner, |first| first);
+        let message = format!("no file is used as `{}`", first.text);
+        let diagnostic = Diagnostic::error("E0201", message, first.span).fact("not a prefix");
+        self.report(diagnostic.help_maybe(help))
     }
 
     /// What is written in place of `owner.field`, where `owner` is no file that is used with a prefix.
@@ -170,30 +240,76 @@ impl<'a> Elaborator<'a> {
             ExprKind::Field(_, last) => last.text.as_str(),
             _ => "x",
         };
-        let names = self.visible_names(frame);
+        let names = self.visible_names(frame, Wanted::Callable);
         field_help(owner, &field.text, |name| names.iter().any(|known| known == name))
     }
 
-    /// Every name that `frame` can see, for suggestions.
-    fn visible_names(&self, frame: &Frame<'a>) -> Vec<String> {
-        let mut names: Vec<String> = frame.names.keys().chain(self.predeclared.keys()).cloned().collect();
+    /// Every name that `frame` can see for what is `wanted`, for suggestions.
+    fn visible_names(&self, frame: &Frame<'a>, wanted: Wanted) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        let local = frame.names.iter().chain(&self.predeclared);
+        names.extend(local.filter(|(_, value)| wanted.takes(value)).map(|(name, _)| name.clone()));
         let module = self.bundle.module(frame.module);
-        let mut modules = vec![frame.module];
-        modules.extend(module.uses.iter().filter(|(prefix, _)| prefix.is_none()).map(|(_, used)| *used));
-        modules.extend(self.bundle.library_modules());
-        for module in modules {
-            for item in &self.bundle.module(module).ast.items {
-                match &item.kind {
-                    ItemKind::Definition(one) if one.kind != DefinitionKind::Model => {
-                        names.push(one.name.text.clone());
-                    }
-                    ItemKind::Const(one) => names.push(one.name.text.clone()),
-                    _ => {}
+        let used = module.uses.iter().filter(|(prefix, _)| prefix.is_none()).map(|(_, used)| *used);
+        for other in std::iter::once(frame.module).chain(used).chain(self.bundle.library_modules()) {
+            for item in &self.bundle.module(other).ast.items {
+                if let Some((name, kind)) = item_name(&item.kind)
+                    && wanted.takes_item(kind)
+                    && (other == frame.module || !is_private(item))
+                {
+                    names.push(name.clone());
                 }
             }
         }
-        names.extend(intrinsic::names().map(str::to_owned));
+        if wanted != Wanted::Optimizer {
+            names.extend(intrinsic::names().map(str::to_owned));
+        }
         names.sort();
         names
+    }
+}
+
+/// What a name is looked up for: a suggestion is of the same kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Callable,
+    Optimizer,
+    Value,
+}
+
+impl Wanted {
+    /// What a message calls `what`.
+    fn of(what: &str) -> Wanted {
+        match what {
+            "optimizer" => Wanted::Optimizer,
+            "name" => Wanted::Value,
+            _ => Wanted::Callable,
+        }
+    }
+
+    fn takes(self, value: &Value<'_>) -> bool {
+        match self {
+            Wanted::Optimizer => false,
+            Wanted::Callable => matches!(value, Value::Callable(_)),
+            Wanted::Value => true,
+        }
+    }
+
+    /// Whether it can be an item of this kind; a constant may be anything.
+    fn takes_item(self, kind: Option<DefinitionKind>) -> bool {
+        match kind {
+            Some(DefinitionKind::Model) => false,
+            Some(DefinitionKind::Optimizer) => self == Wanted::Optimizer,
+            Some(DefinitionKind::Fn | DefinitionKind::Block) | None => self != Wanted::Optimizer,
+        }
+    }
+}
+
+/// The name of an item that names can stand for, and what it defines.
+fn item_name(item: &ItemKind) -> Option<(&String, Option<DefinitionKind>)> {
+    match item {
+        ItemKind::Definition(one) => Some((&one.name.text, Some(one.kind))),
+        ItemKind::Const(one) => Some((&one.name.text, None)),
+        ItemKind::Use(_) | ItemKind::Data(_) | ItemKind::Train(_) => None,
     }
 }

@@ -11,6 +11,7 @@ use crate::elaborate::context::{Elaborator, Outcome, Reported, Site, UpdateInPro
 use crate::elaborate::dim::Dim;
 use crate::elaborate::frame::Frame;
 use crate::elaborate::host::HostValue;
+use crate::elaborate::lint::names_bound;
 use crate::elaborate::settings::TrainSettings;
 use crate::elaborate::value::{Callable, Tensor, Value};
 use crate::elaborate::{Bundle, Expansion};
@@ -109,7 +110,7 @@ impl<'a> Elaborator<'a> {
         let group = group.and_then(|place| settings.updates.get(place));
         let own = group.and_then(|group| group.values.get("optimizer"));
         let Some(expr) = own.or(settings.values.get("optimizer")).copied() else {
-            if group.is_some_and(|group| group.failed) {
+            if group.is_some_and(|group| group.failed) || settings.failed {
                 return Err(Reported);
             }
             let place = group.map_or(train.model.span, |group| group.layer.span);
@@ -166,6 +167,15 @@ impl<'a> Elaborator<'a> {
             _ => (expr, [].as_slice()),
         };
         let ExprKind::Name(text) = &callee.kind else {
+            if let ExprKind::Field(_, last) = &callee.kind {
+                let name = last.text.to_lowercase();
+                let known = self.lookup(&frame, &name, callee.span)?.is_some();
+                let ours = if known { name } else { "adam".to_owned() };
+                let diagnostic = Diagnostic::error("E0204", "an optimizer is named here", callee.span)
+                    .fact("a name with a prefix")
+                    .help(format!("optimizers need no prefix: `{ours}(lr=1e-3)`"));
+                return Err(self.report(diagnostic));
+            }
             return self.fail("E0204", expr.span, "an optimizer is named here", "such as `adam(lr=1e-3)`");
         };
         let called = self.known(&frame, text, callee.span, "optimizer")?;
@@ -176,6 +186,15 @@ impl<'a> Elaborator<'a> {
         if definition.kind != DefinitionKind::Optimizer {
             let message = format!("`{text}` is not an optimizer");
             return self.fail("E0204", callee.span, message, format!("it is a {}", definition.kind.word()));
+        }
+        if let Some(weights) =
+            arguments.iter().find(|argument| argument.name.is_none() && is_weights(&argument.value))
+        {
+            let diagnostic =
+                Diagnostic::error("E0202", format!("too many arguments for `{text}`"), weights.span)
+                    .fact("an optimizer moves all weights")
+                    .help(format!("leave it out: `{text}(lr=1e-3)`"));
+            return Err(self.report(diagnostic));
         }
         let mut given = self.arguments(&mut frame, arguments)?;
         let bundle = self.bundle;
@@ -225,6 +244,7 @@ impl<'a> Elaborator<'a> {
         self.sites.push(Site { span, name: called });
         self.update = Some(UpdateInProgress {
             like: weight.clone(),
+            name: definition.name.span,
             declared: std::collections::BTreeMap::new(),
             states: Vec::new(),
         });
@@ -234,6 +254,13 @@ impl<'a> Elaborator<'a> {
         result?;
         let after = match frame.names.get("w") {
             Some(Value::Tensor(tensor)) if tensor.dims == weight.dims => tensor.node,
+            Some(other @ (Value::Tensor(_) | Value::Int(_) | Value::Float(_) | Value::Host(_))) => {
+                let message = format!("the optimizer `{called}` does not keep the weight's shape");
+                let diagnostic = Diagnostic::error("E0506", message, definition.name.span)
+                    .fact(format!("after the step `w` is {}", shown_beside(other)))
+                    .help("write `w = w - lr * g`");
+                return Err(self.report(diagnostic));
+            }
             _ => weight.node,
         };
         if after == weight.node {
@@ -246,12 +273,31 @@ impl<'a> Elaborator<'a> {
             .help("write `w = w - lr * g`");
             return Err(self.report(diagnostic));
         }
-        let states = update.map(|update| update.states).unwrap_or_default();
-        let states = states
+        let Some(update) = update else { return Err(Reported) };
+        self.states_never_set(definition, &update)?;
+        let states = update
+            .states
             .into_iter()
             .map(|(name, init, before, after)| UpdateState { name, init, before, after })
             .collect();
         Ok(Update { w: after, states })
+    }
+
+    /// Refuses states that no line of the optimizer sets, so that they are the same after every step.
+    fn states_never_set(&mut self, definition: &Definition, update: &UpdateInProgress) -> Outcome<()> {
+        let mut outcome = Ok(());
+        let set = names_bound(&definition.body);
+        for (name, init, ..) in update.states.iter().filter(|(name, ..)| !set.contains(name.as_str())) {
+            let Some(place) = update.declared.get(name) else { continue };
+            let message = format!("the optimizer `{}` never sets the state `{name}`", definition.name.text);
+            let diagnostic = Diagnostic::error("E0506", message, *place)
+                .fact(format!("it is {init} in every step"))
+                .help(format!(
+                    "write `{name} = ...`, or take the number itself: `{name} = {init}` without `state`"
+                ));
+            outcome = Err(self.report(diagnostic));
+        }
+        outcome
     }
 
     fn update_body(
@@ -271,5 +317,25 @@ impl<'a> Elaborator<'a> {
         }
         self.preconditions(frame, definition, name)?;
         self.body(frame, &definition.body).map(|_| ())
+    }
+}
+
+/// Whether `expr` names the weights, as optimizers elsewhere are told them.
+fn is_weights(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Name(name) => {
+            matches!(name.as_str(), "weights" | "params" | "parameters" | "model" | "self")
+        }
+        ExprKind::Call { callee, .. } => is_weights(callee),
+        ExprKind::Field(_, name) => matches!(name.text.as_str(), "parameters" | "weights"),
+        _ => false,
+    }
+}
+
+/// What the weight became, in words.
+fn shown_beside(value: &Value<'_>) -> String {
+    match value {
+        Value::Tensor(tensor) if tensor.rank() == 0 => "one number".to_owned(),
+        other => other.describe(),
     }
 }

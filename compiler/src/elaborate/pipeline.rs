@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, counted};
 use crate::elaborate::Row;
 use crate::elaborate::call::Given;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
@@ -10,7 +10,9 @@ use crate::elaborate::frame::Frame;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, Value};
 use crate::source::Span;
-use crate::syntax::ast::{Argument, Chain, Expr, ItemKind, Name, Pipeline, Stage, StageKind};
+use crate::syntax::ast::{
+    Argument, Chain, Definition, Expr, ExprKind, ItemKind, Name, Pipeline, Stage, StageKind, StatementKind,
+};
 
 impl<'a> Elaborator<'a> {
     /// `source -> stage -> stage`
@@ -100,9 +102,13 @@ impl<'a> Elaborator<'a> {
         let Some(Value::Tensor(tensor)) = values.first() else { return };
         let Some((_, maker)) = tensor.made.as_deref() else { return };
         let main = self.bundle.module(self.bundle.main_module());
-        let own = matches!(main.item(maker), Some(ItemKind::Definition(_)));
+        let own = match main.item(maker) {
+            Some(ItemKind::Definition(definition)) => !ends_in_scan(definition),
+            _ => false,
+        };
         if own && values.len() > 1 {
-            let message = format!("the pipeline drops {} outputs of `{maker}`", values.len() - 1);
+            let dropped = counted(values.len() - 1, "output");
+            let message = format!("the pipeline drops {dropped} of `{maker}`");
             let diagnostic = Diagnostic::warning("W0203", message, span)
                 .fact("it goes on with the first")
                 .help(format!("take them by name: `a, b = x -> {maker}`"));
@@ -172,6 +178,7 @@ impl<'a> Elaborator<'a> {
         let Some(name) = path.last() else { return Err(Reported) };
         let called = match self.prefixed(frame, path)? {
             Some(value) => value,
+            None if path.len() > 1 => return Err(self.no_such_prefix(frame, path)),
             None => self.known(frame, &name.text, name.span, "layer or function")?,
         };
         let mut given = Vec::new();
@@ -289,6 +296,7 @@ impl<'a> Elaborator<'a> {
     fn turns_of(&mut self, frame: &mut Frame<'a>, count: &'a Expr) -> Outcome<Vec<Value<'a>>> {
         const MOST: i64 = 10_000;
         let value = self.expression(frame, count)?;
+        self.turns_without_batch(frame, count, &value)?;
         let (low, high) = match &value {
             Value::List(values) => return Ok(values.clone()),
             Value::Int(dim) => (0, dim.extent()),
@@ -313,6 +321,42 @@ impl<'a> Elaborator<'a> {
             return self.fail("E0204", count.span, message, format!("at most {MOST} can be unrolled"));
         }
         Ok((low..high).map(Value::int).collect())
+    }
+}
+
+impl<'a> Elaborator<'a> {
+    /// Every turn makes weights, so that their number cannot depend on the size of the batch.
+    fn turns_without_batch(
+        &mut self,
+        frame: &mut Frame<'a>,
+        count: &'a Expr,
+        value: &Value<'a>,
+    ) -> Outcome<()> {
+        let of_batch = |value: &Value<'a>| matches!(value, Value::Int(dim) if dim.has_batch());
+        let depends = match &count.kind {
+            ExprKind::Range(low, high) => {
+                of_batch(&self.expression(frame, low)?) || of_batch(&self.expression(frame, high)?)
+            }
+            _ => of_batch(value),
+        };
+        if !depends {
+            return Ok(());
+        }
+        let message = "the turns of this `repeat` depend on the batch dim";
+        let diagnostic = Diagnostic::error("E0208", message, count.span)
+            .fact("another number in training than in use")
+            .help("a number, a constant or another dim");
+        Err(self.report(diagnostic))
+    }
+}
+
+/// Whether the value of a definition is a walk, whose carried values nobody asked for.
+fn ends_in_scan(definition: &Definition) -> bool {
+    match definition.body.statements.last().map(|last| &last.kind) {
+        Some(StatementKind::Value(values)) => {
+            matches!(values.as_slice(), [Expr { kind: ExprKind::Scan(_), .. }])
+        }
+        _ => false,
     }
 }
 

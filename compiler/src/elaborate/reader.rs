@@ -106,7 +106,8 @@ impl<'a> Elaborator<'a> {
         self.note_unread(diagnostic);
     }
 
-    fn note_unread(&mut self, diagnostic: Diagnostic) {
+    /// Notes why the examples cannot be read.
+    pub(super) fn note_unread(&mut self, diagnostic: Diagnostic) {
         if !self.unread.contains(&diagnostic) {
             self.unread.push(diagnostic);
         }

@@ -7,6 +7,7 @@ use nnc_runtime::artifact::{Init, StoredKind};
 use crate::diagnostic::Diagnostic;
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::{Dim, show_dims};
+use crate::elaborate::model::lies_below;
 use crate::elaborate::value::{InitSpec, Tensor};
 use crate::ir::{NodeId, Source, StoredId, StoredTensor, TensorType};
 use crate::source::Span;
@@ -65,6 +66,11 @@ impl Weights {
         states.filter_map(|known| Some((known.tensor.node, known.assigned.as_ref()?.node))).collect()
     }
 
+    /// How many weights and states there are.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
     /// The path of the open scope.
     pub(super) fn scope(&self) -> &str {
         &self.scope
@@ -113,11 +119,10 @@ impl Weights {
         }
     }
 
-    /// The paths of the weights directly in or below `scope`.
+    /// The paths of the weights that lie in or below `scope`; of a weight, its own.
     pub(super) fn below(&self, scope: &str) -> Vec<String> {
-        let inside = format!("{scope}.");
-        let inside = |path: &&String| scope.is_empty() || path.starts_with(&inside);
-        self.known.keys().filter(inside).cloned().collect()
+        let below = |path: &&String| scope.is_empty() || lies_below(path, scope);
+        self.known.keys().filter(below).cloned().collect()
     }
 }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::elsewhere::setting_help;
+use crate::source::Span;
 use crate::syntax::ast::{self, Expr, Name, Setting, SettingKind};
 
 /// The settings of `train` that have a value.
-const VALUES: [&str; 14] = [
+pub(super) const VALUES: [&str; 14] = [
     "batch",
     "epochs",
     "steps",
@@ -45,6 +47,8 @@ pub(super) struct TrainSettings<'a> {
     pub(super) precision: Vec<(&'a Name, &'a Expr)>,
     /// `update layer { ... }`
     pub(super) updates: Vec<UpdateSettings<'a>>,
+    /// Whether a setting was reported: what is missing is not, then.
+    pub(super) failed: bool,
 }
 
 /// What `update layer { ... }` says.
@@ -63,7 +67,12 @@ impl<'a> Elaborator<'a> {
     pub(super) fn train_settings(&mut self, train: Option<&'a ast::Train>) -> TrainSettings<'a> {
         let mut out = TrainSettings::default();
         let Some(train) = train else { return out };
+        let mut groups: BTreeMap<&str, Span> = BTreeMap::new();
         for setting in &train.settings.entries {
+            let opened = match &setting.kind {
+                SettingKind::Group { name, .. } => Some((name.text.as_str(), name.span)),
+                SettingKind::Value { .. } | SettingKind::Field { .. } => None,
+            };
             match &setting.kind {
                 SettingKind::Value { names, value } => {
                     for name in names {
@@ -74,10 +83,25 @@ impl<'a> Elaborator<'a> {
                                     Diagnostic::error("E0212", message, name.span).fact("again here"),
                                 );
                             }
+                        } else if GROUPS.contains(&name.text.as_str()) {
+                            self.not_a_value(name);
+                            out.failed = true;
                         } else {
                             self.unknown_setting(name);
+                            out.failed = true;
                         }
                     }
+                }
+                SettingKind::Group { name, subject, .. }
+                    if name.text != "update" && GROUPS.contains(&name.text.as_str()) && subject.is_some() =>
+                {
+                    subject.iter().for_each(|subject| self.group_of_nothing(name, subject));
+                }
+                SettingKind::Group { name, .. }
+                    if name.text != "update" && groups.contains_key(name.text.as_str()) =>
+                {
+                    let before = groups.get(name.text.as_str()).copied().unwrap_or_default();
+                    self.set_twice(&name.text, name.span, before);
                 }
                 SettingKind::Group { name, subject, settings } => match name.text.as_str() {
                     "metrics" => out.metrics = self.pairs_of(&settings.entries),
@@ -86,10 +110,18 @@ impl<'a> Elaborator<'a> {
                     "update" => {
                         let update =
                             self.update_settings(name, subject.as_ref(), &settings.entries, &out.updates);
+                        out.failed |= update.is_none();
                         out.updates.extend(update);
                     }
                     "precision" => out.precision = self.pairs_of(&settings.entries),
-                    _ => self.unknown_setting(name),
+                    value if VALUES.contains(&value) => {
+                        self.not_a_group(name);
+                        out.failed = true;
+                    }
+                    _ => {
+                        self.unknown_setting(name);
+                        out.failed = true;
+                    }
                 },
                 SettingKind::Field { name, .. } => {
                     let message = format!("`{}` needs a value", name.text);
@@ -99,6 +131,9 @@ impl<'a> Elaborator<'a> {
                             .help("a setting is written `name = value`"),
                     );
                 }
+            }
+            if let Some((name, span)) = opened {
+                groups.entry(name).or_insert(span);
             }
         }
         self.replace_settings(&mut out);
@@ -143,6 +178,23 @@ impl<'a> Elaborator<'a> {
             }
         }
         Some(UpdateSettings { layer, values, failed })
+    }
+
+    /// `name` is set at `again` and before.
+    pub(super) fn set_twice(&mut self, name: &str, again: Span, before: Span) -> Reported {
+        let diagnostic = Diagnostic::error("E0212", format!("`{name}` is set twice"), again)
+            .fact("again here")
+            .label(before, "here first");
+        self.report(diagnostic)
+    }
+
+    /// A group other than `update` is about the whole training, not about `subject`.
+    pub(super) fn group_of_nothing(&mut self, name: &Name, subject: &Name) {
+        let message = format!("`{}` stands alone before its `{{`", name.text);
+        let diagnostic = Diagnostic::error("E0505", message, subject.span)
+            .fact("this name means nothing here")
+            .help(format!("write `{} {{ ... }}`", name.text));
+        self.report(diagnostic);
     }
 
     /// `--set name=value` and `--set dims.T=value`.
@@ -240,23 +292,37 @@ impl<'a> Elaborator<'a> {
     }
 
     fn unknown_setting(&mut self, name: &Name) {
-        const ELSEWHERE: [(&str, &str); 5] = [
-            ("batch_size", "batch"),
-            ("learning_rate", "optimizer"),
-            ("lr", "optimizer"),
-            ("criterion", "loss"),
-            ("checkpoint", "save"),
-        ];
-        let ours = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name.text);
-        let help = match ours {
-            Some((_, "optimizer")) => Some("write `optimizer = adam(lr=...)`".to_owned()),
-            Some((_, ours)) => Some(format!("did you mean `{ours}`?")),
-            None => did_you_mean(&name.text, VALUES.into_iter().chain(GROUPS)),
-        };
+        let similar = || did_you_mean(&name.text, VALUES.into_iter().chain(GROUPS));
+        let help = setting_help(&name.text).or_else(similar);
         let message = format!("unknown setting `{}`", name.text);
         self.report(
             Diagnostic::error("E0505", message, name.span).fact("not a setting of `train`").help_maybe(help),
         );
+    }
+
+    /// A group that is given a value.
+    fn not_a_value(&mut self, name: &Name) {
+        let group = &name.text;
+        let help = match group.as_str() {
+            "update" => "write `update LAYER { loss = ..; optimizer = .. }`".to_owned(),
+            _ => format!("write `{group} {{ name = ... }}`"),
+        };
+        let diagnostic = Diagnostic::error("E0505", format!("`{group}` is a group of settings"), name.span)
+            .fact("a value stands here")
+            .help(help);
+        self.report(diagnostic);
+    }
+
+    /// A setting with a value that is written as a group.
+    fn not_a_group(&mut self, name: &Name) {
+        let help = match name.text.as_str() {
+            "optimizer" => "write `optimizer = adam(lr=1e-3)`".to_owned(),
+            other => format!("write `{other} = ...`"),
+        };
+        let diagnostic = Diagnostic::error("E0505", format!("`{}` takes one value", name.text), name.span)
+            .fact("a group stands here")
+            .help(help);
+        self.report(diagnostic);
     }
 
     /// The whole number from 1 on of setting `name`.

@@ -1,6 +1,6 @@
 //! How a model is trained, as the artifact keeps it.
 
-use nnc_runtime::artifact::{Meaning, Save, Training};
+use nnc_runtime::artifact::{HostExpr, Meaning, Save, Training};
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::Settings;
@@ -29,7 +29,7 @@ impl<'a> Elaborator<'a> {
         let epochs = self.positive_setting(settings, "epochs")?;
         let steps = self.positive_setting(settings, "steps")?;
         let has_loss = settings.values.contains_key("loss") || !settings.updates.is_empty();
-        if has_loss && epochs.is_none() && steps.is_none() {
+        if has_loss && epochs.is_none() && steps.is_none() && !settings.failed {
             let diagnostic = Diagnostic::error("E0505", "nothing says how long to train", train.model.span)
                 .fact("neither `epochs` nor `steps` is set")
                 .help("write `epochs = 10`");
@@ -42,7 +42,7 @@ impl<'a> Elaborator<'a> {
         let metrics: Vec<String> = losses.iter().cloned().chain(named).collect();
         let known = super::host_expression::Measured { parts, losses: &losses, metrics: &settings.metrics };
         let stop = match settings.values.get("stop").copied() {
-            Some(expr) => Some(self.host_expression(expr, &known)?),
+            Some(expr) => Some(self.stop_condition(expr, &known)?),
             None => None,
         };
         let save = match settings.values.get("save").copied() {
@@ -125,6 +125,9 @@ impl<'a> Elaborator<'a> {
             };
             if name == "best" {
                 let value = self.host_expression(&first.value, known)?;
+                let lessened = matches!(value, HostExpr::Metric { .. })
+                    && self.larger_is_better(&value, known) == Some(false);
+                let value = if lessened { HostExpr::Neg(Box::new(value)) } else { value };
                 return Ok(Save::Best { value, to });
             }
             let value = self.settled(&first.value)?;
@@ -171,9 +174,12 @@ impl<'a> Elaborator<'a> {
         }
         out.accumulate = self.positive_setting(settings, "accumulate")?;
         out.memory = self.positive_setting(settings, "memory")?.and_then(|bytes| u64::try_from(bytes).ok());
+        out.memory_span = settings.values.get("memory").map(|expr| expr.span);
+        out.freeze_span = settings.values.get("freeze").map(|expr| expr.span);
+        out.precision_span = settings.values.get("precision").map(|expr| expr.span);
         if let Some(expr) = settings.values.get("precision").copied() {
             match self.settled(expr)? {
-                Value::Symbol(name) => out.precision = Some(name.to_owned()),
+                Value::Symbol(name @ ("f32" | "mixed")) => out.precision = Some(name.to_owned()),
                 other => {
                     let found = other.describe();
                     let message = "`precision` is f32 or mixed";
@@ -190,8 +196,23 @@ impl<'a> Elaborator<'a> {
                         .help_maybe(did_you_mean(&name.text, known));
                 return Err(self.report(diagnostic));
             }
-            if name.text == "storage" && matches!(self.settled(expr)?, Value::Symbol("f16")) {
-                out.precision = Some("mixed".to_owned());
+            out.precision_span = Some(name.span);
+            let value = self.settled(expr)?;
+            let wanted = match (name.text.as_str(), &value) {
+                ("storage", Value::Symbol("f16")) => {
+                    out.precision = Some("mixed".to_owned());
+                    None
+                }
+                ("storage" | "accumulate" | "master", Value::Symbol("f32"))
+                | ("loss_scale", Value::Symbol("dynamic")) => None,
+                ("loss_scale", Value::Int(_) | Value::Float(_)) => None,
+                ("storage", _) => Some("f16 or f32"),
+                ("loss_scale", _) => Some("dynamic or a number"),
+                _ => Some("f32"),
+            };
+            if let Some(wanted) = wanted {
+                let message = format!("`{}` of `precision` is {wanted}", name.text);
+                return self.fail("E0204", expr.span, message, format!("this is {}", value.describe()));
             }
         }
         if let Some(expr) = settings.values.get("freeze").copied() {
@@ -205,8 +226,13 @@ impl<'a> Elaborator<'a> {
                     _ => self.bundle.sources().slice(entry.span).to_owned(),
                 };
                 if self.weights.below(&path).is_empty() {
+                    let known = self.weights.below("");
                     let message = format!("no weights lie below `{path}`");
-                    return self.fail("E0201", entry.span, message, "not found");
+                    let scopes = known.iter().flat_map(|path| {
+                        path.match_indices('.').map(|(end, _)| &path[..end]).chain([path.as_str()])
+                    });
+                    let diagnostic = Diagnostic::error("E0201", message, entry.span).fact("not found");
+                    return Err(self.report(diagnostic.help_maybe(did_you_mean(&path, scopes))));
                 }
                 out.freeze.push(path);
             }

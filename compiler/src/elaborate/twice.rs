@@ -1,18 +1,20 @@
 //! Names that are given twice: by two items of a file and those it uses, or by one item to two of its parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, Findings};
-use crate::elaborate::bundle::Bundle;
+use crate::elaborate::bundle::{Bundle, is_private};
 use crate::elaborate::context::{Elaborator, Reported};
 use crate::source::Span;
-use crate::syntax::ast::{DefinitionKind, ItemKind, Name, SettingKind};
+use crate::syntax::ast::{DefinitionKind, ItemKind, Name, SettingKind, StatementKind};
 
 /// `E0206` and `E0207` for names of items that stand before in the model's own file or in one that it uses, and
 /// `E0206` for names that an item of the model's own file gives to two of its parts.
 pub(super) fn names_given_twice(bundle: &Bundle) -> Vec<Diagnostic> {
     let mut found = Findings::default();
     taken_names(bundle, &mut found);
+    used_twice(bundle, &mut found);
+    trained_twice(bundle, &mut found);
     for item in &bundle.main().items {
         match &item.kind {
             ItemKind::Definition(one) => {
@@ -21,6 +23,11 @@ pub(super) fn names_given_twice(bundle: &Bundle) -> Vec<Diagnostic> {
                 distinct(what, one.parameters.iter().map(|parameter| &parameter.name), &mut found);
                 let outputs = one.outputs.iter().filter_map(|output| output.name.as_ref());
                 distinct("output", outputs, &mut found);
+                let layers = one.body.statements.iter().filter_map(|statement| match &statement.kind {
+                    StatementKind::Layer { name, .. } => Some(name),
+                    _ => None,
+                });
+                distinct("layer", layers, &mut found);
             }
             ItemKind::Data(one) => {
                 let fields = one.settings.entries.iter().filter_map(|setting| match &setting.kind {
@@ -40,7 +47,11 @@ fn taken_names(bundle: &Bundle, found: &mut Findings) {
     let main = bundle.main_module();
     let mut known: BTreeMap<&str, Span> = BTreeMap::new();
     let used = bundle.module(main).uses.iter().filter(|(prefix, _)| prefix.is_none());
+    let mut read: BTreeSet<usize> = BTreeSet::new();
     for module in std::iter::once(main).chain(used.map(|(_, used)| *used)) {
+        if !read.insert(module) {
+            continue;
+        }
         for item in &bundle.module(module).ast.items {
             let name = match &item.kind {
                 ItemKind::Definition(one) => &one.name,
@@ -48,6 +59,9 @@ fn taken_names(bundle: &Bundle, found: &mut Findings) {
                 ItemKind::Data(one) => &one.name,
                 ItemKind::Use(_) | ItemKind::Train(_) => continue,
             };
+            if module != main && is_private(item) {
+                continue;
+            }
             let Some(before) = known.get(name.text.as_str()) else {
                 known.insert(&name.text, name.span);
                 continue;
@@ -62,6 +76,43 @@ fn taken_names(bundle: &Bundle, found: &mut Findings) {
                 diagnostic.help("use the file with a prefix: `use \"file.nn\" as p`")
             });
         }
+    }
+}
+
+/// `E0206` for a prefix that two files are used with, and for a file that is used twice in the same way.
+fn used_twice(bundle: &Bundle, found: &mut Findings) {
+    let mut prefixes: BTreeMap<&str, Span> = BTreeMap::new();
+    let mut paths: BTreeMap<&str, Span> = BTreeMap::new();
+    for item in &bundle.main().items {
+        let ItemKind::Use(one) = &item.kind else { continue };
+        let (known, name, span) = match &one.prefix {
+            Some(prefix) => (&mut prefixes, prefix.text.as_str(), prefix.span),
+            None => (&mut paths, one.path.as_str(), one.path_span),
+        };
+        let Some(before) = known.insert(name, span) else { continue };
+        let message = match &one.prefix {
+            Some(_) => format!("the prefix `{name}` is taken"),
+            None => format!("`{name}` is used twice"),
+        };
+        let help =
+            if one.prefix.is_some() { "give each file a prefix of its own" } else { "drop one of the lines" };
+        let diagnostic = Diagnostic::error("E0206", message, span).fact("again here");
+        found.add(diagnostic.label(before, "here first").help(help));
+    }
+}
+
+/// `E0212` for a model that two `train` items train.
+fn trained_twice(bundle: &Bundle, found: &mut Findings) {
+    let mut known: BTreeMap<&str, Span> = BTreeMap::new();
+    for item in &bundle.main().items {
+        let ItemKind::Train(train) = &item.kind else { continue };
+        let Some(before) = known.insert(&train.model.text, train.model.span) else { continue };
+        let message = format!("`{}` is trained by two `train` items", train.model.text);
+        let diagnostic = Diagnostic::error("E0212", message, train.model.span)
+            .fact("again here")
+            .label(before, "here first")
+            .help("keep one; `--set NAME=VALUE` varies it, several updates a step are `update` groups");
+        found.add(diagnostic);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::data::names_in;
 use crate::elaborate::dim::Dim;
+use crate::elaborate::elsewhere::{number_help, type_help};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::value::{Tensor, Value};
 use crate::ir::TensorType;
@@ -26,6 +27,11 @@ pub(super) enum Role<'r> {
     Output {
         /// Its name.
         name: &'r str,
+    },
+    /// The only output, without a name, of a `fn` or block.
+    Result {
+        /// The `fn` or block.
+        of: &'r str,
     },
     /// A type written beside a value.
     Stated,
@@ -66,11 +72,23 @@ impl<'a> Elaborator<'a> {
             let message = match role {
                 Role::Parameter { of, name } => format!("`{of}` takes {declared} for `{name}`"),
                 Role::Output { name } => format!("output `{name}` is declared as {declared}"),
+                Role::Result { of } => format!("`{of}` is declared to give {declared}"),
                 Role::Stated => format!("{declared} is stated here"),
+            };
+            let help = match (role, wanted, stored) {
+                (Role::Parameter { .. }, Element::F32, Element::I32) => Some(
+                    "whole numbers become vectors with `embed(count, 64)`, or numbers with `to_float`"
+                        .to_owned(),
+                ),
+                (Role::Parameter { .. }, Element::I32, Element::F32) => {
+                    Some("declare the input as `i32`, or make whole numbers of it with `to_int`".to_owned())
+                }
+                _ => None,
             };
             let diagnostic = Diagnostic::error("E0312", message, span)
                 .fact(format!("found {found}"))
-                .label(ty.span, declared);
+                .label(ty.span, declared)
+                .help_maybe(help);
             return Err(self.report(diagnostic));
         }
         self.unify(frame, ty, tensor, span, role)?;
@@ -82,10 +100,17 @@ impl<'a> Elaborator<'a> {
         let message = match role {
             Role::Parameter { of, name } => format!("`{name}` of `{of}` must be {declared}"),
             Role::Output { name } => format!("output `{name}` must be {declared}"),
+            Role::Result { of } => format!("`{of}` must give {declared}"),
             Role::Stated => format!("this must be {declared}"),
         };
-        let found = value.describe();
-        self.fail("E0204", span, message, format!("this is {found}"))
+        let help = match (role, value) {
+            (Role::Parameter { name, .. }, Value::Int(_)) if declared == "bool" => number_help(name),
+            _ => None,
+        };
+        let diagnostic = Diagnostic::error("E0204", message, span)
+            .fact(format!("this is {}", value.describe()))
+            .help_maybe(help.map(str::to_owned));
+        Err(self.report(diagnostic))
     }
 
     /// The element type that `ty` names.
@@ -95,8 +120,25 @@ impl<'a> Elaborator<'a> {
             "i32" => Ok(Element::I32),
             "bool" => Ok(Element::Bool),
             "u8" => Ok(Element::U8),
+            "int" | "float" | "str" => {
+                let name = &ty.name.text;
+                let message = format!("`{name}` is no type of a tensor");
+                let help = match name.as_str() {
+                    "float" => {
+                        "its elements are `f32`: `f32[N, 8]`; a number known at build time is a `const`"
+                    }
+                    "int" => "its elements are `i32`: `i32[N, 8]`; a number known at build time is a `const`",
+                    _ => "a string is known at build time: make it a `const`",
+                };
+                let diagnostic = Diagnostic::error("E0201", message, ty.name.span)
+                    .fact("what is known at build time")
+                    .note("the types of tensors are f32, i32 and bool")
+                    .help(help);
+                Err(self.report(diagnostic))
+            }
             other => {
-                let help = did_you_mean(other, ["f32", "f16", "i32", "bool", "int", "float", "str"]);
+                let similar = || did_you_mean(other, ["f32", "f16", "i32", "bool", "int", "float", "str"]);
+                let help = type_help(other).map(str::to_owned).or_else(similar);
                 let message = format!("unknown type `{other}`");
                 let diagnostic = Diagnostic::error("E0201", message, ty.name.span)
                     .fact("not found")
@@ -117,6 +159,13 @@ impl<'a> Elaborator<'a> {
         role: Role<'_>,
     ) -> Outcome<()> {
         let declared: &'a [ast::Dim] = ty.dims.as_deref().unwrap_or(&[]);
+        let mut rests = declared.iter().filter(|dim| matches!(dim, ast::Dim::Rest(_)));
+        if let (Some(first), Some(again)) = (rests.next(), rests.next()) {
+            let diagnostic = Diagnostic::error("E0315", "`..` stands twice in one type", again.span())
+                .fact("which dims each stands for is not said")
+                .label(first.span(), "here first");
+            return Err(self.report(diagnostic));
+        }
         let rest = declared.iter().position(|dim| matches!(dim, ast::Dim::Rest(_)));
         let fixed = declared.len() - usize::from(rest.is_some());
         let fits = if rest.is_some() { tensor.rank() >= fixed } else { tensor.rank() == fixed };
@@ -163,9 +212,9 @@ impl<'a> Elaborator<'a> {
                     _ => diagnostic,
                 }
             }
-            Role::Output { name } => {
+            Role::Output { .. } | Role::Result { .. } => {
                 let place = tensor.made.as_ref().map_or(span, |made| made.0);
-                Diagnostic::error("E0302", format!("output `{name}` has the wrong shape"), place)
+                Diagnostic::error("E0302", wrong_shape(role), place)
                     .fact(found)
                     .label(ty.span, format!("declared {declared} here"))
             }
@@ -196,9 +245,9 @@ impl<'a> Elaborator<'a> {
                     .label(place, format!("{wanted} here, found {actual}"))
                     .note(format!("dim {axis} of `{name}` is declared as {wanted}"))
             }
-            Role::Output { name } => {
+            Role::Output { .. } | Role::Result { .. } => {
                 let made = tensor.made.as_ref().map_or(span, |made| made.0);
-                Diagnostic::error("E0302", format!("output `{name}` has the wrong shape"), made)
+                Diagnostic::error("E0302", wrong_shape(role), made)
                     .fact(format!("found {}", crate::elaborate::dim::show_dims(&tensor.dims)))
                     .label(place, format!("declared {wanted} here, found {actual}"))
             }
@@ -217,7 +266,7 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Reports the first name in a dim expression that stands for nothing.
-    fn known_dims(&mut self, frame: &Frame<'a>, expr: &'a ast::Expr) -> Outcome<()> {
+    pub(super) fn known_dims(&mut self, frame: &Frame<'a>, expr: &'a ast::Expr) -> Outcome<()> {
         let mut names = Vec::new();
         names_in(expr, &mut names);
         for (name, span) in names {
@@ -252,6 +301,8 @@ impl<'a> Elaborator<'a> {
         let diagnostic = Diagnostic::error("E0307", format!("nothing says how large `{name}` is"), span)
             .fact("a free dim")
             .help(similar.filter(|_| bound_by_inputs).unwrap_or(way));
+        let diagnostic =
+            if name == "B" { diagnostic.note("the batch dim is called `N`") } else { diagnostic };
         self.report(diagnostic)
     }
 
@@ -282,5 +333,14 @@ impl<'a> Elaborator<'a> {
     /// The type of the graph for `element` and `dims`.
     pub(super) fn graph_type(element: Element, dims: &[Dim]) -> TensorType {
         TensorType::new(element, dims.iter().map(Dim::size).collect::<Vec<_>>())
+    }
+}
+
+fn wrong_shape(role: Role<'_>) -> String {
+    match role {
+        Role::Output { name } => format!("output `{name}` has the wrong shape"),
+        Role::Result { of } => format!("`{of}` gives another shape than it declares"),
+        Role::Parameter { name, .. } => format!("`{name}` has the wrong shape"),
+        Role::Stated => "the value has another shape".to_owned(),
     }
 }

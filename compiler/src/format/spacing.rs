@@ -92,6 +92,7 @@ fn space(before: Before, next: Kind, inside: Option<Inside>) -> bool {
     let tight_equals = inside == Some(Inside::Arguments);
     let tight_colon = inside == Some(Inside::Index);
     match (last, next) {
+        (Kind::Comma, Kind::Colon) => true,
         (_, Kind::Comma | Kind::CloseParen | Kind::CloseBracket | Kind::Dot)
         | (Kind::OpenParen | Kind::OpenBracket | Kind::Dot, _)
         | (Kind::OpenBrace, Kind::CloseBrace)

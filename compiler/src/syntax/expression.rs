@@ -332,7 +332,7 @@ fn scan(input: Tokens<'_>) -> Parsed<'_, Expr> {
         rest = rest.skip(1);
     }
     let (rest, over) = must(condition)(rest)?;
-    let (mut rest, _) = must(word("with"))(rest)?;
+    let (mut rest, _) = must(word("with", "`with`"))(rest)?;
     let mut carried = Vec::new();
     loop {
         let (after, name) = must(name)(rest)?;

@@ -115,7 +115,7 @@ fn constant(input: Tokens<'_>) -> Parsed<'_, ItemKind> {
 fn train(input: Tokens<'_>) -> Parsed<'_, ItemKind> {
     let (rest, model) = must(name)(input)?;
     let (rest, data) = opt(|input| {
-        let (rest, ()) = word("on")(input)?;
+        let (rest, ()) = word("on", "`on`")(input)?;
         must(name)(rest)
     })
     .parse_complete(rest)?;

@@ -64,6 +64,10 @@ impl Words<'_> {
                 rest = self.string(rest, start, first_in_line);
                 first_in_line = false;
             } else if let Ok((after, kind)) = word(rest) {
+                let is_word = letter.is_alphabetic();
+                let inside =
+                    !first_in_line && self.out.last().is_some_and(|last| last.token.kind == Kind::Dot);
+                let kind = if is_word && inside { Kind::Name } else { kind };
                 if kind == Kind::Name {
                     self.long_name(&rest[..rest.len() - after.len()], start);
                 }
@@ -147,6 +151,8 @@ impl Words<'_> {
         {
             return;
         }
+        let before = self.out.last().map(|word| word.token.kind);
+        let in_brackets = matches!(before, Some(Kind::OpenBracket | Kind::Comma));
         let help = match letter {
             '^' => Some("power is `**`"),
             '|' => Some("a pipeline is written `->`, a condition `or`"),
@@ -155,6 +161,7 @@ impl Words<'_> {
             '\'' | '`' | '“' | '”' => Some("a string stands in `\"`"),
             '−' | '–' => Some("minus is `-`"),
             '×' | '·' => Some("times is `*`"),
+            '?' if in_brackets => Some("a dim that may be any is a name with a capital letter: `f32[N, T]`"),
             '?' => Some("a choice is `if condition { a } else { b }`"),
             '→' => Some("an arrow is `->`"),
             _ => None,
@@ -280,16 +287,12 @@ fn pair_brackets(tokens: &mut [Token], diagnostics: &mut Vec<Diagnostic>) {
                     tokens[before].partner = place;
                     tokens[place].partner = before;
                 }
-                Some(before) => {
+                Some(before) if open.iter().any(|other| tokens[*other].kind.closing() == Some(kind)) => {
                     diagnostics.push(unclosed(&tokens[before], &tokens[place]));
                     return;
                 }
-                None => {
-                    let text = &tokens[place].text;
-                    diagnostics.push(
-                        Diagnostic::error("E0101", format!("`{text}` closes nothing"), tokens[place].span)
-                            .fact("no bracket is open here"),
-                    );
+                around => {
+                    diagnostics.push(unopened(&tokens[place], around.map(|before| &tokens[before])));
                     return;
                 }
             }
@@ -297,6 +300,21 @@ fn pair_brackets(tokens: &mut [Token], diagnostics: &mut Vec<Diagnostic>) {
     }
     if let (Some(before), Some(end)) = (open.last(), tokens.last()) {
         diagnostics.push(unclosed(&tokens[*before], end));
+    }
+}
+
+/// `found` closes no bracket; `around` is the innermost that is open, of another kind.
+fn unopened(found: &Token, around: Option<&Token>) -> Diagnostic {
+    let diagnostic = Diagnostic::error("E0101", format!("`{}` closes nothing", found.text), found.span);
+    match around {
+        None => diagnostic.fact("no bracket is open here"),
+        Some(around) => {
+            let open = Kind::FIXED.iter().find(|(kind, _)| kind.closing() == Some(found.kind));
+            let open = open.map_or("", |(_, letters)| letters);
+            diagnostic
+                .fact(format!("no `{open}` is open here"))
+                .label(around.span, format!("inside this `{}`", around.text))
+        }
     }
 }
 
@@ -336,6 +354,21 @@ mod tests {
     fn a_leading_arrow_goes_on_and_comments_do_not_matter() {
         let goes_on = kinds("x # one\n\n  # two\n  -> y");
         assert_eq!(goes_on, [Kind::Name, Kind::Arrow, Kind::Name, Kind::End]);
+    }
+
+    #[test]
+    fn a_signature_goes_on_in_a_line_that_begins_with_where() {
+        let goes_on = kinds("f(x)\n  where x\n{");
+        let words = [Kind::Name, Kind::OpenParen, Kind::Name, Kind::CloseParen, Kind::Where, Kind::Name];
+        assert_eq!(goes_on[..6], words);
+        assert_eq!(goes_on[6], Kind::Separator);
+    }
+
+    #[test]
+    fn behind_a_dot_every_word_is_a_name() {
+        let names = [Kind::Name, Kind::Dot, Kind::Name, Kind::Separator, Kind::Name, Kind::End];
+        assert_eq!(kinds("head.weight\nx"), names);
+        assert_eq!(kinds("0..if"), [Kind::Integer, Kind::Range, Kind::If, Kind::End]);
     }
 
     #[test]

@@ -160,9 +160,9 @@ pub(super) fn name(input: Tokens<'_>) -> Parsed<'_, Name> {
     name_as("a name")(input)
 }
 
-/// The contextual word `word`.
-pub(super) fn word<'a>(word: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, ()> {
-    move |input| if input.at_word(word) { Ok((input.skip(1), ())) } else { input.wants(word) }
+/// The contextual word `word`, which a failure calls `what`.
+pub(super) fn word<'a>(word: &'static str, what: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, ()> {
+    move |input| if input.at_word(word) { Ok((input.skip(1), ())) } else { input.wants(what) }
 }
 
 /// A string without its quotes and escapes.

@@ -4,6 +4,7 @@ use nnc_runtime::artifact::Init;
 use nnc_wgsl::Element;
 
 use super::{Call, Intrinsic};
+use crate::diagnostic::Diagnostic;
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::value::{InitSpec, Tensor, Value};
@@ -20,18 +21,43 @@ pub(super) const TABLE: &[Intrinsic] = &[
 
 fn number<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, parameter: &str, default: f64) -> Outcome<f64> {
     match call.optional(parameter) {
-        Some(given) => e.real(&given.value, given.span),
+        Some(given) => {
+            let number = e.real(&given.value, given.span)?;
+            if number.is_finite() {
+                return Ok(number);
+            }
+            let message = format!("`{parameter}` of `{}` is a finite number", call.name);
+            e.fail("E0204", given.span, message, format!("this is {number}"))
+        }
         None => Ok(default),
     }
 }
 
 fn normal<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let (mean, std) = (number(e, &call, "mean", 0.0)?, number(e, &call, "std", 1.0)?);
+    if std < 0.0 {
+        let place = call.optional("std").map_or(call.span, |given| given.span);
+        return e.fail("E0204", place, "a standard deviation is not negative", format!("this is {std}"));
+    }
     Ok(Value::Init(InitSpec::Fixed(Init::Normal { mean, std })))
 }
 
 fn uniform<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let (low, high) = (number(e, &call, "low", 0.0)?, number(e, &call, "high", 1.0)?);
+    if low > high {
+        let diagnostic =
+            Diagnostic::error("E0204", "`uniform` goes from the smaller number to the larger", call.span)
+                .fact(format!("from {low} to {high}"))
+                .help(format!("write `uniform({high}, {low})`"));
+        return Err(e.report(diagnostic));
+    }
+    if let (Some(one), None) = (call.optional("low"), call.optional("high")) {
+        let diagnostic = Diagnostic::error("E0203", "`uniform` needs both bounds", call.span)
+            .fact(format!("from {low} to where"))
+            .label(one.span, "the lower bound")
+            .help(format!("write `uniform(-{0}, {0})`", low.abs()));
+        return Err(e.report(diagnostic));
+    }
     Ok(Value::Init(InitSpec::Fixed(Init::Uniform { low, high })))
 }
 

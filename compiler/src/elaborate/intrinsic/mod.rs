@@ -245,7 +245,8 @@ impl<'a> Elaborator<'a> {
         match &given.value {
             Value::List(values) => {
                 if values.len() != axes {
-                    let message = format!("{axes} numbers are needed here");
+                    let needed = if axes == 1 { "number is" } else { "numbers are" };
+                    let message = format!("{axes} {needed} needed here");
                     return self.fail("E0204", given.span, message, format!("these are {}", values.len()));
                 }
                 values.iter().map(|value| self.side(value, given.span)).collect()

@@ -37,7 +37,10 @@ fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         let span = call.given("index").span;
         let name = e.spoken_inside(&call);
         let message = format!("`{name}` needs whole numbers to choose by");
-        return e.fail("E0312", span, message, format!("found {}", index.show()));
+        let diagnostic = Diagnostic::error("E0312", message, span)
+            .fact(format!("found {}", index.show()))
+            .help(not_classes(name, &x, &index));
+        return Err(e.report(diagnostic));
     }
     let outer: Vec<Dim> =
         x.dims.iter().enumerate().filter(|(place, _)| *place != axis).map(|(_, dim)| dim.clone()).collect();
@@ -46,7 +49,8 @@ fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         let expected = crate::elaborate::dim::show_dims(&outer);
         let diagnostic = Diagnostic::error("E0301", format!("the shapes of `{name}` do not fit"), call.span)
             .fact(format!("{} chosen by {}", x.show(), index.show()))
-            .note(format!("the choice must be i32{expected}"));
+            .note(format!("the choice must be i32{expected}"))
+            .help_maybe(other_axis(&x, &index, &outer));
         return Err(e.report(diagnostic));
     }
     same_classes(e, &call, &x, &index, axis)?;
@@ -68,6 +72,35 @@ fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     reduced(e, &call, &masked, &[axis], keep, Reduction::Sum).map(Value::Tensor)
 }
 
+/// What to write where `index` holds no whole numbers.
+fn not_classes(name: &str, x: &Tensor, index: &Tensor) -> String {
+    if index.rank() == x.rank() + 1 {
+        return format!("the scores come first: `{name}(logits, label)`");
+    }
+    match name {
+        "accuracy" => "`accuracy` counts classes; how far numbers are off says `mae(x, y)`".to_owned(),
+        "cross_entropy" if index.dims == x.dims => {
+            "a distribution over the classes is compared by `soft_cross_entropy(logits, target)`; a class is \
+             `label: i32 in 0..10`"
+                .to_owned()
+        }
+        _ => "a class is a whole number: declare the field as `label: i32 in 0..10`".to_owned(),
+    }
+}
+
+/// What to write where the index fits along another axis, or but for a dim of 1.
+fn other_axis(x: &Tensor, index: &Tensor, outer: &[Dim]) -> Option<String> {
+    if index.dims.split_last().is_some_and(|(last, rest)| rest == outer && last.as_constant() == Some(1)) {
+        return Some("drop the last dim of the labels: `label[.., 0]`".to_owned());
+    }
+    let without = |axis: usize| {
+        let dims = x.dims.iter().enumerate().filter(move |(place, _)| *place != axis);
+        dims.map(|(_, dim)| dim).eq(&index.dims)
+    };
+    let axis = (1..x.rank()).find(|axis| without(*axis))?;
+    Some(format!("the classes lie along dim {axis}: write `axis={axis}`"))
+}
+
 /// The labels run over as many classes as the model gives.
 fn same_classes<'a>(
     e: &mut Elaborator<'a>,
@@ -82,9 +115,17 @@ fn same_classes<'a>(
         return Ok(());
     }
     let message = format!("the model has {classes} classes, the labels have {}", high - low);
+    let convolved = x.made.as_deref().is_some_and(|(_, maker)| maker == "conv");
+    let help = match low {
+        0 if convolved => format!("end the model with `conv({high}, 1)`"),
+        0 => format!("end the model with `linear({high})`"),
+        1.. => format!("classes count from 0: write `prepare {{ label = label - {low} }}` in `data`"),
+        _ => "classes count from 0: bring the labels there in `prepare` of `data`".to_owned(),
+    };
+    let message = if low == 0 { message } else { format!("the labels begin at {low}, classes at 0") };
     let mut diagnostic = Diagnostic::error("E0402", message, call.span)
         .label(said, format!("labels run over {low}..{high}"))
-        .help(format!("end the model with `linear({high})`"));
+        .help(help);
     if let Some(declared) = e.declared_output(x) {
         diagnostic = diagnostic.label(declared, x.show());
     }

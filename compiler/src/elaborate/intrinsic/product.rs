@@ -44,6 +44,25 @@ impl<'a> Elaborator<'a> {
         let letters: Vec<char> = LETTERS.chars().skip(3).take(batches).collect();
         let (first, first_axes) = batch_letters(a, &letters);
         let (second, second_axes) = batch_letters(b, &letters);
+        for (k, letter) in letters.iter().enumerate() {
+            let axis =
+                |named: &str, axes: &[usize]| named.chars().position(|c| c == *letter).map(|at| axes[at]);
+            let (Some(of_a), Some(of_b)) = (axis(&first, &first_axes), axis(&second, &second_axes)) else {
+                continue;
+            };
+            let (mine, theirs) = (&a.dims[of_a], &b.dims[of_b]);
+            if mine != theirs {
+                let diagnostic = Diagnostic::error("E0309", "the matrix product does not fit", place)
+                    .fact(format!("{mine} matrices with {theirs}"))
+                    .label(left.1, a.show())
+                    .label(right.1, b.show())
+                    .note(format!(
+                        "of the dims before the last two, number {} is {mine} and {theirs}",
+                        k + 1
+                    ));
+                return Err(self.report(diagnostic));
+            }
+        }
         let mut result = String::new();
         let mut dims = Vec::new();
         for (k, letter) in letters.iter().enumerate() {

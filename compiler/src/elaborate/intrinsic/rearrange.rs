@@ -26,11 +26,27 @@ fn rearrange<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
             .help("a pattern reads `\"n c t -> n t c\"`");
         return Err(e.report(diagnostic));
     };
+    let given_pattern = given.span;
     let from = groups(e, &given.span, pattern, 0, arrow)?;
     let to = groups(e, &given.span, pattern, arrow + 2, pattern.len())?;
     let from = spelled_out(e, from, &x, &given.span)?;
     let sizes = sizes(e, &call, &from, &x, given.span)?;
     let names: Vec<&(String, Span)> = from.iter().flatten().collect();
+    for (size, given) in &call.arguments {
+        let known = ["x", "pattern"].contains(size) || names.iter().any(|(name, _)| name == size);
+        if !known {
+            let place = given.name.map_or(given.span, |(_, place)| place);
+            let letters = names
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .filter(|name| !name.starts_with(".."))
+                .collect::<Vec<_>>();
+            let diagnostic = Diagnostic::error("E0202", format!("the pattern has no axis `{size}`"), place)
+                .fact("a size of nothing")
+                .label(given_pattern, format!("it has {}", letters.join(", ")));
+            return Err(e.report(diagnostic));
+        }
+    }
     for (place, (name, span)) in names.iter().enumerate() {
         if names[..place].iter().any(|(other, _)| other == name) {
             return e.fail("E0314", *span, format!("`{name}` stands twice on the left"), "again here");
@@ -54,6 +70,9 @@ fn rearrange<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
                 );
             }
             if name == ".." {
+                if places.iter().any(|place| order.contains(place)) {
+                    return e.fail("E0314", *span, "`..` stands twice on the right", "again here");
+                }
                 for place in places {
                     order.push(place);
                     dims.push(sizes[place].clone());
@@ -132,6 +151,10 @@ fn groups(
                     .unwrap_or(rest.len());
                 let name = rest[..stop].to_owned();
                 let named = within(*span, place, place + stop);
+                if name.contains('.') && name != ".." {
+                    let message = format!("a pattern has no `{name}`");
+                    return e.fail("E0314", named, message, "`..` stands alone");
+                }
                 let group = if name == "1" { Vec::new() } else { vec![(name, named)] };
                 match out.last_mut() {
                     Some(last) if open => last.extend(group),
@@ -158,11 +181,20 @@ pub(super) fn within(span: Span, start: usize, end: usize) -> Span {
 
 /// `..` as as many axes as the tensor has besides those that are named.
 fn spelled_out(e: &mut Elaborator<'_>, groups: Vec<Group>, x: &Tensor, span: &Span) -> Outcome<Vec<Group>> {
+    let mut rests = groups.iter().flatten().filter(|(name, _)| name == "..");
+    if let (Some(_), Some((_, again))) = (rests.next(), rests.next()) {
+        return e.fail("E0314", *again, "`..` stands twice on the left", "again here");
+    }
     let open = groups.iter().position(|group| group.len() == 1 && group[0].0 == "..");
     let fixed = groups.len() - usize::from(open.is_some());
     if x.rank() < fixed || (open.is_none() && x.rank() != fixed) {
-        let fact = format!("{fixed} axes for {}", x.show());
-        return e.fail("E0314", *span, "the pattern does not fit its input", fact);
+        let named = if fixed == 1 { "1 axis".to_owned() } else { format!("{fixed} axes") };
+        let words: Vec<(&str, Span)> =
+            groups.iter().flatten().map(|(name, at)| (name.as_str(), *at)).collect();
+        let diagnostic = Diagnostic::error("E0314", "the pattern does not fit its input", *span)
+            .fact(format!("{named} for {}", x.show()))
+            .help_maybe(super::einsum::spelled(&words));
+        return Err(e.report(diagnostic));
     }
     let mut out = Vec::new();
     for (place, group) in groups.into_iter().enumerate() {

@@ -7,6 +7,7 @@ use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Element, Scalar, Unary};
 
 use super::{Call, Intrinsic};
+use crate::diagnostic::Diagnostic;
 use crate::elaborate::Expansion;
 use crate::elaborate::arithmetic::Bring;
 use crate::elaborate::context::{Elaborator, Outcome};
@@ -41,6 +42,19 @@ fn either<'a>(
     reduction: Reduction,
 ) -> Outcome<Value<'a>> {
     let Some(y) = call.optional("y") else { return reduce(e, &call, reduction) };
+    let along = call.arguments.iter().find(|(name, _)| ["axis", "keep"].contains(name));
+    if let Some((option, given)) = along {
+        let name = call.name;
+        let place = given.name.map_or(given.span, |(_, place)| place);
+        let diagnostic =
+            Diagnostic::error("E0202", format!("`{name}` of two values has no `{option}`"), place)
+                .fact("this is for one value")
+                .label(y.span, "the second value")
+                .help(format!(
+                    "along an axis: `{name}(x, axis=1)`; of more than two: `{name}({name}(x, y), z)`"
+                ));
+        return Err(e.report(diagnostic));
+    }
     let x = call.given("x");
     let operands = [(x.value, x.span), (y.value, y.span)];
     e.formula(call.name, call.span, &operands, Bring::Number, |b, x| b.binary(op, x[0], x[1]))
@@ -51,7 +65,7 @@ fn reduce<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, reduction: Reduction) -> 
     if let Value::List(values) = &given.value {
         return over_list(e, call, values.clone(), reduction);
     }
-    if !matches!(given.value, Value::Tensor(_)) {
+    if matches!(given.value, Value::Int(_) | Value::Float(_) | Value::Host(_)) {
         return Ok(given.value);
     }
     let x = e.tensor_argument(call, "x")?;
@@ -210,7 +224,7 @@ fn examples_in<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, dim: &Dim) -> Outcom
 
 fn mean<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let given = call.given("x");
-    if !matches!(given.value, Value::Tensor(_)) {
+    if matches!(given.value, Value::Int(_) | Value::Float(_) | Value::Host(_)) {
         return Ok(given.value);
     }
     let x = e.tensor_argument(&call, "x")?;
