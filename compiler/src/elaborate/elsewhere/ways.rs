@@ -2,7 +2,7 @@
 
 /// Their name and what is written here. Case and `_` do not matter. What stands in backticks can be written where `x` and
 /// `y` are tensors.
-pub(super) const WAYS: [(&str, &str); 151] = [
+pub(super) const WAYS: [(&str, &str); 152] = [
     ("view", "axes are split, joined and moved with `rearrange(\"n c h w -> n (c h w)\")`"),
     ("reshape", "axes are split, joined and moved with `rearrange(\"n c h w -> n (c h w)\")`"),
     ("permute", "axes are split, joined and moved with `rearrange(\"n c h w -> n (c h w)\")`"),
@@ -156,6 +156,7 @@ pub(super) const WAYS: [(&str, &str); 151] = [
     ("precision", "write `sum(x * y) / sum(x)`, of a prediction and a truth of 0 and 1"),
     ("recall", "write `sum(x * y) / sum(y)`, of a prediction and a truth of 0 and 1"),
     ("f1", "write `2 * sum(x * y) / (sum(x) + sum(y))`, of a prediction and a truth of 0 and 1"),
+    ("l1", "write `sum(abs(x))`; of all weights it is an argument: `adam(l1=1e-5)`"),
     ("earlystopping", "training ends by a setting: `stop = patience(test.loss, 5)`"),
     ("modelcheckpoint", "weights are kept by a setting: `save = best(test.accuracy)`"),
     (
