@@ -72,7 +72,8 @@ pub fn verify(
     let dispatches = artifact.program(role).map_or(&[][..], |p| &p.dispatches);
     let environment = environment(clock);
     let mut findings = Vec::new();
-    let mut parts: BTreeMap<NodeId, Option<Tensor>> = moved(program).into_iter().map(|id| (id, None)).collect();
+    let mut parts: BTreeMap<NodeId, Option<Tensor>> =
+        moved(program).into_iter().map(|id| (id, None)).collect();
     let mut next = 0;
     for (number, stage) in program.lowered.stages.iter().enumerate() {
         let mut known: BTreeMap<NodeId, Tensor> = BTreeMap::new();

@@ -72,7 +72,8 @@ fn as_setting(piece: &str) -> bool {
         )
     };
     let in_train = format!("{}{source}", train(piece));
-    let in_metrics = format!("{}{source}", train(&format!("metrics {{ m = {piece} }}")));
+    let in_metrics = train("").replace("metrics {", &format!("metrics {{ m = {piece}\n"));
+    let in_metrics = format!("{in_metrics}{source}");
     let in_data = format!("{}{}", train(""), in_this(piece));
     let in_optimizer = train(&optimizer).replace("optimizer = sgd(lr=0.1)\n", "");
     let in_optimizer = format!("{in_optimizer}{source}");
