@@ -253,9 +253,13 @@ impl<'a> Elaborator<'a> {
         self.sites.pop();
         result?;
         let after = match frame.names.get("w") {
-            Some(Value::Tensor(tensor)) if tensor.dims == weight.dims => tensor.node,
+            Some(Value::Tensor(tensor))
+                if tensor.dims == weight.dims && tensor.element == weight.element =>
+            {
+                tensor.node
+            }
             Some(other @ (Value::Tensor(_) | Value::Int(_) | Value::Float(_) | Value::Host(_))) => {
-                let message = format!("the optimizer `{called}` does not keep the weight's shape");
+                let message = format!("the optimizer `{called}` does not keep the weight's type");
                 let diagnostic = Diagnostic::error("E0506", message, definition.name.span)
                     .fact(format!("after the step `w` is {}", shown_beside(other)))
                     .help("write `w = w - lr * g`");

@@ -84,7 +84,10 @@ impl WindowGeometry {
                 )));
             }
             let places = (padded - window) / self.stride[axis] + 1;
-            if !(0..places).all(|place| self.reaches(axis, place, x.shape[outer + axis])) {
+            let early = if self.dilation[axis] > x.shape[outer + axis] { self.low[axis] } else { 0 };
+            let early = early.div_ceil(self.stride[axis]).min(places);
+            let mut edges = (0..early).chain([places - 1]);
+            if !edges.all(|place| self.reaches(axis, place, x.shape[outer + axis])) {
                 return Err(TypeError::new(format!(
                     "a window whose elements lie {} apart around all {} elements",
                     self.dilation[axis],
@@ -96,7 +99,8 @@ impl WindowGeometry {
         Ok(shape)
     }
 
-    /// Whether the window at an output place has an element inside, along one axis.
+    /// Whether the window at an output place has an element inside, along one axis. One that begins inside has; one
+    /// that begins before has, unless its elements lie further apart than there are any.
     fn reaches(&self, axis: usize, place: usize, extent: usize) -> bool {
         let (first, low) = (place * self.stride[axis], self.low[axis]);
         let missing = low.saturating_sub(first).div_ceil(self.dilation[axis]);
