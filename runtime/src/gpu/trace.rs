@@ -4,7 +4,7 @@ use super::device::Device;
 use super::error::DeviceError;
 use super::session::{Session, check_batch};
 use super::transfer;
-use crate::artifact::{Area, Bound, Location, Role};
+use crate::artifact::{Area, Bound, Location, Requirement, Role};
 use crate::batch::Batch;
 use crate::host::{Clock, host_block};
 
@@ -21,6 +21,8 @@ pub struct Fault {
     pub count: usize,
     /// The line of the model it comes from.
     pub origin: Option<Location>,
+    /// What the dispatch requires of its operands, which were finite: one of these does not hold.
+    pub unmet: Vec<Requirement>,
 }
 
 impl Session {
@@ -45,6 +47,7 @@ impl Session {
                         what: what.clone(),
                         count,
                         origin: dispatch.origin.clone(),
+                        unmet: dispatch.requires.clone(),
                     }));
                 }
             }
