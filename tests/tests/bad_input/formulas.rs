@@ -9,7 +9,6 @@ use nnc::source::NoFiles;
 use nnc_runtime::artifact::Role;
 use nnc_runtime::{Batch, Clock, Session, Tensor};
 use nnc_tests::device::device;
-use nnc_wgsl::Element;
 
 use crate::workplace::{MODEL, Workplace, floats, integers};
 

@@ -75,8 +75,11 @@ fn require<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let x = as_floats(e, &call, &x);
     let operands = [operand(condition), (Value::Tensor(x), call.span)];
     let value = e.formula(call.name, call.span, &operands, Bring::TruthThenNumbers, |b, x| {
-        let broken = b.real(f64::NAN);
-        b.select(x[0], x[1], broken)
+        // Added, so that the gradient passes: no weight moves where the condition does not hold, and a gradient that
+        // asks for it cannot be computed beside the value.
+        let (holds, broken) = (b.real(0.0), b.real(f64::NAN));
+        let more = b.select(x[0], holds, broken);
+        b.binary(Binary::Add, x[1], more)
     })?;
     if let Value::Tensor(tensor) = &value {
         requires(e, tensor.node, &text);

@@ -243,12 +243,12 @@ impl<'a> Elaborator<'a> {
     /// [`Elaborator::sides`] for `parameter`, which is a number from 1 on: what a window is, or moves by.
     fn sides_from_one(&mut self, call: &Call<'a>, parameter: &str, axes: usize) -> Outcome<Vec<usize>> {
         let given = call.given(parameter);
-        self.from_one(call, &given, parameter)?;
+        self.refuse_below_one(call, &given, parameter)?;
         self.sides(&given, axes)
     }
 
     /// Refuses numbers below 1.
-    fn from_one(&mut self, call: &Call<'a>, given: &Given<'a>, parameter: &str) -> Outcome<()> {
+    fn refuse_below_one(&mut self, call: &Call<'a>, given: &Given<'a>, parameter: &str) -> Outcome<()> {
         let numbers = match &given.value {
             Value::List(values) => values.as_slice(),
             value => std::slice::from_ref(value),

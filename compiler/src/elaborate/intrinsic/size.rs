@@ -60,7 +60,7 @@ fn sides<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     e.spend(count, given.span)?;
     let number = call.given("number");
     if e.whole_argument(&call, "least", 0)? > 0 {
-        e.from_one(&call, &number, "kernel")?;
+        e.refuse_below_one(&call, &number, "kernel")?;
     }
     let sides = e.sides(&number, count)?;
     Ok(Value::List(
