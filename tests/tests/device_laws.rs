@@ -162,9 +162,7 @@ fn uneven(shape: &[usize]) -> Tensor {
 #[test]
 fn elements_added_by_an_index_give_the_same_bytes_again() {
     let Some(device) = device() else { return };
-    let repeated: [(&str, fn(usize) -> usize); 3] =
-        [("spread", |k| k * 613 % 251), ("all at one place", |_| 3), ("at few places", |k| k * k % 7)];
-    for (name, place) in repeated {
+    for (name, few) in [("spread", 251), ("all at one place", 1), ("at few places", 7)] {
         // Either of the two schedules, and rows of one element and of many.
         for (rows, width) in [(100, 5), (5000, 1), (5000, 12)] {
             let mut graph = nnc::ir::Graph::new();
@@ -179,7 +177,7 @@ fn elements_added_by_an_index_give_the_same_bytes_again() {
             graph.results.push(("sums".to_owned(), sums));
             let (values, mut places) = (uneven(&shape), Tensor::new(shape, vec![0.0; rows * width]));
             for (k, at) in places.data_mut().iter_mut().enumerate() {
-                *at = place(k / width) as f64;
+                *at = (k / width * 613 % few) as f64;
             }
             let (_, artifact) = artifact_of(graph, Role::Infer, device.profile());
             let mut batch = Batch::new(artifact.program(Role::Infer).expect("the program was built"));
