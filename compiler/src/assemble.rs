@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nnc_runtime::artifact::{Bound, Dispatch, Location, Program, Role};
+use nnc_runtime::artifact::{Bound, Dispatch, Location, Program, Requirement, Role};
 use nnc_wgsl::{Element, Kernel, Slot};
 
 use crate::ir::{Graph, NodeId};
@@ -57,6 +57,7 @@ pub fn assemble(
             "" => stage.label.clone(),
             path => format!("{}  {path}", stage.label),
         };
+        let requires = requirements(graph, &stage.cluster.members, sources);
         for (place, work) in stage.work.iter().enumerate() {
             for launch in &work.schedule.launches {
                 let bindings = launch
@@ -77,6 +78,7 @@ pub fn assemble(
                     label: label.clone(),
                     origin: location(graph, first, sources),
                     writes: writes.collect(),
+                    requires: requires.clone(),
                 });
             }
         }
@@ -93,6 +95,19 @@ pub fn assemble(
         dispatches,
         copies: plan.copies.clone(),
     }
+}
+
+/// What the formulas of these nodes require, each said once.
+fn requirements(graph: &Graph, members: &[NodeId], sources: &Sources) -> Vec<Requirement> {
+    let mut found: Vec<Requirement> = Vec::new();
+    for &id in members {
+        let Some(text) = &graph.node(id).origin.requires else { continue };
+        let requirement = Requirement { text: text.to_string(), origin: location(graph, id, sources) };
+        if !found.contains(&requirement) {
+            found.push(requirement);
+        }
+    }
+    found
 }
 
 /// A value for people: `conv in layer1.0`.

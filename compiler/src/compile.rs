@@ -183,6 +183,9 @@ fn prepare(
     };
     let Checked { value, mut diagnostics } = elaborate(bundle, &wanted);
     let Some(mut elaborated) = value else { return Checked { value: None, diagnostics } };
+    if matches!(role, Role::Evaluate | Role::Infer) {
+        update::use_averages(&mut elaborated.graph);
+    }
     observe(role, &Step::Elaborated, &elaborated.graph);
     let before = (role == Role::Train).then(|| meaning(bundle, &elaborated.graph));
     if request.reads_data {

@@ -8,7 +8,7 @@ mod total;
 
 use nnc_wgsl::Element;
 
-use crate::ir::{Graph, NodeId, TensorType};
+use crate::ir::{Graph, NodeId, Origin, TensorType};
 use crate::ops::{GradientCx, NotDifferentiable};
 use total::total;
 
@@ -44,7 +44,7 @@ pub fn differentiate(
         if parts.is_empty() {
             continue;
         }
-        graph.set_origin(graph.node(node).origin.clone());
+        graph.set_origin(Origin::of_derived(&graph.node(node).origin));
         let upstream = total(graph, &parts);
         gradients[node.index()] = Some(upstream);
         let Some(op) = graph.operator(node).cloned() else { continue };

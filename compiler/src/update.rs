@@ -6,6 +6,9 @@
 //! it. A gradient is looked at for itself, because the loss need not show it: the slope of `sqrt(x)` at 0, or a NaN
 //! that a device's `max(x, 0)` takes for 0.
 //!
+//! Where `train` wants a moving average of the weights, it is one more flat tensor, which the kernel of the optimizer
+//! moves as well. Evaluation and use read it in place of the weights.
+//!
 //! Several updates in one step (a discriminator, then a generator) each have a region, a gradient and an optimizer of
 //! their own; a later one's loss is computed with the weights that the earlier ones left.
 
@@ -14,7 +17,7 @@ mod gather;
 
 use std::collections::BTreeMap;
 
-use nnc_runtime::artifact::{HALTED, Init, StoredKind};
+use nnc_runtime::artifact::{HALTED, Init, StoredKind, average_of};
 use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Element, Unary};
 
@@ -125,7 +128,57 @@ pub fn add_update(graph: &mut Graph, step: &Step<'_>, gradients: NodeId) -> Chec
         let value = settle(graph, state.before, state.after);
         graph.assignments.push(Assignment { target: state.before, value });
     }
+    if let Some(kept) = update.average {
+        let before = averages(graph, step.group, &ty);
+        let after = graph.map(&[kept, before, next], |b, x| {
+            let one = b.real(1.0);
+            let rest = b.binary(Binary::Sub, one, x[0]);
+            let old = b.binary(Binary::Mul, x[0], x[1]);
+            let new = b.binary(Binary::Mul, rest, x[2]);
+            b.binary(Binary::Add, old, new)
+        });
+        let value = settle(graph, before, after);
+        graph.assignments.push(Assignment { target: before, value });
+    }
     Checked { value: Some(next), diagnostics }
+}
+
+/// The moving averages of the group's weights, which lie in a region of their own as the weights do in theirs.
+fn averages(graph: &mut Graph, group: &str, ty: &TensorType) -> NodeId {
+    let weights = graph.regions.iter().find(|region| region.name == region_of(group));
+    let weights = weights.expect("packing the gradients declared the region").members.clone();
+    let mut members = Vec::with_capacity(weights.len());
+    for (weight, offset) in weights {
+        let StoredTensor { path, ty, init, .. } = graph.stored[weight.0].clone();
+        members.push((StoredId(graph.stored.len()), offset));
+        graph.stored.push(StoredTensor { path: average_of(&path), kind: StoredKind::Average, ty, init });
+    }
+    let name = named("average", group);
+    graph.regions.push(FlatRegion { name: name.clone(), elements: ty.size(), members, fill: 0.0 });
+    graph.source(Source::Region(name), ty.clone())
+}
+
+/// Makes a program that only uses the weights read the moving averages of those that have one.
+pub fn use_averages(graph: &mut Graph) {
+    let places: BTreeMap<&str, StoredId> = graph
+        .stored
+        .iter()
+        .enumerate()
+        .map(|(place, stored)| (stored.path.as_str(), StoredId(place)))
+        .collect();
+    let averaged: Vec<(NodeId, StoredId)> = graph
+        .nodes()
+        .into_iter()
+        .filter_map(|node| match &graph.node(node).kind {
+            Kind::Source(Source::Stored(id)) => {
+                Some((node, *places.get(average_of(&graph.stored[id.0].path).as_str())?))
+            }
+            _ => None,
+        })
+        .collect();
+    for (node, average) in averaged {
+        graph.node_mut(node).kind = Kind::Source(Source::Stored(average));
+    }
 }
 
 /// The weights of the group, by their nodes, where its flat weights are `flat`.

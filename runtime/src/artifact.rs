@@ -95,9 +95,24 @@ pub enum StoredKind {
     State,
     /// Kept by the optimizer or the step; part of checkpoints only.
     Optimizer,
+    /// The moving average of a weight, under [`average_of`] its path; part of checkpoints, and of `weights.safetensors`
+    /// in the weight's place.
+    Average,
     /// Part of neither, and back at its first value when a session is initialized: constants, and the word
     /// that stops updates after a non-finite loss, so that a resumed run begins with it clear.
     Constant,
+}
+
+/// The path of the moving average of the weight at `path`.
+#[must_use]
+pub fn average_of(path: &str) -> String {
+    format!("average of {path}")
+}
+
+/// The path of the weight whose moving average is at `path`.
+#[must_use]
+pub fn averaged(path: &str) -> Option<&str> {
+    path.strip_prefix("average of ")
 }
 
 /// How a tensor begins. Random values come from Philox, keyed by (seed, the tensor's path), so that neither
@@ -271,6 +286,17 @@ pub struct Dispatch {
     pub origin: Option<Location>,
     /// The values it writes that can hold non-finite floats: (place among `bindings`, what it is).
     pub writes: Vec<(usize, String)>,
+    /// What must hold for those values to be numbers, besides that its operands are.
+    pub requires: Vec<Requirement>,
+}
+
+/// Something that a model's formulas require of their operands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requirement {
+    /// What must hold, for people.
+    pub text: String,
+    /// The line of the model that requires it.
+    pub origin: Option<Location>,
 }
 
 /// What a kernel's binding is in one dispatch.

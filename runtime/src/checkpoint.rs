@@ -154,7 +154,7 @@ pub fn fingerprint(stored: &[Stored], training: &Training, examples: Vec<(String
     let sources = parts
         .map(|p| format!("{} {} {:?} {:?}", p.name, p.reader, p.paths, p.options))
         .chain(fields.map(|f| format!("{} {} {:?} {:?}", f.name, f.element, f.shape, f.range)));
-    let mut optimizer = tensors(&[StoredKind::Optimizer]);
+    let mut optimizer = tensors(&[StoredKind::Optimizer, StoredKind::Average]);
     optimizer.extend(training.metrics.iter().cloned());
     let crc = |lines: Vec<String>| Meaning::checksum(&lines.join("\n"));
     Fingerprint {

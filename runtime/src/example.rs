@@ -198,6 +198,7 @@ fn dispatch(kernel: usize, bindings: &[Bound], label: &str, writes: (usize, &str
         label: label.to_owned(),
         origin: Some(Location { file: "linear.nn".to_owned(), line: 1 + kernel as u32, column: 3 }),
         writes: vec![(writes.0, writes.1.to_owned())],
+        requires: Vec::new(),
     }
 }
 

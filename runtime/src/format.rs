@@ -14,7 +14,7 @@ use crate::validate::Invalid;
 pub const MAGIC: [u8; 4] = *b"NNCA";
 
 /// The version of the format that this runtime writes and reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 const HEADER_BYTES: usize = 32;
 
@@ -221,9 +221,9 @@ mod tests {
     #[test]
     fn another_format_says_so() {
         let mut file = write(&example::linear());
-        file[4] = 3;
+        file[4] = 4;
         let message = read(&file).unwrap_err().to_string();
-        assert!(message.contains("format 3") && message.contains("reads 2"), "{message}");
+        assert!(message.contains("format 4") && message.contains("reads 3"), "{message}");
         // A file of format 1 had a header of 20 bytes.
         for length in [8, 20, 25, file.len()] {
             file[4] = 1;

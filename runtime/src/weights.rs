@@ -7,7 +7,7 @@ use nnc_wgsl::Element;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::artifact::{Stored, StoredKind};
+use crate::artifact::{Stored, StoredKind, average_of};
 use crate::cause::cause;
 use crate::durable::{self, WriteError};
 use crate::mapped::Bytes;
@@ -64,6 +64,18 @@ pub enum WeightsError {
 #[must_use]
 pub fn is_saved(stored: &Stored) -> bool {
     matches!(stored.kind, StoredKind::Weight | StoredKind::State)
+}
+
+/// What a weight file holds of `tensors`, those at the places of `stored`: weights and states, and in place of a weight
+/// its moving average, where it has one.
+#[must_use]
+pub fn to_save(stored: &[Stored], tensors: &[Tensor]) -> Vec<Tensor> {
+    let by_path: HashMap<&str, &Tensor> = tensors.iter().map(|t| (t.path.as_str(), t)).collect();
+    let of = |stored: &Stored| {
+        let average = by_path.get(average_of(&stored.path).as_str()).or(by_path.get(stored.path.as_str()))?;
+        Some(Tensor { path: stored.path.clone(), ..Tensor::clone(average) })
+    };
+    stored.iter().filter(|stored| is_saved(stored)).filter_map(of).collect()
 }
 
 /// Writes tensors, durably; equal tensors give equal bytes.

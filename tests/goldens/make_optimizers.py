@@ -6,7 +6,8 @@
 
 A linear layer of 5 to 3 is trained with the mean squared error for 3 epochs of 4 batches of 4 examples. For each case the
 file holds the optimizer as nnc writes it, the loss of every step and the weights at the end. What PyTorch lacks (Lion,
-decoupled decay of SGD, an L1 penalty, a limit on elements) is written out below. Nothing here shares code with nnc.
+decoupled decay of SGD, an L1 penalty, a limit on elements) is written out below. Where nnc's text sets `average`, the
+weights are their moving averages, by torch.optim.swa_utils. Nothing here shares code with nnc.
 """
 
 import argparse
@@ -61,6 +62,24 @@ def per_step(of):
     return lambda optimizer: lr_scheduler.LambdaLR(optimizer, of)
 
 
+def averages(share):
+    """The weights' moving averages after another update; the share that they keep is a number, or a function of the
+    update's number from 1."""
+
+    def begin(weights):
+        kept = [w.detach().clone() for w in weights]
+
+        def move(k):
+            keep = share(k) if callable(share) else share
+            for average, w in zip(kept, weights):
+                torch.optim.swa_utils.get_ema_multi_avg_fn(keep)([average], [w.detach()], None)
+            return kept
+
+        return move
+
+    return begin
+
+
 # name: the optimizer in nnc, in PyTorch, its schedule, whether that moves once a step, the treatment of gradients
 CASES = {
     "sgd": ("sgd(lr=0.1)", lambda p: optim.SGD(p, lr=0.1)),
@@ -109,6 +128,22 @@ CASES = {
         lambda p: optim.Adagrad(p, lr=0.2, lr_decay=0.1, weight_decay=0.05),
     ),
     "lion": ("lion(lr=0.03, decay=0.1)", lambda p: Lion(p, lr=0.03, weight_decay=0.1)),
+    "average": (
+        "adam(lr=0.05)\n  average   = 0.8",
+        lambda p: optim.Adam(p, lr=0.05),
+        None,
+        False,
+        None,
+        averages(0.8),
+    ),
+    "average_by_formula": (
+        "sgd(lr=0.1, momentum=0.9)\n  average   = min(0.7, (1 + step) / (10 + step))",
+        lambda p: optim.SGD(p, lr=0.1, momentum=0.9),
+        None,
+        False,
+        None,
+        averages(lambda k: min(0.7, (1 + k) / (10 + k))),
+    ),
     "step_decay": (
         "sgd(lr=step_decay(0.1, every=1, by=0.5))",
         lambda p: optim.SGD(p, lr=0.1),
@@ -157,11 +192,13 @@ def data():
     return draw(3, 5) * 0.5, draw(3) * 0.5, draw(BATCHES * BATCH, 5), draw(BATCHES * BATCH, 3)
 
 
-def run(make, schedule=None, each_step=False, treat=None):
+def run(make, schedule=None, each_step=False, treat=None, average=None):
     weight, bias, x, y = data()
     weight, bias = weight.requires_grad_(), bias.requires_grad_()
     optimizer = make([weight, bias])
     scheduler = schedule(optimizer) if schedule else None
+    move = average([weight, bias]) if average else None
+    left = (weight, bias)
     losses = []
     for _ in range(EPOCHS):
         for place in range(0, BATCHES * BATCH, BATCH):
@@ -173,11 +210,13 @@ def run(make, schedule=None, each_step=False, treat=None):
                 for w in (weight, bias):
                     w.grad = treat(w)
             optimizer.step()
+            if move:
+                left = move(len(losses))
             if scheduler and each_step:
                 scheduler.step()
         if scheduler and not each_step:
             scheduler.step()
-    return {"losses": losses, "weight": weight.flatten().tolist(), "bias": bias.tolist()}
+    return {"losses": losses, "weight": left[0].flatten().tolist(), "bias": left[1].tolist()}
 
 
 def main():

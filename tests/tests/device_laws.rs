@@ -151,6 +151,62 @@ fn a_step_changes_what_outlives_it_as_its_meaning_says() {
     }
 }
 
+/// Elements of very different size, so that another order of adding gives another sum.
+fn uneven(shape: &[usize]) -> Tensor {
+    let value =
+        |k: usize| f64::from(((k * 7919 + 13) % 1009) as f32 * 10f32.powi((k * 31 % 9) as i32 - 4) - 0.37);
+    Tensor::new(shape, (0..shape.iter().product()).map(value).collect())
+}
+
+/// Sums of elements by index: the same bytes in every run, with few indices and many elements of each as well.
+#[test]
+fn elements_added_by_an_index_give_the_same_bytes_again() {
+    let Some(device) = device() else { return };
+    for (name, few) in [("spread", 251), ("all at one place", 1), ("at few places", 7)] {
+        // Either of the two schedules, and rows of one element and of many.
+        for (rows, width) in [(100, 5), (5000, 1), (5000, 12)] {
+            let mut graph = nnc::ir::Graph::new();
+            let given = |graph: &mut nnc::ir::Graph, name: &str, ty: nnc::ir::TensorType| {
+                graph.source(Source::Input { name: name.to_owned(), batched: false }, ty)
+            };
+            let shape = [rows, width];
+            let x = given(&mut graph, "x", nnc::ir::TensorType::f32(shape));
+            let i32s = nnc::ir::TensorType::new(nnc_wgsl::Element::I32, shape);
+            let index = given(&mut graph, "index", i32s);
+            let sums = graph.must(nnc::ops::ScatterAdd::new(0, 251), &[x, index]);
+            graph.results.push(("sums".to_owned(), sums));
+            let (values, mut places) = (uneven(&shape), Tensor::new(shape, vec![0.0; rows * width]));
+            for (k, at) in places.data_mut().iter_mut().enumerate() {
+                *at = (k / width * 613 % few) as f64;
+            }
+            let (_, artifact) = artifact_of(graph, Role::Infer, device.profile());
+            let mut batch = Batch::new(artifact.program(Role::Infer).expect("the program was built"));
+            batch.set("x", &encode(&values, nnc_wgsl::Element::F32)).expect("the input fits");
+            batch.set("index", &encode(&places, nnc_wgsl::Element::I32)).expect("the input fits");
+            let mut runs = Vec::new();
+            for _ in 0..2 {
+                let mut session = open(&artifact, &device, 0).expect("the artifact opens");
+                for _ in 0..3 {
+                    let outputs = session.run(Role::Infer, &batch, &Clock::single(0, 1)).expect("it runs");
+                    runs.push(outputs.tensor("sums").expect("the output is there").clone());
+                }
+            }
+            assert!(runs.iter().all(|run| run.bytes == runs[0].bytes), "{name}, {rows} rows of {width}");
+            let mut forth = vec![0f32; 251 * width];
+            let mut back = forth.clone();
+            let at = |k: usize| places.data()[k] as usize * width + k % width;
+            (0..rows * width).for_each(|k| forth[at(k)] += values.data()[k] as f32);
+            (0..rows * width).rev().for_each(|k| back[at(k)] += values.data()[k] as f32);
+            assert!(rows < 1000 || forth != back, "{name}: the order of these elements does not matter");
+            let bytes: Vec<u8> = forth.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+            assert_eq!(
+                runs[0].bytes, bytes,
+                "{name}, {rows} rows of {width}: added in the order of the rows"
+            );
+        }
+    }
+}
+
 /// The areas of the arenas that a dispatch touches.
 fn touched(artifact: &Artifact, dispatch: usize) -> Vec<Area> {
     let bindings = artifact.programs[0].dispatches[dispatch].bindings.iter();

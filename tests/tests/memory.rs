@@ -1,4 +1,5 @@
-//! After the first steps a run takes no more memory: neither from the system nor from the driver.
+//! After the first steps a run takes no more memory, and measuring examples none either: neither from the system nor from
+//! the driver.
 //!
 //! One test, alone in its process, because the memory that the system counts is that of the whole process.
 
@@ -8,7 +9,7 @@ use std::path::Path;
 
 use nnc_runtime::artifact::Training;
 use nnc_runtime::gpu::Taken;
-use nnc_runtime::train::{Event, Options, train};
+use nnc_runtime::train::{Event, Options, evaluate_each, train};
 use nnc_runtime::{Session, Tensor, example, weights};
 use nnc_tests::device::device;
 use nnc_wgsl::Element;
@@ -23,7 +24,7 @@ const STEPS: u64 = 2_000;
 const NOISE_BYTES: u64 = 64 << 10;
 
 #[test]
-fn two_thousand_steps_take_no_more_memory_than_the_first() {
+fn two_thousand_steps_and_measures_take_no_more_memory_than_the_first() {
     let Some(device) = device() else { return };
     let folder = tempfile::tempdir().unwrap();
     let examples = (SETTLED + STEPS) as usize * example::BATCH;
@@ -51,6 +52,24 @@ fn two_thousand_steps_take_no_more_memory_than_the_first() {
     if let (Some(early), Some(late)) = (early, late) {
         eprintln!("resident {early} bytes after {SETTLED} steps, {late} after {STEPS} more");
         assert!(late <= early + NOISE_BYTES, "{} bytes more after {STEPS} steps", late - early);
+    }
+    measures_take_no_more(&mut session, &training, folder.path());
+}
+
+/// The same for what is shown of examples one after the other.
+fn measures_take_no_more(session: &mut Session, training: &Training, folder: &Path) {
+    let mut seen: Vec<Option<u64>> = Vec::new();
+    let measured = evaluate_each(session, training, "train", folder, &mut |example| {
+        let step = example.place / example::BATCH as u64 + 1;
+        if step == SETTLED || step == SETTLED + STEPS {
+            seen.push(resident_bytes());
+        }
+        Ok(())
+    });
+    assert!(measured.unwrap()[0].value.is_finite());
+    let [early, late] = seen[..] else { panic!("{seen:?}") };
+    if let (Some(early), Some(late)) = (early, late) {
+        assert!(late <= early + NOISE_BYTES, "{} bytes more after {STEPS} measures", late - early);
     }
 }
 

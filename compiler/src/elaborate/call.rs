@@ -358,6 +358,14 @@ impl<'a> Elaborator<'a> {
                 return format!("{a} does not divide by {b}");
             }
         }
+        if let (Binary::Equal, ExprKind::Call { callee, arguments }) = (operator, &left.kind)
+            && matches!(&callee.kind, ExprKind::Name(name) if name == "len")
+            && let [list] = arguments.as_slice()
+            && let (Ok(has), Ok(needs)) = (self.expression(frame, left), self.expression(frame, right))
+        {
+            let list = self.bundle.sources().slice(list.span);
+            return format!("`{list}` has {} entries, not {}", show_number(&has), show_number(&needs));
+        }
         let bounded = match (&left.kind, &right.kind) {
             (ExprKind::Name(name), ExprKind::Int(_) | ExprKind::Float(_)) => Some(name.as_str()),
             _ => None,

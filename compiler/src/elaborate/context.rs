@@ -181,7 +181,11 @@ impl<'a> Elaborator<'a> {
         }
         let (origin, path) = (self.graph.origin(), self.weights.scope());
         if origin.spans != spans || origin.path != path {
-            self.graph.set_origin(Arc::new(Origin { spans: spans.clone(), path: path.to_owned() }));
+            self.graph.set_origin(Arc::new(Origin {
+                spans: spans.clone(),
+                path: path.to_owned(),
+                requires: None,
+            }));
         }
         self.trail = spans;
     }

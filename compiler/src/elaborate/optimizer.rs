@@ -35,6 +35,8 @@ pub struct Update {
     pub w: NodeId,
     /// What the optimizer keeps between steps.
     pub states: Vec<UpdateState>,
+    /// The share of the weights' moving average that this update leaves in it, a number, where `train` wants one.
+    pub average: Option<NodeId>,
 }
 
 /// A tensor that an optimizer keeps.
@@ -130,7 +132,26 @@ impl<'a> Elaborator<'a> {
             shape.iter().map(|size| Dim::constant(i64::try_from(*size).unwrap_or(i64::MAX))).collect();
         let weight = self.tensor(w, dims.clone());
         let gradient = self.tensor(g, dims);
-        self.run_update(definition, module, (name, expr.span), given, weight, gradient)
+        let update = self.run_update(definition, module, (name, expr.span), given, weight, gradient)?;
+        Ok(Update { average: self.average(settings)?, ..update })
+    }
+
+    /// The number of `average`, or a formula of the training loop.
+    fn average(&mut self, settings: &TrainSettings<'a>) -> Outcome<Option<NodeId>> {
+        let Some(expr) = settings.values.get("average").copied() else { return Ok(None) };
+        let mut frame = Frame::new(self.bundle.main_module());
+        let value = self.expression(&mut frame, expr)?.first();
+        if let Value::Host(host) = &value
+            && host.scalar() == nnc_wgsl::Scalar::F32
+        {
+            return Ok(Some(self.graph.host(host.expr.clone(), host.symbols.clone())));
+        }
+        let number = self.real(&value, expr.span)?;
+        if (0.0..1.0).contains(&number) {
+            return Ok(Some(self.graph.constant(number, TensorType::f32([]))));
+        }
+        let message = "`average` is the share that the average keeps, from 0 up to but not 1";
+        self.fail("E0204", expr.span, message, format!("this is {number:?}"))
     }
 
     /// `step` and its kin as the optimizer counts them: in updates, each of which may gather several batches.
@@ -284,7 +305,7 @@ impl<'a> Elaborator<'a> {
             .into_iter()
             .map(|(name, init, before, after)| UpdateState { name, init, before, after })
             .collect();
-        Ok(Update { w: after, states })
+        Ok(Update { w: after, states, average: None })
     }
 
     /// Refuses states that no line of the optimizer sets, so that they are the same after every step.

@@ -9,7 +9,7 @@ use crate::source::Span;
 use crate::syntax::ast::{self, Expr, Name, Setting, SettingKind};
 
 /// The settings of `train` that have a value.
-pub(super) const VALUES: [&str; 14] = [
+pub(super) const VALUES: [&str; 15] = [
     "batch",
     "epochs",
     "steps",
@@ -18,6 +18,7 @@ pub(super) const VALUES: [&str; 14] = [
     "loss",
     "optimizer",
     "clip",
+    "average",
     "stop",
     "save",
     "load",

@@ -36,6 +36,19 @@ pub struct Origin {
     pub spans: Vec<Span>,
     /// The scope path, such as `layer1.0.conv`.
     pub path: String,
+    /// What must hold where the value is computed, which is not a number elsewhere.
+    pub requires: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// The same place, of a value that is computed from the one there and requires nothing itself.
+    #[must_use]
+    pub fn of_derived(origin: &Arc<Origin>) -> Arc<Origin> {
+        if origin.requires.is_none() {
+            return origin.clone();
+        }
+        Arc::new(Origin { requires: None, ..Origin::clone(origin) })
+    }
 }
 
 /// A value without operands.

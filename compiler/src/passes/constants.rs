@@ -10,7 +10,11 @@ use crate::ops::{Lowering, Map};
 
 pub(super) fn run(graph: &mut Graph, _: &Profile) {
     for id in graph.order() {
-        if let Some(folded) = fold(graph, id) {
+        // A broken requirement is said by the kernel that computes the value.
+        let required = graph.node(id).origin.requires.is_some();
+        if let Some(folded) = fold(graph, id)
+            && !(required && constant(graph, folded).is_some())
+        {
             graph.replace(id, folded);
         }
     }

@@ -14,7 +14,7 @@ use super::outputs::{Outputs, Ticket};
 use super::pipelines::{self, Pipeline};
 use super::program::{DEPTH, Loaded};
 use super::transfer;
-use crate::artifact::{Artifact, Init, Program, Role, Stored};
+use crate::artifact::{Artifact, Init, Program, Role, Stored, StoredKind, average_of, averaged};
 use crate::batch::Batch;
 use crate::format::FormatError;
 use crate::host::{Clock, host_block};
@@ -127,7 +127,7 @@ impl Session {
             }
             let mut bytes = vec![0; buffer.size() as usize];
             for tensor in tensors() {
-                let value = first_value(tensor, seed, &self.values);
+                let value = first_value(self.begins_as(tensor), seed, &self.values);
                 let start = tensor.offset as usize;
                 bytes[start..start + value.len()].copy_from_slice(&value);
             }
@@ -184,7 +184,14 @@ impl Session {
         Ok(tensors)
     }
 
-    /// Replaces tensors, by their paths.
+    /// The tensor whose first value is that of `tensor`: a moving average begins as its weight.
+    fn begins_as<'a>(&'a self, tensor: &'a Stored) -> &'a Stored {
+        let weight = averaged(&tensor.path).filter(|_| tensor.kind == StoredKind::Average);
+        weight.and_then(|path| self.places.get(path)).map_or(tensor, |place| &self.tensors[*place])
+    }
+
+    /// Replaces tensors, by their paths. The moving average of a weight that is among them begins anew there, unless it
+    /// is among them too.
     ///
     /// # Errors
     /// If there is no such tensor, or it has another size; then nothing is replaced.
@@ -200,6 +207,12 @@ impl Session {
                 return Err(DeviceError::Size { name: tensor.path.clone(), expected, found });
             }
             writes.push((stored, &tensor.bytes));
+            let average = average_of(&tensor.path);
+            if let Some(place) = self.places.get(&average)
+                && tensors.iter().all(|other| other.path != average)
+            {
+                writes.push((&self.tensors[*place], &tensor.bytes));
+            }
         }
         for (stored, bytes) in writes {
             if !bytes.is_empty() {

@@ -4,7 +4,7 @@ use super::device::Device;
 use super::error::DeviceError;
 use super::session::{Session, check_batch};
 use super::transfer;
-use crate::artifact::{Area, Bound, Location, Role};
+use crate::artifact::{Area, Bound, Buffer, Location, Requirement, Role};
 use crate::batch::Batch;
 use crate::host::{Clock, host_block};
 
@@ -21,6 +21,8 @@ pub struct Fault {
     pub count: usize,
     /// The line of the model it comes from.
     pub origin: Option<Location>,
+    /// What the dispatch requires of its operands, which were finite: one of these does not hold.
+    pub unmet: Vec<Requirement>,
 }
 
 impl Session {
@@ -32,6 +34,7 @@ impl Session {
     /// If the program is not open, the batch is another program's, or the device is lost.
     pub fn trace(&mut self, role: Role, batch: &Batch, clock: &Clock) -> Result<Option<Fault>, DeviceError> {
         self.prepare(role, batch, clock)?;
+        self.forget(role)?;
         for place in 0..self.program(role)?.dispatches.len() {
             self.dispatch(role, place)?;
             let dispatch = &self.program(role)?.dispatches[place];
@@ -45,11 +48,23 @@ impl Session {
                         what: what.clone(),
                         count,
                         origin: dispatch.origin.clone(),
+                        unmet: dispatch.requires.clone(),
                     }));
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Clears what steps before have left in the arenas: a dispatch that writes a part of a value would show the rest.
+    fn forget(&mut self, role: Role) -> Result<(), DeviceError> {
+        let mut encoder = encoder(&self.device);
+        let loaded = self.loaded(role)?;
+        for arena in 0..loaded.program.arenas.len() {
+            encoder.clear_buffer(loaded.buffer(Buffer::Arena(arena)), 0, None);
+        }
+        self.device.queue.submit([encoder.finish()]);
+        self.device.wait(None)
     }
 
     /// Uploads the batch and the host scalars of a step, to be run with [`Session::dispatch`].

@@ -60,7 +60,7 @@ pub enum TrainError {
         "{} at step {step} (epoch {epoch}): {}; {}",
         broken(*loss),
         cause(fault.as_deref()),
-        remedy(*checkpoint)
+        remedy(fault.as_deref(), *checkpoint)
     )]
     NotFinite {
         /// The loss.
@@ -74,7 +74,28 @@ pub enum TrainError {
         /// The step of the checkpoint that the run left, if it writes any.
         checkpoint: Option<u64>,
     },
+    /// What a loss or metric requires does not hold for examples that it is measured on.
+    #[error(
+        "`{name}` is not a number for the examples {first} to {last} of `{part}`: {}; {}",
+        cause(Some(fault.as_ref())),
+        MEND
+    )]
+    Unmet {
+        /// The loss or metric.
+        name: String,
+        /// The part of the data.
+        part: String,
+        /// The first example of the batch, from 0.
+        first: u64,
+        /// The last example of the batch, from 0.
+        last: u64,
+        /// What does not hold, and where it is required.
+        fault: Box<Fault>,
+    },
 }
+
+/// What to do where data or formulas are not as a formula requires.
+const MEND: &str = "mend the data, `prepare` or the formula";
 
 fn broken(loss: f64) -> String {
     if loss.is_finite() {
@@ -84,7 +105,10 @@ fn broken(loss: f64) -> String {
     }
 }
 
-fn remedy(checkpoint: Option<u64>) -> String {
+fn remedy(fault: Option<&Fault>, checkpoint: Option<u64>) -> String {
+    if fault.is_some_and(|fault| !fault.unmet.is_empty()) {
+        return format!("{MEND}, and train anew");
+    }
     let change = "lower the learning rate or set `clip`";
     match checkpoint {
         Some(step) => format!("{change}, and go on from step {step} with `--resume`"),
@@ -94,6 +118,15 @@ fn remedy(checkpoint: Option<u64>) -> String {
 
 fn cause(fault: Option<&Fault>) -> String {
     match fault {
+        Some(fault) if !fault.unmet.is_empty() => {
+            let unmet: Vec<String> = fault
+                .unmet
+                .iter()
+                .map(|one| format!("{} (required at {})", one.text, place(one.origin.as_ref())))
+                .collect();
+            let which = if unmet.len() == 1 { "this does not hold" } else { "one of these does not hold" };
+            format!("{which}: {}", unmet.join("; "))
+        }
         Some(fault) => format!(
             "first `{}` is not finite ({} elements), written by `{}` at {}",
             fault.what,

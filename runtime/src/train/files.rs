@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::error::TrainError;
 use super::folder::{self, Folder, Start};
 use super::{EpochReport, Event, Options};
-use crate::artifact::{Save, Stored};
+use crate::artifact::{Save, Stored, StoredKind};
 use crate::checkpoint::{self, Fingerprint, Progress};
 use crate::durable::{self, WriteError};
 use crate::gpu::Session;
@@ -60,7 +60,7 @@ impl Files {
         fingerprint: &Fingerprint,
         progress: &Progress,
     ) -> Result<(), TrainError> {
-        weights::write(&self.weights_path(), &only_saved(stored, tensors))?;
+        weights::write(&self.weights_path(), &weights::to_save(stored, tensors))?;
         let path = Files::checkpoint_path(&self.folder);
         Ok(checkpoint::write(&path, fingerprint, progress, tensors)?)
     }
@@ -128,13 +128,9 @@ pub(super) fn save_as_asked(
     make_folder(&folder)?;
     let path = folder.join(name);
     let replaced = first && path.exists();
-    weights::write(&path, &session.read_tensors(weights::is_saved)?)?;
+    let read = |stored: &Stored| weights::is_saved(stored) || stored.kind == StoredKind::Average;
+    weights::write(&path, &weights::to_save(session.tensors(), &session.read_tensors(read)?))?;
     Ok(Some(Event::Saved { path, replaced }))
-}
-
-fn only_saved(stored: &[Stored], tensors: &[Tensor]) -> Vec<Tensor> {
-    let saved = |t: &&Tensor| stored.iter().any(|s| s.path == t.path && weights::is_saved(s));
-    tensors.iter().filter(saved).cloned().collect()
 }
 
 fn make_folder(folder: &Path) -> Result<(), TrainError> {

@@ -143,6 +143,14 @@ fn fewer_examples_than_a_batch() {
 }
 
 #[test]
+fn a_part_without_examples() {
+    let place = Workplace::new();
+    place.write("images", idx(0x08, &[0, 4, 4], &[]));
+    place.write("labels", idx(0x08, &[0], &[]));
+    refused(&place, &["the part `train` has no examples: nothing is in `images`"]);
+}
+
+#[test]
 fn a_part_that_the_data_does_not_have() {
     if device().is_none() {
         return;

@@ -11,6 +11,7 @@
 //! | no adapter; a buffer over its limit | `device` |
 //! | an output folder that cannot be written | `output` |
 //! | a loss that is not finite | `loss` |
+//! | labels and probabilities that a formula cannot take | `formulas` |
 //! | a run that is interrupted or killed | `interrupted` |
 //!
 //! A refusal ([`workplace::Workplace::refuses`]) has its exit code, says what and where and what to do, never
@@ -22,6 +23,7 @@ mod artifact;
 mod checkpoint;
 mod data;
 mod device;
+mod formulas;
 mod inputs;
 mod interrupted;
 mod loss;

@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         artifact.kernels.len(),
         output::size(region(StoredKind::Weight)),
         output::size(region(StoredKind::State)),
-        output::size(region(StoredKind::Optimizer)),
+        output::size(region(StoredKind::Optimizer) + region(StoredKind::Average)),
     ));
     let mut rows = vec![["program", "batch", "dispatches", "arenas", "peak"].map(str::to_owned).to_vec()];
     for program in &artifact.programs {

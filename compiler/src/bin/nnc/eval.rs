@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use nnc_runtime::artifact::Role;
-use nnc_runtime::train::evaluate;
+use nnc_runtime::train::{evaluate, evaluate_each};
 use nnc_runtime::{Session, weights};
 use serde_json::{Map, Value};
 
@@ -11,6 +11,7 @@ use crate::device::DeviceArguments;
 use crate::failure::Failure;
 use crate::model::ModelArguments;
 use crate::output;
+use crate::per_example;
 use crate::train::{training_of, values};
 
 #[derive(Debug, clap::Args)]
@@ -25,6 +26,10 @@ pub(crate) struct Arguments {
     /// The part of the data.
     #[arg(long, default_value = "test")]
     part: String,
+    /// Writes loss and metrics of each example, in the order of the data: a table, or where OUT ends in `.safetensors`
+    /// one tensor for each. Every example is then a batch of its own.
+    #[arg(long, value_name = "OUT")]
+    per_example: Option<PathBuf>,
     /// One JSON object on stdout.
     #[arg(long)]
     json: bool,
@@ -32,12 +37,19 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?;
-    let artifact = arguments.model.compile_for_data(device.profile(), &[Role::Evaluate])?.artifact;
+    let batch = arguments.per_example.as_ref().map(|_| 1);
+    let artifact = arguments.model.compile_for_data(device.profile(), &[Role::Evaluate], batch)?.artifact;
     let training = training_of(artifact.training.as_ref())?;
     let mut session = Session::open(&artifact, &device)?;
     session.initialize(training.seed)?;
     session.write_tensors(&weights::load(&arguments.weights, session.tensors())?)?;
-    let measured = evaluate(&mut session, training, &arguments.part, &arguments.model.base())?;
+    let (part, base) = (arguments.part.as_str(), arguments.model.base());
+    let measured = match &arguments.per_example {
+        None => evaluate(&mut session, training, part, &base)?,
+        Some(out) => {
+            per_example::write(out, |each| evaluate_each(&mut session, training, part, &base, each))?
+        }
+    };
     if arguments.json {
         let numbers: Map<String, Value> =
             measured.iter().map(|m| (m.name.clone(), Value::from(m.value))).collect();

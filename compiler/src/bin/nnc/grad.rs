@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use nnc_runtime::artifact::Role;
+use nnc_runtime::gpu::place;
 use nnc_runtime::{Clock, Session, weights};
 
 use crate::device::DeviceArguments;
@@ -45,8 +46,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let batch = batches.next().ok_or_else(|| Failure::new("the input has no examples"))?;
     let clock = Clock::single(seed, batch.examples as u64);
     let outputs = session.run(Role::Gradient, &batch, &clock)?;
-    weights::write(&arguments.output, &outputs.tensors())?;
     let loss = outputs.number("loss").unwrap_or(f64::NAN);
+    if !loss.is_finite()
+        && let Some(fault) = session.trace(Role::Gradient, &batch, &clock)?
+        && let Some(one) = fault.unmet.first()
+    {
+        let at = place(one.origin.as_ref());
+        let message = format!("the loss is {loss}: this does not hold: {} (required at {at})", one.text);
+        return Err(Failure::new(format!("{message}; mend the input or the formula")));
+    }
+    weights::write(&arguments.output, &outputs.tensors())?;
     output::note(&format!("loss {}, gradients in `{}`", loss as f32, arguments.output.display()));
     Ok(())
 }

@@ -18,6 +18,7 @@ mod grad;
 mod inputs;
 mod model;
 mod output;
+mod per_example;
 mod progress;
 mod run;
 mod sample;

@@ -73,9 +73,14 @@ impl ModelArguments {
     }
 
     /// Compiles these programs of the model to run over the examples that its file names.
-    pub(crate) fn compile_for_data(&self, profile: &Profile, roles: &[Role]) -> Result<Compiled, Failure> {
+    pub(crate) fn compile_for_data(
+        &self,
+        profile: &Profile,
+        roles: &[Role],
+        batch: Option<usize>,
+    ) -> Result<Compiled, Failure> {
         let bundle = self.load()?;
-        let request = Request { reads_data: true, ..self.request(profile, roles, None) };
+        let request = Request { reads_data: true, ..self.request(profile, roles, batch) };
         finish(nnc::compile(&bundle, &request), bundle.sources())
     }
 

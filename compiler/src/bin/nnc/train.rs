@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?;
     let begin = Instant::now();
     let roles = [Role::Train, Role::Evaluate];
-    let compiled = arguments.model.compile_for_data(device.profile(), &roles)?;
+    let compiled = arguments.model.compile_for_data(device.profile(), &roles, None)?;
     let training = training_of(compiled.artifact.training.as_ref())?.clone();
     let compiled_in = begin.elapsed();
     let folder = arguments.folder()?;

@@ -7,7 +7,6 @@ use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::value::{Tensor, Value};
 use crate::ops::{Conv, ConvGeometry, ConvInputGradient};
-use crate::source::Span;
 
 pub(super) const TABLE: &[Intrinsic] = &[
     Intrinsic {
@@ -88,7 +87,6 @@ pub(super) fn padding<'a>(
     let mut sides = Vec::with_capacity(axes);
     for axis in 0..axes {
         let (size, stride, dilation) = (sizes[axis], strides[axis], dilations[axis]);
-        positive(e, call, size, stride, dilation)?;
         let (low, high) = pads[axis];
         let mut side = Side { size, stride, dilation, low, high };
         if same {
@@ -100,21 +98,6 @@ pub(super) fn padding<'a>(
         sides.push(side);
     }
     Ok(sides)
-}
-
-fn positive<'a>(
-    e: &mut Elaborator<'a>,
-    call: &Call<'a>,
-    size: usize,
-    stride: usize,
-    dilation: usize,
-) -> Outcome<()> {
-    if size > 0 && stride > 0 && dilation > 0 {
-        return Ok(());
-    }
-    let name = e.spoken_inside(call);
-    let message = format!("`{name}` needs a window, a stride and a dilation from 1 on");
-    e.fail("E0304", call.span, message, "one of them is 0")
 }
 
 /// The extent of the axis that a window makes of `dim`.
@@ -161,8 +144,8 @@ fn too_large<'a>(
 fn convolve<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let (x, weight) = e.convolved_arguments(&call)?;
     let axes = weight.rank().saturating_sub(2);
-    let strides = e.sides(&call.given("stride"), axes)?;
-    let dilations = e.sides(&call.given("dilation"), axes)?;
+    let strides = e.sides_from_one(&call, "stride", axes)?;
+    let dilations = e.sides_from_one(&call, "dilation", axes)?;
     let groups = call.given("groups");
     let groups = e.count(&groups.value, groups.span)?;
     let sizes: Vec<usize> = weight.dims[2..].iter().map(Dim::size).collect();
@@ -193,18 +176,33 @@ fn channels<'a>(
     if groups > 0 && inputs.is_multiple_of(groups) && outputs.is_multiple_of(groups) {
         return Ok(());
     }
+    Err(indivisible(e, call, [inputs, outputs], groups))
+}
+
+/// Channels that do not split into so many groups, with the numbers that they do split into.
+fn indivisible<'a>(
+    e: &mut Elaborator<'a>,
+    call: &Call<'a>,
+    [inputs, outputs]: [usize; 2],
+    groups: usize,
+) -> crate::elaborate::context::Reported {
     let name = e.spoken_inside(call);
-    let span: Span = call.span;
     let message = format!("`{name}` cannot be split in {groups} groups");
-    e.fail("E0306", span, message, format!("{inputs} channels in and {outputs} out must both divide"))
+    let both = |count: &usize| inputs.is_multiple_of(*count) && outputs.is_multiple_of(*count);
+    let fitting: Vec<String> =
+        (1..=inputs.min(outputs)).filter(both).take(8).map(|count| count.to_string()).collect();
+    let diagnostic = Diagnostic::error("E0306", message, call.span)
+        .fact(format!("{inputs} channels in and {outputs} out must both divide"))
+        .help(format!("both divide by {}", fitting.join(", ")));
+    e.report(diagnostic)
 }
 
 /// The transposed convolution: the gradient of a convolution for its input. Weight `[in, out / groups, ..]`.
 fn convolve_transposed<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let (x, weight) = e.convolved_arguments(&call)?;
     let axes = weight.rank().saturating_sub(2);
-    let strides = e.sides(&call.given("stride"), axes)?;
-    let dilations = e.sides(&call.given("dilation"), axes)?;
+    let strides = e.sides_from_one(&call, "stride", axes)?;
+    let dilations = e.sides_from_one(&call, "dilation", axes)?;
     let pads = margins(e, &call.given("pad"), axes)?;
     let more = e.sides(&call.given("output_pad"), axes)?;
     let groups = call.given("groups");
@@ -215,16 +213,12 @@ fn convolve_transposed<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Va
     };
     let inputs = x.dims[1].size();
     if groups == 0 || !inputs.is_multiple_of(groups) {
-        let name = e.spoken_inside(&call);
-        let message = format!("`{name}` cannot be split in {groups} groups");
-        let fact = format!("{inputs} channels in and {channels} out must both divide");
-        return e.fail("E0306", call.span, message, fact);
+        return Err(indivisible(e, &call, [inputs, channels.size()], groups));
     }
     let mut dims = vec![x.dims[0].clone(), channels];
     for axis in 0..axes {
         let (low, high) = pads[axis];
         let (size, stride, dilation) = (weight.dims[2 + axis].size(), strides[axis], dilations[axis]);
-        positive(e, &call, size, stride, dilation)?;
         if more[axis] >= stride {
             let name = e.spoken_inside(&call);
             let message = format!("the output padding of `{name}` must be smaller than its stride");

@@ -240,6 +240,30 @@ impl<'a> Elaborator<'a> {
         self.fail("E0304", span, message, format!("at most {LARGEST_STEP}"))
     }
 
+    /// [`Elaborator::sides`] for `parameter`, which is a number from 1 on: what a window is, or moves by.
+    fn sides_from_one(&mut self, call: &Call<'a>, parameter: &str, axes: usize) -> Outcome<Vec<usize>> {
+        let given = call.given(parameter);
+        self.refuse_below_one(call, &given, parameter)?;
+        self.sides(&given, axes)
+    }
+
+    /// Refuses numbers below 1.
+    fn refuse_below_one(&mut self, call: &Call<'a>, given: &Given<'a>, parameter: &str) -> Outcome<()> {
+        let numbers = match &given.value {
+            Value::List(values) => values.as_slice(),
+            value => std::slice::from_ref(value),
+        };
+        for number in numbers {
+            let number = self.whole(number, given.span)?.extent();
+            if number < 1 {
+                let name = self.spoken_inside(call);
+                let message = format!("the {parameter} of `{name}` is a whole number from 1 on");
+                return self.fail("E0304", given.span, message, format!("this is {number}"));
+            }
+        }
+        Ok(())
+    }
+
     /// One or two numbers for the axes of a window: `3` is `(3, 3)`.
     fn sides(&mut self, given: &Given<'a>, axes: usize) -> Outcome<Vec<usize>> {
         match &given.value {

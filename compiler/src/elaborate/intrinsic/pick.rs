@@ -3,6 +3,7 @@
 use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Element, Scalar};
 
+use super::element::requires;
 use super::reduction::{as_floats, reduced};
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
@@ -12,7 +13,7 @@ use crate::elaborate::value::{Tensor, Value};
 use crate::ops::Iota;
 
 pub(super) const TABLE: &[Intrinsic] = &[
-    Intrinsic { name: "pick", parameters: &["x", "index", "axis?", "keep?"], run: pick },
+    Intrinsic { name: "pick", parameters: &["x", "index", "axis?", "keep?", "outside?"], run: pick },
     Intrinsic { name: "one_hot", parameters: &["index", "classes"], run: one_hot },
 ];
 
@@ -27,7 +28,9 @@ fn index_argument<'a>(e: &mut Elaborator<'a>, call: &Call<'a>) -> Outcome<Tensor
     Ok(Tensor { node, element: Element::I32, ..index })
 }
 
-/// The element of `x` at `index` along an axis, which vanishes.
+/// The element of `x` at `index` along an axis, which vanishes. Where the index lies outside it is the number `outside`, or
+/// else none, which a run says when it meets it: an index that was computed, or given to a program by hand, no reader has
+/// checked.
 fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let x = e.tensor_argument(&call, "x")?;
     let index = index_argument(e, &call)?;
@@ -62,11 +65,28 @@ fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let mut along = vec![1; x.rank()];
     along[axis] = x.dims[axis].size();
     let place = e.graph.must(Iota::new(&along, axis), &[]);
+    let outside = match call.optional("outside") {
+        Some(given) => e.real(&given.value, given.span)?,
+        None => f64::NAN,
+    };
+    let classes = x.dims[axis].size();
+    // What stands for an index that lies outside is put at place 0, so that the sum is it.
     let node = e.graph.map(&[place, chosen, x.node], |b, x| {
         let here = b.binary(Binary::Eq, x[0], x[1]);
         let zero = b.real(0.0);
-        b.select(here, x[2], zero)
+        let (low, high) = (b.int(0), b.int(i32::try_from(classes).unwrap_or(i32::MAX)));
+        let (below, above) = (b.binary(Binary::Lt, x[1], low), b.binary(Binary::Ge, x[1], high));
+        let (lost, first) = (b.binary(Binary::Or, below, above), b.binary(Binary::Eq, x[0], low));
+        let lost = b.binary(Binary::And, first, lost);
+        let outside = b.real(outside);
+        let other = b.select(lost, outside, zero);
+        b.select(here, x[2], other)
     });
+    if outside.is_nan() {
+        let name = e.spoken_inside(&call).to_owned();
+        let what = if name == "pick" { "index" } else { "label" };
+        requires(e, node, &format!("every {what} of `{name}` lies in 0..{classes}"));
+    }
     let masked = Tensor { node, ..x.clone() };
     let keep = e.bool_argument(&call, "keep", false)?;
     reduced(e, &call, &masked, &[axis], keep, Reduction::Sum).map(Value::Tensor)

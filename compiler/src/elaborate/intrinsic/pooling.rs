@@ -36,10 +36,10 @@ struct Pooling {
 fn pooling<'a>(e: &mut Elaborator<'a>, call: &Call<'a>) -> Outcome<Pooling> {
     let x = e.spatial_argument(call, "x")?;
     let axes = x.rank().saturating_sub(2);
-    let sizes = e.sides(&call.given("size"), axes)?;
-    let strides = e.sides(&call.given("stride"), axes)?;
+    let sizes = e.sides_from_one(call, "size", axes)?;
+    let strides = e.sides_from_one(call, "stride", axes)?;
     let dilations = match call.optional("dilation") {
-        Some(given) => e.sides(&given, axes)?,
+        Some(_) => e.sides_from_one(call, "dilation", axes)?,
         None => vec![1; axes],
     };
     let ceil = e.bool_argument(call, "ceil", false)?;

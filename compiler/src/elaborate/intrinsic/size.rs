@@ -10,7 +10,7 @@ pub(super) const TABLE: &[Intrinsic] = &[
     Intrinsic { name: "size", parameters: &["x", "axis?"], run: size },
     Intrinsic { name: "others", parameters: &["x", "axis"], run: others },
     Intrinsic { name: "len", parameters: &["list"], run: len },
-    Intrinsic { name: "sides", parameters: &["number", "count"], run: sides },
+    Intrinsic { name: "sides", parameters: &["number", "count", "least?"], run: sides },
     Intrinsic { name: "is_list", parameters: &["value"], run: is_list },
     Intrinsic { name: "is_tensor", parameters: &["value"], run: is_tensor },
 ];
@@ -46,16 +46,23 @@ fn len<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let given = call.given("list");
     match given.value {
         Value::List(values) => Ok(Value::int(i64::try_from(values.len()).unwrap_or(i64::MAX))),
-        other => e.fail("E0204", given.span, "`len` needs a list", format!("this is {}", other.describe())),
+        other => {
+            let message = format!("`{}` needs a list", e.spoken_inside(&call));
+            e.fail("E0204", given.span, message, format!("this is {}", other.describe()))
+        }
     }
 }
 
-/// `3` as `[3, 3]`; a list as it is.
+/// `3` as `[3, 3]`; a list as it is. With `least=1` they are the sides of a window.
 fn sides<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let given = call.given("count");
     let count = e.count(&given.value, given.span)?;
     e.spend(count, given.span)?;
-    let sides = e.sides(&call.given("number"), count)?;
+    let number = call.given("number");
+    if e.whole_argument(&call, "least", 0)? > 0 {
+        e.refuse_below_one(&call, &number, "kernel")?;
+    }
+    let sides = e.sides(&number, count)?;
     Ok(Value::List(
         sides.into_iter().map(|side| Value::int(i64::try_from(side).unwrap_or(i64::MAX))).collect(),
     ))
