@@ -274,9 +274,7 @@ impl<'a> Elaborator<'a> {
         self.sites.pop();
         result?;
         let after = match frame.names.get("w") {
-            Some(Value::Tensor(tensor))
-                if tensor.dims == weight.dims && tensor.element == weight.element =>
-            {
+            Some(Value::Tensor(tensor)) if tensor.dims == weight.dims && tensor.element == weight.element => {
                 tensor.node
             }
             Some(other @ (Value::Tensor(_) | Value::Int(_) | Value::Float(_) | Value::Host(_))) => {

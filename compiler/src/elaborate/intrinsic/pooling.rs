@@ -122,11 +122,17 @@ fn pooled<'a>(
     if depth.window() == 1 && depth.stride == 1 && depth.low + depth.high == 0 {
         return Ok(slabs);
     }
-    let shape = slabs.shape();
-    let lines = e.graph.reshape(slabs.node, &[shape[0], shape[1], shape[2], shape[3] * shape[4]]);
-    let node = e.graph.must(Window::new(pool, geometry(&[depth, one])), &[lines]);
+    let Some(places) = dims[3].multiply(&dims[4]) else {
+        return e.fail("E0304", call.span, "this number does not fit in 64 bits", "too large");
+    };
+    let in_lines = |depth: &Dim| vec![dims[0].clone(), dims[1].clone(), depth.clone(), places.clone()];
+    let shape: Vec<usize> = in_lines(&x.dims[2]).iter().map(Dim::size).collect();
+    let lines = e.graph.reshape(slabs.node, &shape);
+    let lines = Tensor { node: lines, dims: in_lines(&x.dims[2]), ..slabs.clone() };
+    let window = Window::new(pool, geometry(&[depth, one]));
+    let pooled = e.node(call, window, &[&lines], in_lines(&dims[2]))?;
     let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
-    let node = e.graph.reshape(node, &shape);
+    let node = e.graph.reshape(pooled.node, &shape);
     Ok(Tensor { node, dims, ..slabs })
 }
 
