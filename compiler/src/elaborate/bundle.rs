@@ -11,7 +11,7 @@ use crate::source::{FileId, Loader, Sources, Span};
 use crate::syntax::{self, ast};
 
 /// The files of the standard library that every model sees.
-const LIBRARY: [(&str, &str); 11] = [
+const LIBRARY: [(&str, &str); 12] = [
     ("std/activations.nn", include_str!("../../std/activations.nn")),
     ("std/layers.nn", include_str!("../../std/layers.nn")),
     ("std/orders.nn", include_str!("../../std/orders.nn")),
@@ -20,6 +20,7 @@ const LIBRARY: [(&str, &str); 11] = [
     ("std/recurrent.nn", include_str!("../../std/recurrent.nn")),
     ("std/losses.nn", include_str!("../../std/losses.nn")),
     ("std/metrics.nn", include_str!("../../std/metrics.nn")),
+    ("std/detection.nn", include_str!("../../std/detection.nn")),
     ("std/optimizers.nn", include_str!("../../std/optimizers.nn")),
     ("std/schedules.nn", include_str!("../../std/schedules.nn")),
     ("std/data.nn", include_str!("../../std/data.nn")),
