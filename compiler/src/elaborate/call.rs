@@ -249,8 +249,9 @@ impl<'a> Elaborator<'a> {
             }
         }
         self.preconditions(frame, definition, name)?;
+        let mut signature = frame.clone();
         let result = self.body(frame, &definition.body)?;
-        let result = self.as_declared_outputs(frame, definition, result)?;
+        let result = self.as_declared_outputs(&mut signature, definition, result)?;
         self.with_gradients(frame, result, &originals, name)
     }
 

@@ -9,7 +9,8 @@ use crate::source::Span;
 use crate::syntax::ast::{Definition, Expr, StatementKind};
 
 impl<'a> Elaborator<'a> {
-    /// `result` as `definition` declares it; where it declares nothing, as it is.
+    /// `result` as `definition` declares it; where it declares nothing, as it is. `frame` holds the names of the
+    /// signature, not those of the body.
     pub(super) fn as_declared_outputs(
         &mut self,
         frame: &mut Frame<'a>,
@@ -22,6 +23,7 @@ impl<'a> Elaborator<'a> {
         self.too_many_values(definition);
         let found = match result {
             Value::Outputs(values) => values,
+            Value::List(values) if definition.outputs.len() > 1 => values,
             one => vec![one],
         };
         let last = last_line(definition);

@@ -298,8 +298,9 @@ impl<'a> Elaborator<'a> {
             }
         }
         let before = self.rows.len();
+        let mut signature = frame.clone();
         let result = self.body(&mut frame, &subject.model.body)?;
-        let outputs = self.outputs(&mut frame, subject.model, result)?;
+        let outputs = self.outputs(&mut signature, subject.model, result)?;
         let rows = self.rows.split_off(before);
         let weights: Vec<Value<'a>> = self
             .weights
@@ -662,7 +663,7 @@ impl<'a> Elaborator<'a> {
         Err(self.report(diagnostic))
     }
 
-    /// The declared outputs with their values.
+    /// The declared outputs with their values; `frame` holds the names of the signature, not those of the body.
     fn outputs(
         &mut self,
         frame: &mut Frame<'a>,
@@ -670,7 +671,7 @@ impl<'a> Elaborator<'a> {
         result: Value<'a>,
     ) -> Outcome<Vec<(String, &'a [Attribute], Value<'a>)>> {
         let found = match result {
-            Value::Outputs(values) if model.outputs.len() > 1 => values,
+            Value::Outputs(values) | Value::List(values) if model.outputs.len() > 1 => values,
             other => vec![other.first()],
         };
         self.too_many_values(model);

@@ -109,8 +109,8 @@ impl<'a> Reading<'_, 'a> {
             self.frame.bind("g", Value::Error);
         }
         definition.conditions.iter().for_each(|condition| self.expr(condition));
-        self.body(&definition.body);
         definition.outputs.iter().for_each(|output| self.ty(&output.ty));
+        self.body(&definition.body);
     }
 
     fn bind(&mut self, name: &Name) {
