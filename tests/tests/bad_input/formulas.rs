@@ -80,7 +80,7 @@ fn labels_that_were_computed_out_of_range() {
         "(required at model.nn:17:15)",
     ];
     place.refuses(2, &eval, &parts);
-    place.write_tensors("in", &[floats("image", &[4, 1, 4, 4], |_| 0.5), integers("label", &[4], |_| 0)]);
+    place.write_tensors("in", &[floats("image", &[4, 1, 4, 4], |_| 0.5), integers("label", &[4], |_| 1)]);
     let grad = ["grad", "model.nn", "--input", "in", "--output", "out"];
     let parts = [
         "the loss is NaN: this does not hold: every label of `cross_entropy` lies in 0..3",
