@@ -235,7 +235,7 @@ pub fn render_all(diagnostics: &[Diagnostic], sources: &Sources, colour: Colour)
 const LONGEST_NAME: usize = 65;
 
 /// The known name closest to `name`, when it is close enough to have been meant: at most a third of the letters of the
-/// shorter one differ, or nothing but case and `_`.
+/// shorter one differ, or nothing but case and `_`, or one has a letter more at its end, as `lrr` has.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = name.chars().count();
@@ -249,6 +249,10 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
             return None;
         }
         if fold(candidate) == folded {
+            return Some((1, candidate));
+        }
+        let (short, long) = if length < other { (name, candidate) } else { (candidate, name) };
+        if length.min(other) > 1 && length.abs_diff(other) == 1 && long.starts_with(short) {
             return Some((1, candidate));
         }
         let distance = edit_distance(name, candidate);
