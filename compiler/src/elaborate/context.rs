@@ -123,6 +123,7 @@ impl<'a> Elaborator<'a> {
     /// Reports `diagnostic`. A mistake found inside the standard library is shown where the model uses it, and
     /// every further use that leads there is named.
     pub(super) fn report(&mut self, mut diagnostic: Diagnostic) -> Reported {
+        self.spend_on_report(&diagnostic);
         let mut sites = self.sites.clone();
         while self.bundle.is_library(diagnostic.primary.span) {
             let Some(site) = sites.pop() else { break };

@@ -9,6 +9,8 @@ use crate::source::Span;
 
 /// The most that an expansion may evaluate and make: expressions, stages, and values of the graph together.
 pub(super) const WORK: usize = 500_000;
+/// What an error costs of it, beside one for each use that its place lies in.
+const REPORT: usize = 16;
 /// The most letters of a string, and the most values of a list with all that lies in it.
 const LARGEST_VALUE: usize = 1 << 16;
 /// The largest stride, padding, dilation or step.
@@ -50,6 +52,14 @@ impl<'a> Elaborator<'a> {
             .note(format!("an expansion has at most {WORK} expressions, stages and values of the graph"))
             .help("take fewer turns or steps, or shorten what calls itself");
         Err(self.report(diagnostic))
+    }
+
+    /// Counts the work of an error, whose chain of uses is written anew each time: a block that is wrong and calls itself
+    /// says so at every turn. Where that uses up the rest, the errors that are known by then are all.
+    pub(super) fn spend_on_report(&mut self, diagnostic: &Diagnostic) {
+        if diagnostic.is_error() {
+            self.spent = self.spent.saturating_add(REPORT + self.sites.len());
+        }
     }
 
     /// `value` where it is not too large to be kept; what it takes to copy it is counted.
