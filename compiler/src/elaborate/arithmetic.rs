@@ -11,6 +11,7 @@ use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::{Dim, show_dims};
 use crate::elaborate::host::HostValue;
 use crate::elaborate::value::{Tensor, Value};
+use crate::ir::NodeId;
 use crate::source::Span;
 use crate::syntax::ast;
 
@@ -114,19 +115,16 @@ impl<'a> Elaborator<'a> {
         wanted: &[Scalar],
         f: impl FnOnce(&mut ExprBuilder, &[Ref]) -> Ref,
     ) -> Outcome<Value<'a>> {
-        let infinite =
-            operands.iter().find(|(value, _)| matches!(value, Value::Float(number) if !number.is_finite()));
-        if let Some((value, place)) = infinite {
-            let found = format!("this is {}", number_of(value));
-            let large = number_of(value).is_infinite();
+        let infinite = operands.iter().find_map(|(value, place)| match value {
+            Value::Float(number) => Some((*number, not_finite(*number)?, *place)),
+            _ => None,
+        });
+        if let Some((number, found, place)) = infinite {
+            let large = || "a number beyond all others is written as a large one: `-1e9`".to_owned();
             let diagnostic =
-                Diagnostic::error("E0204", "this number is not finite and meets a tensor", *place)
+                Diagnostic::error("E0204", "this number is not finite and meets a tensor", place)
                     .fact(found)
-                    .help_maybe(
-                        large.then(|| {
-                            "a number beyond all others is written as a large one: `-1e9`".to_owned()
-                        }),
-                    );
+                    .help_maybe((!number.is_nan()).then(large));
             return Err(self.report(diagnostic));
         }
         let dims = self.broadcast(name, span, operands)?;
@@ -138,15 +136,7 @@ impl<'a> Elaborator<'a> {
         for (value, _) in operands {
             let node = match value {
                 Value::Tensor(tensor) => tensor.node,
-                Value::Host(host) => {
-                    let host = HostValue::clone(host);
-                    let host = if host.scalar() == Scalar::F32 {
-                        host
-                    } else {
-                        HostValue::combine(&[host], |b, x| b.cast(Scalar::F32, x[0]))
-                    };
-                    self.graph.host(host.expr, host.symbols)
-                }
+                Value::Host(host) => self.host_node(host),
                 other => {
                     slots.push(Err(other));
                     continue;
@@ -178,6 +168,17 @@ impl<'a> Elaborator<'a> {
             }
             Err(error) => self.fail("E0301", span, format!("`{name}` cannot be computed"), error.message),
         }
+    }
+
+    /// `host` as a tensor `f32`.
+    pub(super) fn host_node(&mut self, host: &HostValue) -> NodeId {
+        let host = host.clone();
+        let host = if host.scalar() == Scalar::F32 {
+            host
+        } else {
+            HostValue::combine(&[host], |b, x| b.cast(Scalar::F32, x[0]))
+        };
+        self.graph.host(host.expr, host.symbols)
     }
 
     /// The common shape of the tensors among `operands`, aligned on the right.
@@ -473,6 +474,14 @@ fn number_of(value: &Value<'_>) -> f64 {
         Value::Bool(truth) => f64::from(u8::from(*truth)),
         _ => f64::NAN,
     }
+}
+
+/// What a tensor makes of `number`, where that is not finite.
+#[allow(clippy::cast_possible_truncation)]
+pub(super) fn not_finite(number: f64) -> Option<String> {
+    let rounded = number as f32;
+    let beside = if number.is_finite() { " in f32" } else { "" };
+    (!rounded.is_finite()).then(|| format!("this is {rounded}{beside}"))
 }
 
 fn literal(b: &mut ExprBuilder, value: &Value<'_>, scalar: Scalar) -> Ref {

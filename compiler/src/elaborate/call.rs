@@ -417,6 +417,10 @@ impl<'a> Elaborator<'a> {
                     self.slope_fits(name, &slope, original, span)?;
                     slope.node
                 }
+                Some(Value::Host(host)) => {
+                    let host = host.clone();
+                    self.host_node(&host)
+                }
                 Some(value) => {
                     let number = self.real(&value.clone(), span)?;
                     self.graph.constant(number, crate::ir::TensorType::f32(original.shape()))

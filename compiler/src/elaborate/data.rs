@@ -12,10 +12,11 @@ use crate::elaborate::dim::{BATCH, Dim, show_dims};
 use crate::elaborate::elsewhere::data_setting_help;
 use crate::elaborate::frame::Frame;
 use crate::elaborate::lint::mentions;
+use crate::elaborate::model::definitions;
 use crate::elaborate::value::{Callable, InitSpec, Tensor, Value};
 use crate::ir::Source;
 use crate::source::Span;
-use crate::syntax::ast::{self, ExprKind, Name, SettingKind, Type};
+use crate::syntax::ast::{self, DefinitionKind, ExprKind, ItemKind, Name, SettingKind, Type};
 
 const GROUPS: [&str; 2] = ["prepare", "augment"];
 const PARTS: [&str; 3] = ["train", "test", "valid"];
@@ -329,13 +330,13 @@ impl<'a> Elaborator<'a> {
         Ok(())
     }
 
-    /// Notes that `name`, which a group binds, is no field and is read nowhere in the groups.
+    /// Notes that `name`, which a group binds, is no field and is read neither in the groups nor by the training.
     fn bound_for_nothing(&mut self, data: &'a ast::Data, name: &Name) {
         let read = groups_of(data).flat_map(|settings| &settings.entries).any(|entry| match &entry.kind {
             SettingKind::Value { value, .. } => mentions(value, &name.text),
             SettingKind::Field { .. } | SettingKind::Group { .. } => false,
         });
-        if read {
+        if read || self.read_in_training(data, &name.text) {
             return;
         }
         let fields: Vec<&str> = field_names(data).collect();
@@ -344,6 +345,32 @@ impl<'a> Elaborator<'a> {
             .label(data.name.span, format!("it has {}", fields.join(", ")))
             .help_maybe(did_you_mean(&name.text, fields.iter().copied()));
         self.note_unread(diagnostic);
+    }
+
+    /// Whether a loss, a metric or an input of a training on `data` reads `name`. What reads data that no `train` of the
+    /// file names is not known.
+    fn read_in_training(&self, data: &ast::Data, name: &str) -> bool {
+        let (bundle, main) = (self.bundle, self.bundle.main_module());
+        let trains: Vec<&ast::Train> = bundle
+            .main()
+            .items
+            .iter()
+            .filter_map(|item| match &item.kind {
+                ItemKind::Train(train) => Some(train),
+                _ => None,
+            })
+            .filter(|train| train.data.as_ref().is_some_and(|named| named.text == data.name.text))
+            .collect();
+        let set = bundle
+            .overrides()
+            .iter()
+            .any(|set| matches!(set.path.as_slice(), [one] if one == "loss") && mentions(&set.value, name));
+        let models = definitions(bundle, main, DefinitionKind::Model);
+        let fed = |train: &&ast::Train| {
+            let model = models.iter().find(|(_, model, _)| model.name.text == train.model.text);
+            model.is_some_and(|(_, model, _)| model.parameters.iter().any(|one| one.name.text == name))
+        };
+        trains.is_empty() || set || trains.iter().any(|train| reads(train, name) || fed(train))
     }
 
     /// The part of a binding that runs on the device: `None` where it is the reader's work, because it calls a
@@ -489,6 +516,22 @@ fn field_names(data: &ast::Data) -> impl Iterator<Item = &str> {
     data.settings.entries.iter().filter_map(|setting| match &setting.kind {
         SettingKind::Field { name, .. } => Some(name.text.as_str()),
         SettingKind::Value { .. } | SettingKind::Group { .. } => None,
+    })
+}
+
+/// Whether the loss, the metrics, the inputs or the updates of `train` read `name`.
+fn reads(train: &ast::Train, name: &str) -> bool {
+    let read = |entry: &ast::Setting| match &entry.kind {
+        SettingKind::Value { value, .. } => mentions(value, name),
+        SettingKind::Field { .. } | SettingKind::Group { .. } => false,
+    };
+    train.settings.entries.iter().any(|entry| match &entry.kind {
+        SettingKind::Value { names, .. } => names.iter().any(|name| name.text == "loss") && read(entry),
+        SettingKind::Group { name: group, settings, .. } => {
+            ["metrics", "inputs", "update"].contains(&group.text.as_str())
+                && settings.entries.iter().any(read)
+        }
+        SettingKind::Field { .. } => false,
     })
 }
 

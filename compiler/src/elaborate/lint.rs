@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, counted, did_you_mean};
 use crate::elaborate::call::Given;
 use crate::elaborate::context::Elaborator;
 use crate::elaborate::value::{Tensor, Value};
@@ -63,7 +63,8 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Warns of `conv(in, out, kernel)`, which reads as `conv(out, kernel, stride)`: three sizes without names, of which
-    /// the first is how many channels come in and the second is larger than windows are.
+    /// the first is how many channels come in and the second is larger than windows are. Patches side by side and windows
+    /// whose rim is spoken of are meant as they stand.
     fn channels_first(&mut self, input: &Tensor, name: Span, given: &[Option<Given<'a>>]) {
         const LARGEST_WINDOW: i64 = 11;
         let unnamed = |place: usize| match given.get(place).and_then(Option::as_ref) {
@@ -76,12 +77,17 @@ impl<'a> Elaborator<'a> {
             return;
         };
         let channels = input.dims.get(1).map(crate::elaborate::dim::Dim::extent);
-        if channels != Some(first) || second <= LARGEST_WINDOW {
+        if channels != Some(first) || second <= LARGEST_WINDOW || second == third {
             return;
         }
-        let message = format!("`conv({first}, {second}, {third})` makes {first} channels of {first}");
+        let meant = |one: &Given<'_>| one.name.is_some_and(|(name, _)| matches!(name, "pad" | "bias"));
+        if given.iter().flatten().any(meant) {
+            return;
+        }
+        let count = counted(usize::try_from(first).unwrap_or_default(), "channel");
+        let message = format!("`conv({first}, {second}, {third})` makes {count} of {first}");
         let diagnostic = Diagnostic::warning("W0302", message, name)
-            .fact(format!("the input has {first} channels"))
+            .fact(format!("the input has {count}"))
             .label(place, format!("this is a window of {second}, and {third} its stride"))
             .help(format!("how many channels come in is never written: `conv({second}, {third})`"));
         self.report(diagnostic);

@@ -24,6 +24,7 @@ mod intrinsic;
 mod limits;
 mod lint;
 mod model;
+mod multiple;
 mod names;
 mod optimizer;
 mod pipeline;

@@ -237,7 +237,11 @@ fn data_item<'a>(
 }
 
 /// Definitions of a kind in the main file and those it uses.
-fn definitions(bundle: &Bundle, main: usize, kind: DefinitionKind) -> Vec<(&Item, &Definition, usize)> {
+pub(super) fn definitions(
+    bundle: &Bundle,
+    main: usize,
+    kind: DefinitionKind,
+) -> Vec<(&Item, &Definition, usize)> {
     let mut modules = vec![main];
     modules.extend(bundle.module(main).uses.iter().map(|(_, used)| *used));
     let mut out = Vec::new();

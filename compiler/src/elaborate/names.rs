@@ -1,15 +1,17 @@
 //! What a name stands for: a local one, an item of the file, of a file it uses, or of the library.
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::elaborate::Expansion;
 use crate::elaborate::bundle::{is_private, shelf_file_of};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::elsewhere::{field_help, name_help};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::intrinsic;
+use crate::elaborate::lint::names_bound;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, InitSpec, Value};
 use crate::source::Span;
-use crate::syntax::ast::{Const, DefinitionKind, Expr, ExprKind, ItemKind, Name};
+use crate::syntax::ast::{self, Const, DefinitionKind, Expr, ExprKind, ItemKind, Name, SettingKind};
 
 /// The types of what is known at build time.
 const BUILD_TYPES: [&str; 4] = ["int", "float", "bool", "str"];
@@ -181,11 +183,41 @@ impl<'a> Elaborator<'a> {
             return Err(self.report(diagnostic));
         }
         let on_shelf = || Some(format!("write `use \"{}\"` at the top of the file", shelf_file_of(name)?));
-        let help = name_help(name).or_else(on_shelf).or_else(|| {
+        let help = self.state_for(frame, name).or_else(|| self.augmented_alone(name));
+        let help = help.or_else(|| name_help(name)).or_else(on_shelf).or_else(|| {
             let names = self.visible_names(frame, Wanted::of(what));
             did_you_mean(name, names.iter().map(String::as_str))
         });
         Err(self.report(diagnostic.help_maybe(help)))
+    }
+
+    /// What to write where the body of an optimizer reads `name` before it binds it.
+    fn state_for(&self, frame: &Frame<'a>, name: &str) -> Option<String> {
+        let Some((DefinitionKind::Optimizer, owner)) = &frame.owner else { return None };
+        let item = self.bundle.module(frame.module).item(owner);
+        let Some(ItemKind::Definition(definition)) = item else { return None };
+        names_bound(&definition.body)
+            .contains(name)
+            .then(|| format!("what is kept between steps is a state: write `state {name} = 0` before it"))
+    }
+
+    /// What to write where an evaluation reads `name`, which only `augment` binds.
+    fn augmented_alone(&self, name: &str) -> Option<String> {
+        let bound = |settings: &ast::Settings| {
+            settings.entries.iter().any(|entry| match &entry.kind {
+                SettingKind::Value { names, .. } => names.iter().any(|bound| bound.text == name),
+                _ => false,
+            })
+        };
+        let augmented = |item: &ast::Item| match &item.kind {
+            ItemKind::Data(data) => data.settings.entries.iter().any(|entry| match &entry.kind {
+                SettingKind::Group { name, settings, .. } => name.text == "augment" && bound(settings),
+                _ => false,
+            }),
+            _ => false,
+        };
+        let found = self.expansion == Expansion::Evaluation && self.bundle.main().items.iter().any(augmented);
+        found.then(|| format!("an evaluation augments nothing: bind `{name}` in `prepare` too"))
     }
 
     /// An item of a file that is used with a prefix: `blocks.conv_bn`.

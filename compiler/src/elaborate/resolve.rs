@@ -105,6 +105,7 @@ impl<'a> Reading<'_, 'a> {
             self.bind(&parameter.name);
         }
         if definition.kind == DefinitionKind::Optimizer {
+            self.frame.owner = Some((definition.kind, definition.name.text.clone()));
             self.frame.bind("w", Value::Error);
             self.frame.bind("g", Value::Error);
         }

@@ -5,26 +5,10 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::frame::Frame;
-use crate::elaborate::lint::mentions;
+use crate::elaborate::multiple::{Dependence, UPSTREAM};
 use crate::elaborate::value::{Tensor, Value};
 use crate::source::Span;
-use crate::syntax::ast::{Binary, Body, DefinitionKind, Expr, ExprKind, Name, StatementKind, Unary};
-
-/// The gradient that comes from above.
-const UPSTREAM: &str = "dy";
-
-/// How a formula depends on `dy`.
-#[derive(Clone, Copy)]
-enum Dependence {
-    /// It is 0.
-    Zero,
-    /// Not at all.
-    Without,
-    /// As a multiple of it.
-    Multiple,
-    /// In another way, because of what stands here.
-    Other(Span),
-}
+use crate::syntax::ast::{DefinitionKind, Expr, Name, StatementKind};
 
 impl<'a> Elaborator<'a> {
     /// `grad name = value` in the body of `frame`.
@@ -58,7 +42,14 @@ impl<'a> Elaborator<'a> {
             let help = format!("move it to the top of `{called}`: `grad x = if c {{ dy }} else {{ 0 }}`");
             return Err(self.report(diagnostic.help(help)));
         }
-        self.multiple(value)?;
+        let before = definition.body.statements.iter().find_map(|statement| match &statement.kind {
+            StatementKind::Grad { name: other, .. } if other.text == name.text => Some(other.span),
+            _ => None,
+        });
+        if let Some(before) = before.filter(|before| *before != name.span) {
+            return Err(self.set_twice(&format!("grad {}", name.text), name.span, before));
+        }
+        self.multiple(frame, value)?;
         let hidden = frame.names.get(UPSTREAM).cloned();
         frame.bind(UPSTREAM, Value::Float(1.0));
         let slope = self.expression(frame, value);
@@ -70,21 +61,28 @@ impl<'a> Elaborator<'a> {
         Ok(())
     }
 
-    fn multiple(&mut self, value: &Expr) -> Outcome<()> {
+    fn multiple(&mut self, frame: &Frame<'a>, value: &'a Expr) -> Outcome<()> {
         let message = "a `grad` formula is a multiple of `dy`";
-        let diagnostic = match dependence(value) {
+        let factor = "write `dy * (...)`, with a formula of the parameters in the parentheses";
+        let diagnostic = match self.dependence(frame, value) {
             Dependence::Zero | Dependence::Multiple => return Ok(()),
             Dependence::Without => {
-                Diagnostic::error("E0504", message, value.span).fact("`dy` does not stand in it")
+                Diagnostic::error("E0504", message, value.span).fact("`dy` does not stand in it").help(factor)
             }
             Dependence::Other(span) => {
-                let fact = "not a multiple because of this";
-                Diagnostic::error("E0504", message, span).fact(fact)
+                Diagnostic::error("E0504", message, span).fact("not a multiple because of this").help(factor)
+            }
+            Dependence::Given(span, function) => {
+                let message =
+                    "`dy` may only be multiplied, divided, added or chosen here, not given to a function";
+                let help = match function {
+                    "min" | "max" => "a gradient is clipped by `clip` of `train`, all of it together",
+                    _ => "take the factor out: `dy * f(x)`",
+                };
+                Diagnostic::error("E0504", message, span).fact(format!("given to `{function}`")).help(help)
             }
         };
-        Err(self.report(
-            diagnostic.help("write `dy * (...)`, with a formula of the parameters in the parentheses"),
-        ))
+        Err(self.report(diagnostic))
     }
 
     /// Refuses a slope that cannot be laid along `original`.
@@ -109,71 +107,6 @@ impl<'a> Elaborator<'a> {
         }
         let message = format!("`grad {name}` does not have the shape of `{name}`");
         self.fail("E0504", span, message, format!("{} for {}", slope.show(), original.show()))
-    }
-}
-
-fn dependence(expr: &Expr) -> Dependence {
-    let opaque = || if mentions(expr, UPSTREAM) { Dependence::Other(expr.span) } else { Dependence::Without };
-    match &expr.kind {
-        ExprKind::Name(name) if name == UPSTREAM => Dependence::Multiple,
-        ExprKind::Int(0) => Dependence::Zero,
-        ExprKind::Float(number) if *number == 0.0 => Dependence::Zero,
-        ExprKind::Unary(Unary::Negate, operand) => dependence(operand),
-        ExprKind::Binary { operator: Binary::Multiply, left, right, .. } => {
-            match (dependence(left), dependence(right)) {
-                (Dependence::Other(span), _) | (_, Dependence::Other(span)) => Dependence::Other(span),
-                (Dependence::Multiple, Dependence::Multiple) => Dependence::Other(expr.span),
-                (Dependence::Zero, _) | (_, Dependence::Zero) => Dependence::Zero,
-                (Dependence::Without, other) | (other, Dependence::Without) => other,
-            }
-        }
-        ExprKind::Binary { operator: Binary::Divide, left, right, .. } => match dependence(right) {
-            Dependence::Zero | Dependence::Without => dependence(left),
-            Dependence::Multiple | Dependence::Other(_) => Dependence::Other(right.span),
-        },
-        ExprKind::Binary { operator: Binary::Add | Binary::Subtract, left, right, .. } => {
-            either((dependence(left), left.span), (dependence(right), right.span))
-        }
-        ExprKind::Call { callee, arguments } => match (&callee.kind, arguments.as_slice()) {
-            (ExprKind::Name(name), [condition, yes, no])
-                if name == "select" && !mentions(&condition.value, UPSTREAM) =>
-            {
-                let (yes, no) = (&yes.value, &no.value);
-                either((dependence(yes), yes.span), (dependence(no), no.span))
-            }
-            _ => opaque(),
-        },
-        ExprKind::If { condition, then, otherwise: Some(otherwise) } if !mentions(condition, UPSTREAM) => {
-            match (value_alone(then), value_alone(otherwise)) {
-                (Some(then), Some(otherwise)) => {
-                    either((dependence(then), then.span), (dependence(otherwise), otherwise.span))
-                }
-                _ => opaque(),
-            }
-        }
-        _ => opaque(),
-    }
-}
-
-/// What a sum, or a choice, of two formulas depends on; the places are those of the two.
-fn either((first, one): (Dependence, Span), (second, other): (Dependence, Span)) -> Dependence {
-    match (first, second) {
-        (Dependence::Other(span), _) | (_, Dependence::Other(span)) => Dependence::Other(span),
-        (Dependence::Zero, second) => second,
-        (first, Dependence::Zero) => first,
-        (Dependence::Multiple, Dependence::Multiple) => Dependence::Multiple,
-        (Dependence::Without, Dependence::Without) => Dependence::Without,
-        (Dependence::Without, Dependence::Multiple) => Dependence::Other(one),
-        (Dependence::Multiple, Dependence::Without) => Dependence::Other(other),
-    }
-}
-
-/// The value of a body that is nothing else.
-fn value_alone(body: &Body) -> Option<&Expr> {
-    let [statement] = body.statements.as_slice() else { return None };
-    match &statement.kind {
-        StatementKind::Value(values) if values.len() == 1 => values.first(),
-        _ => None,
     }
 }
 

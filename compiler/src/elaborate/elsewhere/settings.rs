@@ -1,7 +1,7 @@
 //! Settings that other frameworks have, and what is written here.
 
 /// Settings of `train` that are called differently here.
-pub(super) const SETTINGS: [(&str, &str); 22] = [
+pub(super) const SETTINGS: [(&str, &str); 23] = [
     ("batch_size", "batch"),
     ("bs", "batch"),
     ("max_epochs", "epochs"),
@@ -20,6 +20,7 @@ pub(super) const SETTINGS: [(&str, &str); 22] = [
     ("grad_clip", "clip"),
     ("clip_grad_norm", "clip"),
     ("clipnorm", "clip"),
+    ("clip_norm", "clip"),
     ("max_grad_norm", "clip"),
     ("accumulate_grad_batches", "accumulate"),
     ("gradient_accumulation_steps", "accumulate"),

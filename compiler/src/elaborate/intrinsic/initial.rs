@@ -5,6 +5,7 @@ use nnc_wgsl::Element;
 
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
+use crate::elaborate::arithmetic::not_finite;
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::value::{InitSpec, Tensor, Value};
@@ -23,11 +24,9 @@ fn number<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, parameter: &str, default:
     match call.optional(parameter) {
         Some(given) => {
             let number = e.real(&given.value, given.span)?;
-            if number.is_finite() {
-                return Ok(number);
-            }
+            let Some(found) = not_finite(number) else { return Ok(number) };
             let message = format!("`{parameter}` of `{}` is a finite number", call.name);
-            e.fail("E0204", given.span, message, format!("this is {number}"))
+            e.fail("E0204", given.span, message, found)
         }
         None => Ok(default),
     }

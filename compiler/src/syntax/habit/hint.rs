@@ -19,7 +19,7 @@ pub(super) fn hint(failure: &Failure, tokens: &[Token], place: usize) -> Option<
         return Some(answer.to_owned());
     }
     let at = At { tokens, place, found, before, next, wanted: &failure.wanted };
-    let help = at.number().or_else(|| at.assignment()).or_else(|| at.pipeline());
+    let help = at.setting().or_else(|| at.number()).or_else(|| at.assignment()).or_else(|| at.pipeline());
     help.or_else(|| at.sign().map(str::to_owned))
 }
 
@@ -81,6 +81,46 @@ impl<'t> At<'t> {
             }
         }
         false
+    }
+
+    /// Whether this place lies in a `train` item.
+    fn inside_train(&self) -> bool {
+        let mut depth = 0_usize;
+        for (place, token) in self.tokens[..self.place].iter().enumerate().rev().take(FARTHEST) {
+            match token.kind {
+                Kind::CloseBrace => depth += 1,
+                Kind::OpenBrace if depth > 0 => depth -= 1,
+                Kind::OpenBrace => {
+                    let first = At { place, ..*self }.statement().last().map(|place| &self.tokens[place]);
+                    match first {
+                        Some(token) if token.text == "train" => return true,
+                        Some(token) if is_item(token) || token.text == "data" => return false,
+                        _ => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// `batch: 8`, `loss: mse(a, b)`
+    fn setting(&self) -> Option<String> {
+        let colon = match self.found.kind {
+            _ if self.before_is(Kind::Colon) && self.wants("a type") => self.place.checked_sub(1)?,
+            Kind::OpenParen => self.place.checked_sub(2)?,
+            _ => return None,
+        };
+        let name = self.tokens.get(colon.checked_sub(1)?)?;
+        let begins =
+            matches!(self.tokens.get(colon.checked_sub(2)?)?.kind, Kind::Separator | Kind::OpenBrace);
+        let one = self.tokens[colon].kind == Kind::Colon && name.kind == Kind::Name && begins;
+        let ends = self.next_is(Kind::Separator) || self.next_is(Kind::CloseBrace);
+        let alone = ends && matches!(self.found.kind, Kind::Integer | Kind::Float);
+        (one && self.inside_train()).then(|| {
+            let value = if alone { self.found.text.as_str() } else { "..." };
+            format!("a setting is written with `=`: `{} = {value}`", name.text)
+        })
     }
 
     /// `0xFF`, `3d`
