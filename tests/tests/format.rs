@@ -189,6 +189,12 @@ fn texts_that_make_no_sense_but_can_be_read_are_formatted_lawfully() {
     assert!(formatted > 500, "only {formatted} changed texts could be read");
 }
 
+#[test]
+fn brackets_on_the_line_below_an_attribute_do_not_become_its_arguments() {
+    let text = "block b(x: f32[N, C]) {\n  @host\n  (x + 1) * 2\n}\n";
+    assert_eq!(lawful(text).as_deref(), Some(text));
+}
+
 /// Files beside the examples.
 struct Beside;
 

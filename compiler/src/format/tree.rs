@@ -111,18 +111,21 @@ impl Reader<'_> {
         }
     }
 
-    /// Nodes up to the end of the statement; a line end behind an attribute ends none.
+    /// Nodes up to the end of the statement; a line end behind an attribute ends none, but where what follows would be
+    /// taken for its arguments.
     fn statement(&mut self) -> Vec<Node> {
         let mut nodes = Vec::new();
-        let mut goes_on = true;
+        let (mut goes_on, mut attributed) = (true, false);
         while let Some(word) = self.words.get(self.place) {
-            if word.ends_statement_before && !goes_on || word.is(Kind::CloseBrace) {
+            let ends = word.ends_statement_before && (!goes_on || attributed && word.is(Kind::OpenParen));
+            if ends || word.is(Kind::CloseBrace) {
                 break;
             }
             let comment = word.is_comment();
             nodes.push(self.node());
             if !comment {
-                goes_on = self.words[self.place - 1].closes_attribute;
+                attributed = self.words[self.place - 1].closes_attribute;
+                goes_on = attributed;
             }
         }
         nodes
