@@ -87,21 +87,30 @@ impl Operator for Contract {
         let strides = |letters: &[char], strides: &[usize], of: char| {
             letters.iter().position(|&c| c == of).map_or(0, |axis| strides[axis])
         };
-        let summed: Vec<char> = extents.keys().copied().filter(|c| !self.result.contains(c)).collect();
-        let letters: Vec<char> = self.result.iter().chain(&summed).copied().collect();
+        let result_shape: Vec<usize> = self.result.iter().map(|c| extents[c]).collect();
+        let mut result = Tensor::new(&*result_shape, vec![0.0; result_shape.iter().product()]);
+        if result.data().is_empty() {
+            return result;
+        }
+        let (columns, rows) = self.result.split_last().map_or((None, &[][..]), |(c, rows)| (Some(*c), rows));
+        let summed = extents.keys().filter(|c| !self.result.contains(c));
+        let letters: Vec<char> = rows.iter().chain(summed).copied().collect();
         let shape: Vec<usize> = letters.iter().map(|c| extents[c]).collect();
-        let left: Vec<usize> =
-            letters.iter().map(|&c| strides(&self.left, &operands[0].strides(), c)).collect();
-        let right: Vec<usize> =
-            letters.iter().map(|&c| strides(&self.right, &operands[1].strides(), c)).collect();
-        let kept = self.result.len();
-        let result_shape = &shape[..kept];
-        let mut result = Tensor::new(result_shape, vec![0.0; result_shape.iter().product()]);
+        let of = |letters_of: &[char], steps: &[usize]| -> (Vec<usize>, usize) {
+            let along = letters.iter().map(|&c| strides(letters_of, steps, c)).collect();
+            (along, columns.map_or(0, |c| strides(letters_of, steps, c)))
+        };
+        let (left, left_step) = of(&self.left, &operands[0].strides());
+        let (right, right_step) = of(&self.right, &operands[1].strides());
+        let (into, _) = of(&self.result, &result.strides());
         let dot = |at: &[usize], strides: &[usize]| at.iter().zip(strides).map(|(c, s)| c * s).sum::<usize>();
-        let (a, b) = (operands[0].data(), operands[1].data());
+        let (a, b, sums) = (operands[0].data(), operands[1].data(), result.data_mut());
+        let width = columns.map_or(1, |c| extents[&c]);
         for_each_point(&shape, |at| {
-            let place = result.place(&at[..kept]);
-            result.data_mut()[place] += a[dot(at, &left)] * b[dot(at, &right)];
+            let (a, b, sums) = (&a[dot(at, &left)..], &b[dot(at, &right)..], &mut sums[dot(at, &into)..]);
+            for (column, sum) in sums[..width].iter_mut().enumerate() {
+                *sum += a[column * left_step] * b[column * right_step];
+            }
         });
         result
     }

@@ -34,7 +34,8 @@ pub(super) fn download(
             let _ = sender.send(result);
         });
         device.wait(None)?;
-        match receiver.try_recv() {
+        // Another thread that waits for the same device may be the one that reports it, a little later.
+        match receiver.recv() {
             Ok(Ok(())) => {}
             Ok(Err(e)) => return Err(DeviceError::Command { cause: format!("a copy to the host: {e}") }),
             Err(e) => return Err(DeviceError::Command { cause: format!("a copy to the host: {e}") }),

@@ -102,7 +102,11 @@ fn a_typo_on_the_command_line() {
     place.refuses(2, &build(&["--set", "batch"]), &["'--set <NAME=VALUE>'", "write NAME=VALUE"]);
     place.refuses(2, &build(&["--dim", "T=3"]), &["`--dim T`", "`model.nn`", "it has none"]);
     place.refuses(2, &build(&["--batch", "0"]), &["--batch", "at least one example"]);
-    place.refuses(1, &build(&["--model", "Tyni"]), &["E0201", "unknown model `Tyni`", "`Tiny`"]);
+    place.refuses(
+        1,
+        &build(&["--model", "Tinny"]),
+        &["E0201", "unknown model `Tinny`", "did you mean `Tiny`?"],
+    );
     place.refuses(1, &build(&["--model", "Digits"]), &["unknown model `Digits`", "there is: Tiny"]);
     place.refuses(2, &build(&["--target", "m1"]), &["no profile `m1`", "apple-m1", "lavapipe"]);
     place.refuses(2, &["biuld", "model.nn"], &["'biuld'"]);

@@ -61,9 +61,10 @@ impl Operator for Conv {
             shape.push((padded - window) / self.geometry.stride[axis] + 1);
         }
         let mut y = Tensor::new(shape.clone(), vec![0.0; shape.iter().product()]);
-        self.geometry.for_each_product(x.shape(), w.shape(), &shape, |at_x, at_w, at_y| {
-            let place = y.place(at_y);
-            y.data_mut()[place] += x.at(at_x) * w.at(at_w);
+        let sums = y.data_mut();
+        self.geometry.for_each_run(x.shape(), w.shape(), &shape, |run| {
+            let (weight, from) = (w.data()[run.w], x.data()[run.x..].iter().step_by(run.x_step));
+            sums[run.y..][..run.count].iter_mut().zip(from).for_each(|(sum, x)| *sum += x * weight);
         });
         y
     }

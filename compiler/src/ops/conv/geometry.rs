@@ -88,36 +88,64 @@ impl ConvGeometry {
         Ok(shape)
     }
 
-    /// Calls `f(x place, w place, y place)` for every product of the convolution; places are coordinates.
-    pub(super) fn for_each_product(
-        &self,
-        x: &[usize],
-        w: &[usize],
-        y: &[usize],
-        mut f: impl FnMut(&[usize], &[usize], &[usize]),
-    ) {
-        let axes = self.axes();
+    /// Calls `f` for all products of the convolution, in runs along the last axis of y. For each element of y and of
+    /// w the products come in row-major order of the others.
+    pub(super) fn for_each_run(&self, x: &[usize], w: &[usize], y: &[usize], mut f: impl FnMut(Run)) {
         let (o_group, c_group) = (w[0] / self.groups, w[1]);
-        let mut at_x = vec![0; axes + 2];
-        for_each_point(y, |at_y| {
-            let group = at_y[1] / o_group;
-            at_x[0] = at_y[0];
-            let mut window = vec![c_group];
-            window.extend(&w[2..]);
-            for_each_point(&window, |at_window| {
-                at_x[1] = group * c_group + at_window[0];
-                for axis in 0..axes {
-                    let padded =
-                        at_y[2 + axis] * self.stride[axis] + at_window[1 + axis] * self.dilation[axis];
-                    if padded < self.low[axis] || padded - self.low[axis] >= x[2 + axis] {
-                        return;
+        let last = self.axes() - 1;
+        let lines: Vec<usize> = y[2..2 + last].to_vec();
+        for_each_point(&[y[0], w[0], c_group], |channels| {
+            let (n, o, c) = (channels[0], channels[1], channels[2]);
+            let x_plane = n * x[1] + o / o_group * c_group + c;
+            let (w_plane, y_plane) = (o * c_group + c, n * y[1] + o);
+            for_each_point(&w[2..], |at_w| {
+                let window = row_major(w_plane, at_w, &w[2..]);
+                let Some((first, past, x_first)) = self.inside(last, x[2 + last], y[2 + last], at_w[last])
+                else {
+                    return;
+                };
+                for_each_point(&lines, |at_y| {
+                    let mut x_line = x_plane;
+                    for axis in 0..last {
+                        let padded = at_y[axis] * self.stride[axis] + at_w[axis] * self.dilation[axis];
+                        match padded.checked_sub(self.low[axis]).filter(|&at| at < x[2 + axis]) {
+                            Some(at) => x_line = x_line * x[2 + axis] + at,
+                            None => return,
+                        }
                     }
-                    at_x[2 + axis] = padded - self.low[axis];
-                }
-                let mut at_w = vec![at_y[1]];
-                at_w.extend(at_window);
-                f(&at_x, &at_w, at_y);
+                    f(Run {
+                        x: x_line * x[2 + last] + x_first,
+                        x_step: self.stride[last],
+                        w: window,
+                        y: row_major(y_plane, at_y, &lines) * y[2 + last] + first,
+                        count: past - first,
+                    });
+                });
             });
         });
     }
+
+    /// The places of y along an axis, from the first to the one past the last, at which this place of the window lies
+    /// inside x, and where in x it lies at the first.
+    fn inside(&self, axis: usize, x: usize, y: usize, at_w: usize) -> Option<(usize, usize, usize)> {
+        let (shift, low, stride) = (at_w * self.dilation[axis], self.low[axis], self.stride[axis]);
+        let first = low.saturating_sub(shift).div_ceil(stride);
+        let past = (x + low).checked_sub(shift + 1)? / stride + 1;
+        let past = past.min(y);
+        (first < past).then(|| (first, past, first * stride + shift - low))
+    }
+}
+
+/// Products of one element of w with elements of x that are `x_step` apart, for neighbours in y; places in storage.
+pub(super) struct Run {
+    pub(super) x: usize,
+    pub(super) x_step: usize,
+    pub(super) w: usize,
+    pub(super) y: usize,
+    pub(super) count: usize,
+}
+
+/// The place of coordinates of these extents, in a tensor whose axes before are at `before`.
+fn row_major(before: usize, at: &[usize], extents: &[usize]) -> usize {
+    at.iter().zip(extents).fold(before, |place, (c, extent)| place * extent + c)
 }

@@ -66,9 +66,10 @@ impl Operator for ConvInputGradient {
         let mut shape = vec![dy.shape()[0], w.shape()[1] * self.geometry.groups];
         shape.extend(&self.input);
         let mut dx = Tensor::new(shape.clone(), vec![0.0; shape.iter().product()]);
-        self.geometry.for_each_product(&shape, w.shape(), dy.shape(), |at_x, at_w, at_y| {
-            let place = dx.place(at_x);
-            dx.data_mut()[place] += dy.at(at_y) * w.at(at_w);
+        let sums = dx.data_mut();
+        self.geometry.for_each_run(&shape, w.shape(), dy.shape(), |run| {
+            let (weight, into) = (w.data()[run.w], sums[run.x..].iter_mut().step_by(run.x_step));
+            into.zip(&dy.data()[run.y..][..run.count]).for_each(|(sum, dy)| *sum += dy * weight);
         });
         dx
     }

@@ -69,9 +69,11 @@ impl Operator for ConvWeightGradient {
         let mut shape = vec![dy.shape()[1], x.shape()[1] / self.geometry.groups];
         shape.extend(&self.kernel);
         let mut dw = Tensor::new(shape.clone(), vec![0.0; shape.iter().product()]);
-        self.geometry.for_each_product(x.shape(), &shape, dy.shape(), |at_x, at_w, at_y| {
-            let place = dw.place(at_w);
-            dw.data_mut()[place] += x.at(at_x) * dy.at(at_y);
+        let sums = dw.data_mut();
+        self.geometry.for_each_run(x.shape(), &shape, dy.shape(), |run| {
+            let from = x.data()[run.x..].iter().step_by(run.x_step);
+            sums[run.w] +=
+                dy.data()[run.y..][..run.count].iter().zip(from).map(|(dy, x)| dy * x).sum::<f64>();
         });
         dw
     }
