@@ -4,8 +4,9 @@
     /tmp/golden/bin/python make_optimizers.py            # optimizers.json
     /tmp/golden/bin/python make_optimizers.py --check    # recompute, compare with the committed numbers, write nothing
 
-A linear layer of 5 to 3 is trained with the mean squared error for 3 epochs of 4 batches of 4 examples. For each case the
-file holds the optimizer as nnc writes it, the loss of every step and the weights at the end. What PyTorch lacks (Lion,
+Three linear layers, one of them of one weight and a batch of one, are each trained with the mean squared error for 3
+epochs of 4 batches. For each case the file holds the optimizer as nnc writes it and, by layer, the loss of every step
+and the weights at the end. What PyTorch lacks (Lion,
 decoupled decay of SGD, an L1 penalty, a limit on elements) is written out below. Where nnc's text sets `average`, the
 weights are their moving averages, by torch.optim.swa_utils. Nothing here shares code with nnc.
 """
@@ -20,7 +21,9 @@ from torch import optim
 from torch.optim import lr_scheduler
 
 FILE = Path(__file__).resolve().parent / "optimizers.json"
-EPOCHS, BATCHES, BATCH = 3, 4, 4
+EPOCHS, BATCHES = 3, 4
+# name: inputs, outputs, examples a batch
+LAYERS = {"small": (5, 3, 4), "single": (1, 1, 1), "odd": (11, 7, 3)}
 
 
 class Lion(optim.Optimizer):
@@ -55,7 +58,17 @@ class Decoupled(optim.SGD):
 
 def treated(low=-math.inf, high=math.inf, by=1.0, l1=0.0):
     """What is done to a gradient before the optimizer sees it: cut off, then scaled, then the slope of the penalty."""
-    return lambda w: w.grad.clamp(low, high) * by + l1 * w.detach().sign()
+    return lambda weights: [w.grad.clamp(low, high) * by + l1 * w.detach().sign() for w in weights]
+
+
+def clipped(most):
+    """All gradients together, as one vector no longer than `most` (Pascanu et al. 2013, algorithm 1)."""
+
+    def treat(weights):
+        norm = math.sqrt(sum((w.grad**2).sum().item() for w in weights))
+        return [w.grad * min(1, most / norm) for w in weights]
+
+    return treat
 
 
 def per_step(of):
@@ -80,7 +93,8 @@ def averages(share):
     return begin
 
 
-# name: the optimizer in nnc, in PyTorch, its schedule, whether that moves once a step, the treatment of gradients
+# name: the optimizer in nnc, in PyTorch, its schedule, whether that moves once a step, the treatment of gradients, the
+# averages of the weights, the batches gathered for a step
 CASES = {
     "sgd": ("sgd(lr=0.1)", lambda p: optim.SGD(p, lr=0.1)),
     "momentum": ("sgd(lr=0.1, momentum=0.9, decay=0.05)", lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.05)),
@@ -105,6 +119,22 @@ CASES = {
         None,
         False,
         treated(-0.1, 0.4, 3, 0.05),
+    ),
+    "clipped": (
+        "adam(lr=0.05)\n  clip      = 0.4",
+        lambda p: optim.Adam(p, lr=0.05),
+        None,
+        False,
+        clipped(0.4),
+    ),
+    "gathered": (
+        "adam(lr=0.05)\n  accumulate = 2",
+        lambda p: optim.Adam(p, lr=0.05),
+        None,
+        False,
+        None,
+        None,
+        2,
     ),
     "adam": ("adam(lr=0.05, decay=0.1)", lambda p: optim.Adam(p, lr=0.05, weight_decay=0.1)),
     "amsgrad": (
@@ -186,30 +216,38 @@ CASES = {
 }
 
 
-def data():
+def data(layer):
+    columns, rows, batch = LAYERS[layer]
     drawn = torch.Generator().manual_seed(7)
     draw = lambda *shape: torch.randn(shape, generator=drawn).double()
-    return draw(3, 5) * 0.5, draw(3) * 0.5, draw(BATCHES * BATCH, 5), draw(BATCHES * BATCH, 3)
+    return {
+        "weight": draw(rows, columns) * 0.5,
+        "bias": draw(rows) * 0.5,
+        "x": draw(BATCHES * batch, columns),
+        "y": draw(BATCHES * batch, rows),
+    }
 
 
-def run(make, schedule=None, each_step=False, treat=None, average=None):
-    weight, bias, x, y = data()
+def run(layer, make, schedule=None, each_step=False, treat=None, average=None, gather=1):
+    weight, bias, x, y = data(layer).values()
     weight, bias = weight.requires_grad_(), bias.requires_grad_()
+    batch = LAYERS[layer][2]
     optimizer = make([weight, bias])
     scheduler = schedule(optimizer) if schedule else None
     move = average([weight, bias]) if average else None
     left = (weight, bias)
     losses = []
     for _ in range(EPOCHS):
-        for place in range(0, BATCHES * BATCH, BATCH):
-            optimizer.zero_grad()
-            loss = ((x[place : place + BATCH] @ weight.T + bias - y[place : place + BATCH]) ** 2).mean()
-            loss.backward()
+        for place in range(0, BATCHES * batch, batch):
+            loss = ((x[place : place + batch] @ weight.T + bias - y[place : place + batch]) ** 2).mean()
+            (loss / gather).backward()
             losses.append(loss.item())
+            if len(losses) % gather:
+                continue
             if treat:
-                for w in (weight, bias):
-                    w.grad = treat(w)
+                weight.grad, bias.grad = treat([weight, bias])
             optimizer.step()
+            optimizer.zero_grad()
             if move:
                 left = move(len(losses))
             if scheduler and each_step:
@@ -223,10 +261,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    weight, bias, x, y = data()
-    names = {"weight": weight, "bias": bias, "x": x, "y": y}
-    out = {"torch": torch.__version__, "data": {name: values.flatten().tolist() for name, values in names.items()}}
-    out["cases"] = {name: {"optimizer": case[0], **run(*case[1:])} for name, case in CASES.items()}
+    out = {"torch": torch.__version__, "layers": {}, "cases": {}}
+    for layer, (columns, rows, batch) in LAYERS.items():
+        values = {name: values.flatten().tolist() for name, values in data(layer).items()}
+        out["layers"][layer] = {"columns": columns, "rows": rows, "batch": batch, **values}
+    for name, (text, *case) in CASES.items():
+        runs = {layer: run(layer, *case) for layer in LAYERS}
+        out["cases"][name] = {"optimizer": text, "runs": runs}
     if check:
         near = lambda a, b: (
             all(near(a[key], b[key]) for key in a)
@@ -238,7 +279,7 @@ def main():
             else abs(a - b) <= 1e-9
         )
         known = json.loads(FILE.read_text())
-        assert near(out["cases"], known["cases"]) and near(out["data"], known["data"]), "the numbers differ"
+        assert near(out["cases"], known["cases"]) and near(out["layers"], known["layers"]), "the numbers differ"
         print(f"{len(CASES)} cases agree")
     else:
         FILE.write_text(json.dumps(out, indent=1) + "\n")

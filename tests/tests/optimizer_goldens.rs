@@ -29,26 +29,65 @@ fn text(path: &Path) -> &str {
 }
 
 const MODEL: &str = "
-model M(x: f32[N, 5]) -> y: f32[N, 3] { x -> linear(3) }
+model M(x: f32[N, COLUMNS]) -> y: f32[N, ROWS] { x -> linear(ROWS) }
 
 data d {
-  x: f32[5]
-  t: f32[3]
+  x: f32[COLUMNS]
+  t: f32[ROWS]
   train = safetensors(\"batches.safetensors\")
 }
 
 train M on d {
-  batch     = 4
+  batch     = BATCH
   epochs    = 3
   loss      = mse(y, t)
   optimizer = OPTIMIZER
 }
 ";
 
+/// A linear layer with the examples that it is trained on.
+struct Layer {
+    name: String,
+    columns: usize,
+    rows: usize,
+    batch: usize,
+}
+
+impl Layer {
+    /// The layer that the goldens describe, its first weights and its batches in the folder.
+    fn written(folder: &Path, name: &str, golden: &Value) -> Layer {
+        let number = |key: &str| {
+            let number = golden[key].as_u64().expect("a number");
+            usize::try_from(number).expect("a small number")
+        };
+        let (columns, rows, batch) = (number("columns"), number("rows"), number("batch"));
+        let of = |name: &str| numbers(&golden[name]);
+        let examples = of("x").len() / columns;
+        let batches = [tensor("x", &[examples, columns], &of("x")), tensor("t", &[examples, rows], &of("y"))];
+        weights::write(&folder.join("batches.safetensors"), &batches).expect("the batches are written");
+        let start = [
+            tensor("linear.weight", &[rows, columns], &of("weight")),
+            tensor("linear.bias", &[rows], &of("bias")),
+        ];
+        weights::write(&folder.join("start.safetensors"), &start).expect("the weights are written");
+        Layer { name: name.to_owned(), columns, rows, batch }
+    }
+
+    fn text(&self, optimizer: &str) -> String {
+        let extents = [
+            ("COLUMNS", self.columns.to_string()),
+            ("ROWS", self.rows.to_string()),
+            ("BATCH", self.batch.to_string()),
+        ];
+        let text = MODEL.replace("OPTIMIZER", optimizer);
+        extents.iter().fold(text, |text, (name, extent)| text.replace(name, extent))
+    }
+}
+
 /// Losses of all steps and the weights at the end.
-fn trained(folder: &Path, optimizer: &str) -> (Vec<f64>, Vec<f64>) {
+fn trained(folder: &Path, layer: &Layer, optimizer: &str) -> (Vec<f64>, Vec<f64>) {
     let model = folder.join("model.nn");
-    fs::write(&model, MODEL.replace("OPTIMIZER", optimizer)).expect("the folder takes files");
+    fs::write(&model, layer.text(optimizer)).expect("the folder takes files");
     let (start, out) = (folder.join("start.safetensors"), folder.join("run"));
     let arguments = [
         "train",
@@ -80,26 +119,35 @@ fn optimizers_and_schedules_train_as_pytorchs() {
         fs::read_to_string(root().join("tests/goldens/optimizers.json")).expect("the numbers are there");
     let golden: Value = serde_json::from_str(&json).expect("the numbers are JSON");
     let folder = tempfile::tempdir().expect("a folder for the runs");
-    let of = |name: &str| numbers(&golden["data"][name]);
-    let batches = [tensor("x", &[16, 5], &of("x")), tensor("t", &[16, 3], &of("y"))];
-    weights::write(&folder.path().join("batches.safetensors"), &batches).expect("the batches are written");
-    let start = [tensor("linear.weight", &[3, 5], &of("weight")), tensor("linear.bias", &[3], &of("bias"))];
-    weights::write(&folder.path().join("start.safetensors"), &start).expect("the weights are written");
     let cases = golden["cases"].as_object().expect("the cases");
-    assert!(cases.len() >= 20, "only {} cases", cases.len());
+    assert!(cases.len() >= 24, "only {} cases", cases.len());
+    let layers = golden["layers"].as_object().expect("the layers");
+    assert!(layers.len() >= 3, "only {} layers", layers.len());
     let mut complaints = Vec::new();
-    for (name, case) in cases {
-        let optimizer = case["optimizer"].as_str().expect("an optimizer");
-        let (losses, after) = trained(folder.path(), optimizer);
-        let wanted: Vec<f64> = ["weight", "bias"].iter().flat_map(|key| numbers(&case[*key])).collect();
-        let known = numbers(&case["losses"]);
-        assert_eq!(losses.len(), known.len(), "{name}: the steps of {optimizer}");
-        for (what, apart) in [("losses", distance(&losses, &known)), ("weights", distance(&after, &wanted))] {
-            if apart > LAYER_ON_DEVICE {
-                complaints.push(format!("{name}: the {what} of {optimizer} are off by {apart:.1e}"));
-            }
-            eprintln!("{name}: {what} {apart:.1e}");
+    for (layer, described) in layers {
+        let layer = Layer::written(folder.path(), layer, described);
+        for (name, case) in cases {
+            complaints.extend(complaints_of(folder.path(), &layer, name, case));
         }
     }
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// What is not as PyTorch has it, one line each.
+fn complaints_of(folder: &Path, layer: &Layer, name: &str, case: &Value) -> Vec<String> {
+    let optimizer = case["optimizer"].as_str().expect("an optimizer");
+    let (losses, after) = trained(folder, layer, optimizer);
+    let run = &case["runs"][&layer.name];
+    let wanted: Vec<f64> = ["weight", "bias"].iter().flat_map(|key| numbers(&run[*key])).collect();
+    let known = numbers(&run["losses"]);
+    let layer = &layer.name;
+    assert_eq!(losses.len(), known.len(), "{name}, {layer}: the steps of {optimizer}");
+    let mut complaints = Vec::new();
+    for (what, apart) in [("losses", distance(&losses, &known)), ("weights", distance(&after, &wanted))] {
+        if apart > LAYER_ON_DEVICE {
+            complaints.push(format!("{name}, {layer}: the {what} of {optimizer} are off by {apart:.1e}"));
+        }
+        eprintln!("{name}, {layer}: {what} {apart:.1e}");
+    }
+    complaints
 }
