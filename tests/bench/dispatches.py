@@ -40,8 +40,8 @@ ROWS = [
      "a row's loss, softmax and gradient; mean over the batch; guard over all gradients; all weights"),
     ("layer norm", "64", "linear(64)", "layer_norm", "linear(10)", [LAYER], 3,
      "a row's statistics and values; a row's gradient; both weights' gradients over the batch"),
-    ("batch norm and relu", "8, 16, 16", "conv(16, 3, pad=1)", "batch_norm -> relu", "conv(10, 16) -> flatten", [LAYER], 5,
-     "sums in the convolution's epilogue: combine, apply; their gradients: sums, combine, apply"),
+    ("batch norm and relu", "8, 16, 16", "conv(16, 3, pad=1)", "batch_norm -> relu", "conv(10, 16) -> flatten", [LAYER], 3,
+     "a channel's statistics and values; relu's slope on the next convolution's gradient; a channel's gradient"),
 ]
 STEPS = (20, 40)
 

@@ -4,7 +4,7 @@ use nnc::ir::{Graph, NodeId, Source, TensorType};
 use nnc::ops::{
     Broadcast, Concat, Contract, Conv, ConvGeometry, Pad, Permute, Reduce, Reshape, Slice, StopGradient,
 };
-use nnc::passes::{clusters, optimize, run_one};
+use nnc::passes::{Anchor, clusters, optimize, run_one};
 use nnc::program::artifact_of;
 use nnc_runtime::artifact::Role;
 use nnc_wgsl::schedule::Reduction;
@@ -38,7 +38,7 @@ fn after(mut graph: Graph, pass: &str, results: &[NodeId]) -> Graph {
 fn kernels(mut graph: Graph, results: &[NodeId], target: &str) -> usize {
     graph.results = results.iter().enumerate().map(|(k, v)| (format!("y{k}"), *v)).collect();
     optimize(&mut graph, &profile(target), |_, _| {});
-    clusters(&graph).len()
+    clusters(&graph, &profile(target)).len()
 }
 
 #[test]
@@ -253,6 +253,69 @@ fn the_sum_of_a_constant_counts_its_elements() {
     let y = add(&mut graph, x, total);
     let folded = after(graph, "constants", &[y]);
     assert!(nnc::ir::print(&folded).contains("15.0"), "{}", nnc::ir::print(&folded));
+}
+
+/// `(x - mean) * (1 / deviation)` of each channel, and 0.9 of a running mean with 0.1 of this one.
+fn channels(graph: &mut Graph, shape: &[usize]) -> [NodeId; 2] {
+    let x = input(graph, "x", shape);
+    let running = input(graph, "running", &[shape[1]]);
+    #[allow(clippy::cast_precision_loss)]
+    let count = (shape.iter().product::<usize>() / shape[1]) as f64;
+    let mean = |graph: &mut Graph, value: NodeId| {
+        let sum = graph.must(Reduce::new(Reduction::Sum, &[0, 2, 3]), &[value]);
+        let mean = graph.map(&[sum], |b, x| {
+            let count = b.real(count);
+            b.binary(Binary::Div, x[0], count)
+        });
+        (mean, graph.reshape(mean, &[1, shape[1], 1, 1]))
+    };
+    let (center, along) = mean(graph, x);
+    let moved = graph.map(&[x, along], |b, x| b.binary(Binary::Sub, x[0], x[1]));
+    let squares = graph.map(&[moved], |b, x| b.binary(Binary::Mul, x[0], x[0]));
+    let (_, spread) = mean(graph, squares);
+    let kept = graph.map(&[running], |b, x| {
+        let share = b.real(0.9);
+        b.binary(Binary::Mul, x[0], share)
+    });
+    let next = add(graph, kept, center);
+    [graph.map(&[moved, spread], |b, x| b.binary(Binary::Div, x[0], x[1])), next]
+}
+
+#[test]
+fn a_normalization_of_channels_is_one_kernel_where_a_workgroup_takes_a_channel() {
+    let count = |shape: &[usize], target: &str| {
+        let mut graph = Graph::new();
+        let results = channels(&mut graph, shape);
+        kernels(graph, &results, target)
+    };
+    assert_eq!(count(&[64, 16, 16, 16], "nvidia-hopper"), 1);
+    assert_eq!(count(&[64, 16, 16, 16], "webgpu-default"), 1);
+    assert_eq!(count(&[64, 16, 32, 32], "nvidia-hopper"), 1);
+    assert!(count(&[64, 16, 32, 32], "webgpu-default") > 1, "256 invocations would take 65,536 elements");
+    assert!(count(&[64, 16, 16, 16], "lavapipe") > 1, "a workgroup is one processor there");
+}
+
+#[test]
+fn a_map_is_computed_where_it_is_read_unless_that_stores_its_operand() {
+    let members_of_the_convolution = |keep: bool| {
+        let mut graph = Graph::new();
+        let x = input(&mut graph, "x", &[2, 3, 8, 8]);
+        let w = input(&mut graph, "w", &[4, 3, 3, 3]);
+        let z = input(&mut graph, "z", &[2, 4, 6, 6]);
+        let y = graph.must(Conv::new(ConvGeometry::plain(2)), &[x, w]);
+        let y = unary(&mut graph, Unary::Exp, y);
+        let product = graph.map(&[y, z], |b, x| b.binary(Binary::Mul, x[0], x[1]));
+        let sum = graph.must(Reduce::new(Reduction::Sum, &[0, 2, 3]), &[product]);
+        let results = if keep { vec![y, sum] } else { vec![sum] };
+        graph.results = results.iter().enumerate().map(|(k, v)| (format!("y{k}"), *v)).collect();
+        let target = profile("nvidia-hopper");
+        optimize(&mut graph, &target, |_, _| {});
+        let clusters = clusters(&graph, &target);
+        let conv = clusters.iter().find(|cluster| matches!(cluster.anchor, Anchor::Conv(_)));
+        conv.expect("the convolution has a kernel").members.len()
+    };
+    assert_eq!(members_of_the_convolution(true), 2, "the operand is stored anyway, the product never");
+    assert_eq!(members_of_the_convolution(false), 3, "the product is stored, its operand never");
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub struct Work {
 pub fn lower(graph: &Graph, profile: &Profile) -> Lowered {
     let layouts = layouts(graph);
     let homes = homes(graph, &layouts);
-    let clusters = clusters(graph);
+    let clusters = clusters(graph, profile);
     let parts = parts_in_place(graph, &layouts, &homes);
     let given = spec::Given { graph, layouts: &layouts, homes: &homes };
     let mut hosts = HostTable::default();

@@ -99,7 +99,8 @@ fn threads(length: u32, profile: &Profile) -> u32 {
     match length {
         0..=255 => 64,
         256..=1023 => 128,
-        _ => 256,
+        1024..=8191 => 256,
+        _ => profile.invocations.clamp(256, 1024),
     }
 }
 
@@ -107,15 +108,33 @@ fn threads(length: u32, profile: &Profile) -> u32 {
 struct Walk {
     extents: Vec<String>,
     length: String,
+    /// The innermost extent.
+    last: u32,
     threads: u32,
 }
 
 impl Walk {
     fn along(source: &mut Source, extents: &[u32], threads: u32) -> Walk {
         let length = source.param("length", extents.iter().product());
+        let last = extents.last().copied().unwrap_or(1);
         let extents =
             extents.iter().enumerate().map(|(a, &e)| source.param(&format!("row_extent{a}"), e)).collect();
-        Walk { extents, length, threads }
+        Walk { extents, length, last, threads }
+    }
+
+    /// Appends the coordinates of a place in the row.
+    fn decode(&self, place: &str, keyword: &str, out: &mut String) {
+        let mut rest = place.to_owned();
+        for (a, extent) in self.extents.iter().enumerate().skip(1).rev() {
+            let _ = writeln!(
+                out,
+                "let rest{a} = {rest} / {extent};\n{keyword} j{a} = {rest} - rest{a} * {extent};"
+            );
+            rest = format!("rest{a}");
+        }
+        if !self.extents.is_empty() {
+            let _ = writeln!(out, "{keyword} j0 = {rest};");
+        }
     }
 
     /// Appends the loop with the body that `point` writes, given all coordinates.
@@ -134,19 +153,25 @@ impl Walk {
             out.push_str(&"}\n".repeat(rank.max(1)));
             return;
         }
+        let carries = rank > 1 && self.last.saturating_mul(4) >= self.threads;
+        if carries {
+            out.push_str("{\n");
+            self.decode("local.x", "var", out);
+        }
         let _ =
             writeln!(out, "for (var flat = local.x; flat < {}; flat += {}u) {{", self.length, self.threads);
-        let mut rest = "flat".to_owned();
-        for a in (1..rank).rev() {
-            let extent = &self.extents[a];
-            let _ =
-                writeln!(out, "let rest{a} = {rest} / {extent};\nlet j{a} = {rest} - rest{a} * {extent};");
-            rest = format!("rest{a}");
-        }
-        if rank > 0 {
-            let _ = writeln!(out, "let j0 = {rest};");
+        if !carries {
+            self.decode("flat", "let", out);
         }
         point(&coords, out);
+        if carries {
+            let _ = writeln!(out, "j{} += {}u;", rank - 1, self.threads);
+            for a in (1..rank).rev() {
+                let extent = &self.extents[a];
+                let _ = writeln!(out, "while (j{a} >= {extent}) {{ j{a} -= {extent}; j{} += 1u; }}", a - 1);
+            }
+            out.push_str("}\n");
+        }
         out.push_str("}\n");
     }
 }

@@ -24,27 +24,28 @@ pub(super) fn form(graph: &Graph, profile: &Profile) -> Vec<Vec<NodeId>> {
     for id in graph.order() {
         state.place(id);
     }
+    state.sink();
     state.join_neighbours();
     state.finish()
 }
 
 /// A cluster with what is known of it; `None` where no kernel but that of its one member's own can compute it.
-struct Formed {
-    cluster: Cluster,
-    summary: Option<Summary>,
+pub(super) struct Formed {
+    pub(super) cluster: Cluster,
+    pub(super) summary: Option<Summary>,
 }
 
-struct State<'a> {
-    rules: Rules<'a>,
+pub(super) struct State<'a> {
+    pub(super) rules: Rules<'a>,
     /// The most buffers that a kernel may bind.
-    bindings: usize,
-    profile: &'a Profile,
+    pub(super) bindings: usize,
+    pub(super) profile: &'a Profile,
     /// Where each node stands in the graph's order, by node number.
-    rank: Vec<usize>,
+    pub(super) rank: Vec<usize>,
     /// The cluster of each node, by node number.
-    home: Vec<Option<usize>>,
+    pub(super) home: Vec<Option<usize>>,
     clusters: Vec<Option<Formed>>,
-    order: Order,
+    pub(super) order: Order,
 }
 
 impl<'a> State<'a> {
@@ -93,15 +94,20 @@ impl<'a> State<'a> {
             self.order.link(number, source);
         }
         self.home[id.index()] = Some(number);
-        let cluster = cluster_of(self.rules.graph, vec![id]);
+        let cluster = cluster_of(self.rules.graph, vec![id], self.profile);
         let moves = matches!(cluster.anchor, Anchor::Move(_));
         let summary = (!moves).then(|| self.rules.summary(&cluster, |one| one == id)).flatten();
         let summary = summary.filter(|summary| summary.bindings() <= self.bindings);
         self.clusters.push(Some(Formed { cluster, summary }));
     }
 
-    fn formed(&self, number: usize) -> &Formed {
+    pub(super) fn formed(&self, number: usize) -> &Formed {
         self.clusters[number].as_ref().expect("a cluster that is the home of a value exists")
+    }
+
+    /// Lets a cluster be another one, of which this is known.
+    pub(super) fn put(&mut self, number: usize, cluster: Cluster, summary: Summary) {
+        self.clusters[number] = Some(Formed { cluster, summary: Some(summary) });
     }
 
     /// The clusters a value may join: those with an anchor first, the last first.
@@ -112,7 +118,7 @@ impl<'a> State<'a> {
     }
 
     /// The clusters a value reads from, in order.
-    fn sources(&self, id: NodeId) -> BTreeSet<usize> {
+    pub(super) fn sources(&self, id: NodeId) -> BTreeSet<usize> {
         let operands = self.rules.graph.operands(id).into_iter();
         operands.filter_map(|operand| self.home[self.rules.layout(operand).base.index()]).collect()
     }
@@ -161,7 +167,7 @@ impl<'a> State<'a> {
     fn kind_with(&self, cluster: &Cluster, id: NodeId) -> Cluster {
         let Cluster { anchor, space, .. } = cluster;
         if *anchor == Anchor::Map {
-            let alone = cluster_of(self.rules.graph, vec![id]);
+            let alone = cluster_of(self.rules.graph, vec![id], self.profile);
             if alone.anchor != Anchor::Map {
                 return Cluster { members: Vec::new(), ..alone };
             }
@@ -305,7 +311,8 @@ impl<'a> State<'a> {
             (Anchor::Row(x), Anchor::Row(y)) => x == y,
             _ => false,
         };
-        if !kinds || left.cluster.space != right.cluster.space {
+        let together = kinds && left.cluster.space == right.cluster.space;
+        if !together && !is_of_rows(&left.cluster, &right.cluster) {
             return false;
         }
         let (Some(left), Some(right)) = (&left.summary, &right.summary) else { return true };
@@ -323,7 +330,7 @@ impl<'a> State<'a> {
         let (left, right) = (&self.formed(a).cluster, &self.formed(b).cluster);
         let mut members: Vec<NodeId> = left.members.iter().chain(&right.members).copied().collect();
         members.sort_by_key(|id| self.rank[id.index()]);
-        let cluster = cluster_of(self.rules.graph, members);
+        let cluster = cluster_of(self.rules.graph, members, self.profile);
         let is_member = |one: NodeId| [Some(a), Some(b)].contains(&self.home[one.index()]);
         let summary = self.rules.summary(&cluster, is_member);
         let Some(summary) = summary.filter(|known| known.bindings() <= self.bindings) else { return false };
@@ -360,4 +367,11 @@ impl<'a> State<'a> {
         assert!(self.clusters.iter().all(Option::is_none), "clusters have no cycles");
         order
     }
+}
+
+/// Whether maps have a point for each row of a cluster that reduces.
+fn is_of_rows(maps: &Cluster, rows: &Cluster) -> bool {
+    let reduced = rows.reduced();
+    let kept = rows.space.iter().enumerate().filter(|(axis, _)| !reduced.contains(axis));
+    maps.anchor == Anchor::Map && !reduced.is_empty() && kept.map(|(_, extent)| extent).eq(&maps.space)
 }

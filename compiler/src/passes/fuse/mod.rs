@@ -2,7 +2,8 @@
 //!
 //! A cluster is a set of values that one kernel computes. Around an anchor (a product, a convolution, a pooling)
 //! lie the elementwise maps that follow it; maps over one space lie together; a reduction over trailing, row-sized
-//! axes lies with the maps before, between and after it, any other reduction with the maps before it. A product whose
+//! axes, or over a channel in its pieces, lies with the maps before, between and after it, any other reduction with the
+//! maps before it. A product whose
 //! columns are read in equal parts by maps (the gates of a recurrent cell) has them over the space of one part: the
 //! maps find the columns of all parts at one point. A value
 //! joins the last cluster it reads from when
@@ -16,6 +17,7 @@
 mod forming;
 mod order;
 mod separate;
+mod sinking;
 mod soundness;
 
 use std::collections::BTreeMap;
@@ -30,6 +32,11 @@ pub use separate::{Separate, why_separate};
 
 /// The longest row that one workgroup reduces, in elements.
 const ROW: usize = 8192;
+
+/// The most elements of a row for each invocation of its workgroup, where the row lies in pieces of which each is in
+/// order, as a channel of a batch of images does: what one workgroup then takes longer than many would, it saves in
+/// launches and in values that never leave it.
+const EACH: usize = 64;
 
 /// The most parts of columns of which an invocation holds one of each.
 const PARTS: usize = 8;
@@ -105,18 +112,18 @@ pub(super) fn run(graph: &mut Graph, profile: &Profile) {
 
 /// The clusters that [`run`](super::PIPELINE) formed, in an order in which each comes after those it reads from.
 #[must_use]
-pub fn clusters(graph: &Graph) -> Vec<Cluster> {
+pub fn clusters(graph: &Graph, profile: &Profile) -> Vec<Cluster> {
     let mut members: BTreeMap<u32, Vec<NodeId>> = BTreeMap::new();
     for id in graph.order() {
         if let Some(number) = graph.node(id).cluster {
             members.entry(number).or_default().push(id);
         }
     }
-    members.into_values().map(|members| cluster_of(graph, members)).collect()
+    members.into_values().map(|members| cluster_of(graph, members, profile)).collect()
 }
 
 /// The cluster of these values: its anchor and space follow from them.
-fn cluster_of(graph: &Graph, members: Vec<NodeId>) -> Cluster {
+fn cluster_of(graph: &Graph, members: Vec<NodeId>, profile: &Profile) -> Cluster {
     for &id in &members {
         let lowering = graph.operator(id).expect("a member is computed").lower();
         let anchor = match lowering {
@@ -127,7 +134,7 @@ fn cluster_of(graph: &Graph, members: Vec<NodeId>) -> Cluster {
             Lowering::Concat { .. } | Lowering::Pack { .. } => Anchor::Move(id),
             Lowering::Reduce { axes, .. } => {
                 let space = graph.ty(graph.operands(id)[0]).shape.clone();
-                return Cluster { anchor: reduction_anchor(&space, axes), space, members };
+                return Cluster { anchor: reduction_anchor(&space, axes, profile), space, members };
             }
             _ => continue,
         };
@@ -183,8 +190,17 @@ fn parts_pay(graph: &Graph, id: NodeId, profile: &Profile) -> bool {
     schedule::parts_pay([batch, m, n, k], profile)
 }
 
-fn reduction_anchor(space: &[usize], axes: Vec<usize>) -> Anchor {
+fn reduction_anchor(space: &[usize], axes: Vec<usize>, profile: &Profile) -> Anchor {
     let trailing = axes.iter().rev().zip((0..space.len()).rev()).all(|(&a, b)| a == b);
+    let in_pieces = axes.last().is_some_and(|&a| a + 1 == space.len()) && profile.cheap_barriers;
     let length: usize = axes.iter().map(|&a| space[a]).product();
-    if trailing && length <= ROW { Anchor::Row(axes) } else { Anchor::Column(axes) }
+    let pieces = EACH * profile.invocations.min(1024) as usize;
+    let longest = if trailing {
+        ROW
+    } else if in_pieces {
+        pieces
+    } else {
+        0
+    };
+    if length <= longest { Anchor::Row(axes) } else { Anchor::Column(axes) }
 }

@@ -38,7 +38,7 @@ pub enum Separate {
 /// If one of them lies in no kernel.
 #[must_use]
 pub fn why_separate(graph: &Graph, profile: &Profile, pairs: &[(NodeId, NodeId)]) -> Vec<Separate> {
-    let kernels = Kernels::new(graph);
+    let kernels = Kernels::new(graph, profile);
     pairs.iter().map(|(producer, reader)| kernels.separate(profile, *producer, *reader)).collect()
 }
 
@@ -52,7 +52,7 @@ struct Kernels<'a> {
 }
 
 impl<'a> Kernels<'a> {
-    fn new(graph: &'a Graph) -> Kernels<'a> {
+    fn new(graph: &'a Graph, profile: &Profile) -> Kernels<'a> {
         let rank: BTreeMap<NodeId, usize> =
             graph.order().into_iter().enumerate().map(|(rank, id)| (id, rank)).collect();
         let mut by_number = vec![None; rank.keys().map(|id| id.index() + 1).max().unwrap_or(0)];
@@ -64,7 +64,7 @@ impl<'a> Kernels<'a> {
         let results = graph.results.iter().map(|(_, id)| *id);
         let results = results.chain(graph.assignments.iter().map(|a| a.value)).collect();
         let rules = Rules { graph, layouts: by_number, homes, results };
-        let clusters = clusters(graph);
+        let clusters = clusters(graph, profile);
         let (mut home, mut order) = (BTreeMap::new(), Order::default());
         for cluster in &clusters {
             let number = order.add();
@@ -116,7 +116,7 @@ impl<'a> Kernels<'a> {
         }
         let mut members: Vec<NodeId> = left.members.iter().chain(&right.members).copied().collect();
         members.sort_by_key(|id| self.rank[id]);
-        let together = cluster_of(graph, members);
+        let together = cluster_of(graph, members, profile);
         let is_member = |one: NodeId| self.home.get(&one).is_some_and(|home| [from, to].contains(home));
         match self.rules.summary(&together, is_member) {
             None => Separate::OtherElements,
