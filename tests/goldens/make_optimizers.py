@@ -42,6 +42,21 @@ class Lion(optim.Optimizer):
                 m.mul_(second).add_(w.grad, alpha=1 - second)
 
 
+class Groups:
+    """Several optimizers, each of its own weights."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+    def step(self):
+        for part in self.parts:
+            part.step()
+
+    def zero_grad(self):
+        for part in self.parts:
+            part.zero_grad()
+
+
 class Decoupled(optim.SGD):
     """Loshchilov and Hutter 2017, algorithm 1."""
 
@@ -135,6 +150,10 @@ CASES = {
         None,
         None,
         2,
+    ),
+    "groups": (
+        'sgd(lr=0.1, momentum=0.9, decay=0.2)\n  update "*.bias" { optimizer = adam(lr=0.05) }',
+        lambda p: Groups(optim.SGD(p[:1], lr=0.1, momentum=0.9, weight_decay=0.2), optim.Adam(p[1:], lr=0.05)),
     ),
     "adam": ("adam(lr=0.05, decay=0.1)", lambda p: optim.Adam(p, lr=0.05, weight_decay=0.1)),
     "amsgrad": (

@@ -115,12 +115,16 @@ fn groups(
     trained: &[(String, NodeId)],
 ) -> Vec<Group> {
     let optimizer = |group| OptimizerHandle::new(bundle.clone(), train, group);
-    let within = |moved: &Moved, path: &str| lies_below(path, &moved.layer);
+    let home = |path: &str| finished.updates.iter().position(|moved| lies_below(path, &moved.layer));
     let group = |(place, moved): (usize, &Moved)| Group {
         name: moved.layer.clone(),
         loss: moved.loss,
         span: moved.span,
-        trained: trained.iter().filter(|(path, _)| within(moved, path)).map(|(_, node)| *node).collect(),
+        trained: trained
+            .iter()
+            .filter(|(path, _)| home(path) == Some(place))
+            .map(|(_, node)| *node)
+            .collect(),
         optimizer: optimizer(Some(place)),
         clip: moved.clip.or(finished.settings.clip),
         joint: finished.joint,
@@ -129,8 +133,7 @@ fn groups(
     if let (Some(loss), Some(span)) = (finished.loss, finished.loss_span)
         && (groups.is_empty() || finished.joint)
     {
-        let rest =
-            trained.iter().filter(|(path, _)| !finished.updates.iter().any(|moved| within(moved, path)));
+        let rest = trained.iter().filter(|(path, _)| home(path).is_none());
         let rest: Vec<NodeId> = rest.map(|(_, node)| *node).collect();
         if groups.is_empty() || !rest.is_empty() {
             let (name, clip) = (String::new(), finished.settings.clip);
@@ -141,9 +144,17 @@ fn groups(
     groups
 }
 
-/// Whether the weight at `path` is `scope` or lies in it.
+/// Whether the weight at `path` is `scope` or lies in it; a `*` in `scope` stands for any letters and dots.
 pub(super) fn lies_below(path: &str, scope: &str) -> bool {
-    path == scope || path.strip_prefix(scope).is_some_and(|rest| rest.starts_with('.'))
+    let ends = |rest: &str| rest.is_empty() || rest.starts_with('.');
+    let mut parts = scope.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| path.strip_prefix(first)) else { return false };
+    let Some(last) = parts.next_back() else { return ends(rest) };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    last.is_empty() || rest.match_indices(last).any(|(at, _)| ends(&rest[at + last.len()..]))
 }
 
 /// The name, where a dim is a free dim by itself.

@@ -1,8 +1,8 @@
 //! The entries of `data` and `train`.
 
-use crate::syntax::ast::{Setting, SettingKind, Settings};
+use crate::syntax::ast::{Name, Setting, SettingKind, Settings};
 use crate::syntax::expression::expression;
-use crate::syntax::parser::{Failure, Parsed, Tokens, lines, must, name, name_as, token};
+use crate::syntax::parser::{Failure, Parsed, Tokens, lines, must, name, name_as, text, token};
 use crate::syntax::statement::docs;
 use crate::syntax::token::Kind;
 use crate::syntax::types::ty;
@@ -24,6 +24,12 @@ fn setting(input: Tokens<'_>) -> Parsed<'_, Setting> {
         Kind::Name if rest.peek(1).kind == Kind::OpenBrace => {
             let (rest, subject) = name(rest)?;
             let (rest, settings) = must(settings)(rest)?;
+            (rest, SettingKind::Group { name: first, subject: Some(subject), settings })
+        }
+        Kind::Text if rest.peek(1).kind == Kind::OpenBrace => {
+            let (after, written) = text(rest)?;
+            let subject = Name { text: written, span: after.span_since(rest) };
+            let (rest, settings) = must(settings)(after)?;
             (rest, SettingKind::Group { name: first, subject: Some(subject), settings })
         }
         Kind::OpenBrace => {
