@@ -208,10 +208,16 @@ CASES = {
         lambda p: optim.SGD(p, lr=0.1),
         lambda o: lr_scheduler.ExponentialLR(o, 0.6),
     ),
+    "cosine": (
+        "sgd(lr=cosine(0.1))",
+        lambda p: optim.SGD(p, lr=0.1),
+        lambda o: lr_scheduler.CosineAnnealingLR(o, 12),
+        True,
+    ),
     "cosine_warmup": (
         "sgd(lr=cosine(0.1, warmup=3))",
         lambda p: optim.SGD(p, lr=0.1),
-        per_step(lambda k: (k + 1) / 3 if k + 1 < 3 else 0.5 * (1 + math.cos(math.pi * (k + 1 - 3) / (12 - 3)))),
+        per_step(lambda k: (k + 1) / 3 if k + 1 < 3 else 0.5 * (1 + math.cos(math.pi * (k + 1 - 3) / (12 - 3 + 1)))),
         True,
     ),
     "warmup": (

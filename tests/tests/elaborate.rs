@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nnc::diagnostic::{Colour, render_all};
 use nnc::elaborate::{Bundle, Elaborated, Expansion, Request, elaborate, load};
-use nnc::ir::{Environment, Graph, Kind, Source, TensorType, evaluate};
+use nnc::ir::{Environment, Graph, Kind, NodeId, Source, Tensor, TensorType, evaluate};
 use nnc::source::{Loader, Sources};
 use nnc_runtime::artifact::{HostExpr, HostSymbol, Save};
 
@@ -385,6 +385,59 @@ fn an_optimizer_keeps_numbers() {
     assert_eq!(values[&update.w].data(), [4.0; 4]);
 }
 
+/// A weight belongs to the first group that it fits; what fits none is the optimizer's of `train`.
+#[test]
+fn groups_take_weights_by_path_and_by_pattern() {
+    let text = format!(
+        "model M(x: f32[N, 4]) -> y: f32[N, 3] {{ x -> linear(8) as first -> linear(8) as second -> linear(3) as head \
+         }}\n{ROWS}train M on d {{\n  epochs = 1\n  loss = cross_entropy(y, k)\n  optimizer = sgd\n  \
+         update \"*.bias\" {{ optimizer = adam }}\n  update second {{ optimizer = lion }}\n  \
+         update \"head.w*t\" {{ optimizer = rmsprop }}\n}}\n"
+    );
+    let loaded = load("model.nn", &text, &[], &Examples);
+    let checked = elaborate(&Arc::new(loaded.value), &Request::new(Expansion::Training));
+    let elaborated = checked.value.unwrap_or_else(|| panic!("{:?}", checked.diagnostics));
+    let path = |node: &NodeId| match &elaborated.graph.node(*node).kind {
+        Kind::Source(Source::Stored(id)) => elaborated.graph.stored[id.0].path.clone(),
+        other => panic!("a weight is stored, not {other:?}"),
+    };
+    let groups: Vec<(String, Vec<String>)> = elaborated
+        .groups
+        .iter()
+        .map(|group| (group.name.clone(), group.trained.iter().map(path).collect()))
+        .collect();
+    let expected = [
+        ("*.bias", vec!["first.bias", "second.bias", "head.bias"]),
+        ("second", vec!["second.weight"]),
+        ("head.w*t", vec!["head.weight"]),
+        ("", vec!["first.weight"]),
+    ];
+    let expected =
+        expected.map(|(name, paths)| (name.to_owned(), paths.into_iter().map(str::to_owned).collect()));
+    assert_eq!(groups, expected);
+}
+
+/// The places of the largest and the smallest over several axes count in the order of memory, the first where several
+/// are as large.
+#[test]
+fn a_place_over_several_axes_counts_in_the_order_of_memory() {
+    let text = "model M(x: f32[2, 2, 3]) -> (a: i32[2], b: i32[2, 1, 1], c: i32[3]) {\n  \
+                argmax(x, axis=[1, 2]), argmin(x, axis=[2, 1], keep=true), argmax(x, axis=[0, 1])\n}\n";
+    let loaded = load("model.nn", text, &[], &Examples);
+    let checked = elaborate(&Arc::new(loaded.value), &Request::new(Expansion::Inference));
+    let elaborated = checked.value.unwrap_or_else(|| panic!("{:?}", checked.diagnostics));
+    let numbers = vec![1.0, 5.0, 2.0, 5.0, 0.0, 3.0, -1.0, -7.0, 4.0, 9.0, -7.0, 6.0];
+    let inputs = [("x".to_owned(), Tensor::new([2, 2, 3], numbers))].into();
+    let values = evaluate(&elaborated.graph, &Environment { inputs, ..Environment::default() });
+    let result = |name: &str| {
+        let found = elaborated.graph.results.iter().find(|(result, _)| result == name);
+        values[&found.expect("the model has this output").1].clone()
+    };
+    assert_eq!(result("a").data(), [1.0, 3.0]);
+    assert_eq!(result("b"), Tensor::new([2, 1, 1], vec![4.0, 1.0]));
+    assert_eq!(result("c").data(), [3.0, 0.0, 3.0]);
+}
+
 /// `freeze` takes weights as well as scopes.
 #[test]
 fn one_weight_can_be_frozen() {
@@ -392,6 +445,8 @@ fn one_weight_can_be_frozen() {
         ("head.bias", vec!["first.weight", "first.bias", "head.weight"]),
         ("[first, \"head.weight\"]", vec!["head.bias"]),
         ("first.weight", vec!["first.bias", "head.weight", "head.bias"]),
+        ("\"*.bias\"", vec!["first.weight", "head.weight"]),
+        ("[\"*ir*.w*\", \"*d\"]", vec!["first.bias"]),
     ] {
         let text = format!(
             "model M(x: f32[N, 4]) -> y: f32[N, 3] {{ x -> linear(8) as first -> linear(3) as head }}\n{ROWS}\

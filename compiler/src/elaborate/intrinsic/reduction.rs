@@ -239,25 +239,33 @@ fn mean<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     e.binary(ast::Binary::Divide, call.span, (Value::Tensor(total), call.span), (count, call.span))
 }
 
-/// The first place along an axis of the largest or smallest element, `i32`, without gradient.
+/// The first place along axes of the largest or smallest element, in the order of memory, `i32`, without gradient.
 fn place_of<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, reduction: Reduction) -> Outcome<Value<'a>> {
     let x = e.tensor_argument(call, "x")?;
-    let axis = e.whole_argument(call, "axis", -1)?;
-    let axis = e.axis(call, axis, x.rank(), call.span)?;
+    let axes = match call.optional("axis") {
+        Some(_) => e.axes(call, "axis", x.rank())?,
+        None => vec![e.axis(call, -1, x.rank(), call.span)?],
+    };
+    if axes.is_empty() {
+        let message = format!("`{}` looks along one axis or more", call.name);
+        return e.fail("E0204", call.span, message, "the list is empty");
+    }
     let keep = e.bool_argument(call, "keep", false)?;
     let x = as_floats(e, call, &x);
     let least = if reduction == Reduction::Max { -LARGEST } else { LARGEST };
-    let x = counted(e, call, x, &[axis], least)?;
-    let best_dims = kept(&x.dims, &[axis], true);
+    let x = counted(e, call, x, &axes, least)?;
+    let best_dims = kept(&x.dims, &axes, true);
     let still = e.node(call, crate::ops::StopGradient, &[&x], x.dims.clone())?;
-    let best = e.node(call, Reduce::new(reduction, &[axis]), &[&still], kept(&x.dims, &[axis], false))?;
+    let best = e.node(call, Reduce::new(reduction, &axes), &[&still], kept(&x.dims, &axes, false))?;
     let best_shape: Vec<usize> = best_dims.iter().map(Dim::size).collect();
     let best = e.graph.reshape(best.node, &best_shape);
-    let mut shape = vec![1; x.rank()];
-    shape[axis] = x.dims[axis].size();
-    let place = e.graph.must(Iota::new(&shape, axis), &[]);
+    let extent = |axis: usize| if axes.contains(&axis) { x.dims[axis].size() } else { 1 };
+    let shape: Vec<usize> = (0..x.rank()).map(extent).collect();
+    let size = shape.iter().product();
+    let place = e.graph.must(Iota::new(&[size], 0), &[]);
+    let place = e.graph.reshape(place, &shape);
     #[allow(clippy::cast_precision_loss)]
-    let beyond = x.dims[axis].size() as f64;
+    let beyond = size as f64;
     let places = e.graph.map(&[still.node, best, place], |b, x| {
         let wins = b.binary(Binary::Eq, x[0], x[1]);
         let place = b.cast(Scalar::F32, x[2]);
@@ -265,10 +273,9 @@ fn place_of<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, reduction: Reduction) -
         b.select(wins, place, beyond)
     });
     let places = e.tensor(places, x.dims.clone());
-    let first =
-        e.node(call, Reduce::new(Reduction::Min, &[axis]), &[&places], kept(&x.dims, &[axis], false))?;
+    let first = e.node(call, Reduce::new(Reduction::Min, &axes), &[&places], kept(&x.dims, &axes, false))?;
     let node = e.graph.map(&[first.node], |b, x| b.cast(Scalar::I32, x[0]));
-    let dims = kept(&x.dims, &[axis], keep);
+    let dims = kept(&x.dims, &axes, keep);
     let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
     let node = e.graph.reshape(node, &shape);
     let mut tensor = e.tensor(node, dims);
