@@ -17,6 +17,10 @@ use crate::ops::Lowering;
 /// Kernels over spaces up to this size are joined though they share no operand, in elements.
 const SMALL: usize = 1 << 16;
 
+/// How many clusters of its kind, the last before it, a cluster is held against: what was joined is the last of them, and
+/// the steps of a walk, each of which needs the one before, are as many as there are steps.
+const LOOK_BACK: usize = 16;
+
 /// The members of each cluster, in an order in which each cluster comes after those it reads from; those that give
 /// stored tensors their next values come last, after all readers of the present ones.
 pub(super) fn form(graph: &Graph, profile: &Profile) -> Vec<Vec<NodeId>> {
@@ -264,14 +268,10 @@ impl<'a> State<'a> {
             let is_map = cluster.anchor == Anchor::Map;
             let key = (is_map, cluster.reduced().to_vec(), cluster.space.clone());
             let earlier = alike.entry(key).or_default();
-            let mut tied: Option<Vec<bool>> = None;
-            for &a in earlier.iter() {
-                if !tied.get_or_insert_with(|| self.order.tied_around(b))[a]
-                    && self.are_neighbours(a, b)
-                    && self.may_merge(a, b)
-                    && self.merge(a, b)
-                {
-                    tied = None;
+            for &a in &earlier[earlier.len().saturating_sub(LOOK_BACK)..] {
+                let tied = |one, other| self.order.depends_around(one, other);
+                if self.are_neighbours(a, b) && self.may_merge(a, b) && !tied(a, b) && !tied(b, a) {
+                    self.merge(a, b);
                 }
             }
             earlier.retain(|&a| self.clusters[a].is_some());

@@ -74,23 +74,6 @@ impl Order {
             && self.sources[reader].iter().any(|&third| third != source && self.depends(third, source))
     }
 
-    /// The clusters that `number` needs by way of a third one, or that need it so, by number.
-    pub(super) fn tied_around(&self, number: usize) -> Vec<bool> {
-        let mut tied = vec![false; self.place.len()];
-        for edges in [&self.sources, &self.readers] {
-            let mut open: Vec<usize> = edges[number].iter().copied().collect();
-            while let Some(at) = open.pop() {
-                for &next in &edges[at] {
-                    if !tied[next] {
-                        tied[next] = true;
-                        open.push(next);
-                    }
-                }
-            }
-        }
-        tied
-    }
-
     /// Makes `gone` part of `kept`; neither depends on the other by way of a third cluster.
     pub(super) fn merge(&mut self, gone: usize, kept: usize) {
         let (first, last) = if self.place[gone] < self.place[kept] { (gone, kept) } else { (kept, gone) };
@@ -179,10 +162,9 @@ mod tests {
                 let thirds: Vec<usize> = order.sources[a].iter().copied().filter(|&s| s != b).collect();
                 let around = thirds.into_iter().any(|third| reaches(&order, third, b));
                 assert_eq!(order.depends_around(a, b), around);
-                let tied = order.tied_around(a);
-                assert_eq!(tied[b], around || order.depends_around(b, a));
+                let tied = around || order.depends_around(b, a);
                 let merged = drawn(&mut state, 6) == 0 && alive.len() > 8;
-                if merged && !tied[b] {
+                if merged && !tied {
                     order.merge(a, b);
                     alive.retain(|&one| one != a);
                 } else if !reaches(&order, b, a) {
