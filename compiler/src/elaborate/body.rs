@@ -20,6 +20,9 @@ use crate::syntax::ast::{
     Type, Unary,
 };
 
+/// The most letters of a line that a help repeats.
+const LONGEST_LINE: usize = 60;
+
 const INITS: &str = "he, xavier, orthogonal, zeros, ones, normal(mean, std), uniform(low, high), a number";
 
 impl<'a> Elaborator<'a> {
@@ -59,8 +62,34 @@ impl<'a> Elaborator<'a> {
         match result {
             Some(value) => Ok(value),
             None if updates => Ok(Value::Outputs(Vec::new())),
-            None => self.fail("E0210", body.span, "this body has no value", "its last line is not a value"),
+            None => Err(self.no_value(body)),
         }
+    }
+
+    /// Reports a body whose last line is not its value, with the line that would be.
+    fn no_value(&mut self, body: &'a Body) -> Reported {
+        let message = "this body has no value";
+        let Some(last) = body.statements.last() else {
+            let diagnostic = Diagnostic::error("E0210", message, body.span).fact("it is empty");
+            return self
+                .report(diagnostic.help("its last line is its value: a formula, or a chain of layers"));
+        };
+        let diagnostic = Diagnostic::error("E0210", message, last.span).fact("the last line is not a value");
+        let help = match &last.kind {
+            StatementKind::Bind { targets, values } => {
+                let sources = self.bundle.sources();
+                let names: Vec<&str> = targets.iter().map(|target| target.name.text.as_str()).collect();
+                let given: Vec<&str> = values.iter().map(|value| sources.slice(value.span)).collect();
+                let (names, given) = (names.join(", "), given.join(", "));
+                if given.contains('\n') || given.len() > LONGEST_LINE {
+                    format!("end with `{names}` on a line of its own")
+                } else {
+                    format!("end with `{given}` instead, or with `{names}` on a line of its own")
+                }
+            }
+            _ => "its last line is its value: a formula, or a chain of layers".to_owned(),
+        };
+        self.report(diagnostic.help(help))
     }
 
     fn statement(&mut self, frame: &mut Frame<'a>, statement: &'a Statement) -> Outcome<Option<Value<'a>>> {

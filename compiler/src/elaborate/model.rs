@@ -166,14 +166,18 @@ fn free_name(dim: &ast::Expr) -> Option<&str> {
 }
 
 /// How the field `name` comes to the dims of a model's input.
-fn brought_to(name: &str, tensor: &Tensor, dims: &[Dim]) -> Option<String> {
+fn brought_to(name: &str, given: &str, tensor: &Tensor, dims: &[Dim]) -> Option<String> {
+    if tensor.dims == dims {
+        let whole = tensor.element == Element::F32;
+        return whole.then(|| format!("write `inputs {{ {name} = to_int({given}) }}` in `train`"));
+    }
     let count = |dims: &[Dim]| dims.iter().skip(1).map(Dim::size).product::<usize>();
     if same_but_for_ones(&tensor.dims, dims) {
         let example = crate::elaborate::dim::show_dims(&dims[1..]);
         return Some(format!("declare the field as `f32{example}`: files may lack dims of 1"));
     }
     let flat = dims.len() == 2 && count(dims) == count(&tensor.dims);
-    flat.then(|| format!("write `inputs {{ {name} = {name} -> flatten }}` in `train`"))
+    flat.then(|| format!("write `inputs {{ {name} = {given} -> flatten }}` in `train`"))
 }
 
 /// Finds the model and its `train` and `data`.
@@ -559,7 +563,7 @@ impl<'a> Elaborator<'a> {
                 None => return Err(self.no_field(subject, parameter, fields)),
             },
         };
-        self.field_fits(ty, &value, &dims, element, subject, parameter, span)?;
+        let value = self.fitting_field(ty, value, &dims, element, subject, parameter, span)?;
         Ok(self.numbers_of_bytes(value, span))
     }
 
@@ -608,6 +612,19 @@ impl<'a> Elaborator<'a> {
 
     fn no_field(&mut self, subject: &Subject<'a>, parameter: &Parameter, fields: &Frame<'a>) -> Reported {
         let name = &parameter.name.text;
+        if let (None, Some((_, train))) = (subject.data, subject.train) {
+            let items = &self.bundle.main().items;
+            let data = items.iter().find_map(|item| match &item.kind {
+                ItemKind::Data(data) => Some(data.name.text.as_str()),
+                _ => None,
+            });
+            let model = &train.model.text;
+            let diagnostic = Diagnostic::error("E0401", "this training has no data", train.model.span)
+                .fact("what feeds the model is not said")
+                .label(parameter.name.span, "the model needs this input")
+                .help(format!("write `train {model} on {}`", data.unwrap_or("DATA")));
+            return self.report(diagnostic);
+        }
         let (data, place) = match (subject.data, subject.train) {
             (Some((data, _)), Some((_, train))) => {
                 (data.name.text.clone(), train.data.as_ref().map_or(train.model.span, |data| data.span))
@@ -638,17 +655,19 @@ impl<'a> Elaborator<'a> {
         self.report(diagnostic)
     }
 
+    /// The value of a field as the model takes it: a free dim of the model to which `dims` gives the field's extent is
+    /// that dim.
     #[allow(clippy::too_many_arguments)]
-    fn field_fits(
+    fn fitting_field(
         &mut self,
         ty: &ast::Type,
-        value: &Value<'a>,
+        value: Value<'a>,
         dims: &[Dim],
         element: Element,
         subject: &Subject<'a>,
         parameter: &Parameter,
         span: Span,
-    ) -> Outcome<()> {
+    ) -> Outcome<Value<'a>> {
         let name = &parameter.name.text;
         let Value::Tensor(tensor) = value else {
             let found = value.describe();
@@ -656,8 +675,11 @@ impl<'a> Elaborator<'a> {
             return self.fail("E0403", span, message, format!("this is {found}"));
         };
         let stored = if tensor.element == Element::U8 { Element::F32 } else { tensor.element };
-        if tensor.dims == dims && stored == element {
-            return Ok(());
+        let alike = |(has, takes): (&Dim, &Dim)| {
+            has == takes || !has.has_batch() && !takes.has_batch() && has.size() == takes.size()
+        };
+        if tensor.dims.len() == dims.len() && tensor.dims.iter().zip(dims).all(alike) && stored == element {
+            return Ok(Value::Tensor(Tensor { dims: dims.to_vec(), ..tensor }));
         }
         let field = subject.data.and_then(|(data, _)| {
             data.settings.entries.iter().find_map(|setting| match &setting.kind {
@@ -665,7 +687,8 @@ impl<'a> Elaborator<'a> {
                 _ => None,
             })
         });
-        let message = format!("the field `{name}` does not have the shape of the model's input");
+        let what = if tensor.dims == dims { "type" } else { "shape" };
+        let message = format!("the field `{name}` does not have the {what} of the model's input");
         let wanted = if dims.is_empty() {
             element.to_string()
         } else {
@@ -674,7 +697,7 @@ impl<'a> Elaborator<'a> {
         let diagnostic = Diagnostic::error("E0403", message, field.unwrap_or(span))
             .fact(format!("a batch of it is {}", tensor.show()))
             .label(ty.span, format!("the model takes {wanted}"))
-            .help_maybe(brought_to(name, tensor, dims));
+            .help_maybe(brought_to(name, self.bundle.sources().slice(span), &tensor, dims));
         Err(self.report(diagnostic))
     }
 

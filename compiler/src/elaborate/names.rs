@@ -188,7 +188,22 @@ impl<'a> Elaborator<'a> {
             let names = self.visible_names(frame, Wanted::of(what));
             did_you_mean(name, names.iter().map(String::as_str))
         });
+        let help = help.or_else(|| {
+            let named = || format!("to give the value a name, write `{name} = ` before the chain");
+            self.ends_a_chain(span).then(named)
+        });
         Err(self.report(diagnostic.help_maybe(help)))
+    }
+
+    /// Whether what stands here is the bare end of a chain, where other languages name a value.
+    fn ends_a_chain(&self, span: Span) -> bool {
+        let text = self.bundle.sources().source(span.file).text();
+        let (before, after) = (text.get(..span.start as usize), text.get(span.end as usize..));
+        let line = after.and_then(|after| after.lines().next());
+        let goes_on = after.is_some_and(|after| after.trim_start().starts_with("->"));
+        before.is_some_and(|before| before.trim_end().ends_with("->"))
+            && line.is_some_and(|line| line.trim().is_empty())
+            && !goes_on
     }
 
     /// What to write where the body of an optimizer reads `name` before it binds it.
