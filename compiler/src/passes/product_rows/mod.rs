@@ -8,7 +8,8 @@
 //!
 //! The chain between the products is copied for each kernel, whose values carry the number of their row
 //! ([`crate::ir::Node::product_row`]). Where one of the kernels would need a longer row than a workgroup holds, more
-//! buffers than the profile has, or values that leave the chain, everything stays as it is.
+//! buffers than the profile has, or values that leave the chain or are held against others for equality, everything stays
+//! as it is.
 
 mod kernels;
 mod region;

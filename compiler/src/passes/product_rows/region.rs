@@ -36,13 +36,16 @@ pub(super) fn opens(graph: &Graph, id: NodeId) -> bool {
 }
 
 impl Region {
-    /// The region around a product that opens it; `None` where its values leave it, or nothing reduces them.
+    /// The region around a product that opens it; `None` where its values leave it, nothing reduces them, or they are held
+    /// against each other for equality, which values that are computed again may lose.
     pub(super) fn around(graph: &Graph, opening: NodeId) -> Option<Region> {
         let space = &graph.ty(opening).shape;
         let mut values = BTreeSet::from([opening]);
         let (mut reductions, mut closings, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![opening]);
         while let Some(value) = open.pop() {
-            if graph.is_output(value) {
+            let exact =
+                matches!(graph.operator(value)?.lower(), Lowering::Map(expr) if expr.tests_equality());
+            if exact || graph.is_output(value) {
                 return None;
             }
             for (reader, _) in graph.readers(value) {
