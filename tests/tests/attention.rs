@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nnc::compile::{Compiled, compile};
 use nnc::elaborate::load;
-use nnc::passes::{Anchor, clusters};
+use nnc::passes::Anchor;
 use nnc::program::{Built, artifact_of};
 use nnc::source::NoFiles;
 use nnc::verify::{Verifiable, encode, open, verify};
@@ -49,7 +49,7 @@ fn planned(built: &Built, elements: usize) -> Vec<String> {
 /// How many kernels are rows between products.
 fn rows(built: &Built) -> usize {
     let is_row = |anchor: &Anchor| matches!(anchor, Anchor::ProductRow(_));
-    clusters(&built.graph).iter().filter(|cluster| is_row(&cluster.anchor)).count()
+    built.lowered.stages.iter().filter(|stage| is_row(&stage.cluster.anchor)).count()
 }
 
 #[test]
@@ -83,8 +83,8 @@ fn built(sample: &Sample, profile: &Profile) -> (Built, usize) {
 
 #[test]
 fn attention_is_one_kernel_and_its_gradient_two_or_three() {
-    let fits = Attention { heads_inside: true, ..Attention::plain([2, 4, 50, 50, 8, 8]) };
-    let too_long = Attention { rows: 9000, length: 9000, ..fits };
+    let fits = Attention { heads_inside: true, ..Attention::plain([1, 2, 50, 60, 8, 8]) };
+    let too_long = Attention { length: 20_000, ..fits };
     for target in PROFILES {
         let profile = profile(target);
         let of = |attention: Attention, trained: bool| built(&attention.sample(trained), &profile);
@@ -93,11 +93,10 @@ fn attention_is_one_kernel_and_its_gradient_two_or_three() {
         assert!(before > 3, "{target}: {before} dispatches where a row is too long");
         let (trained, stored) = (of(fits, true), of(too_long, true));
         eprintln!("{target}: {} dispatches forward and backward, {} with stored scores", trained.1, stored.1);
-        // One more brings the upstream gradient into the heads' order.
         let backward = if profile.storage_buffers == 8 { 3 } else { 2 };
-        assert!(trained.1 <= 2 + backward, "{target}: {} dispatches", trained.1);
+        assert!(trained.1 == 1 + backward, "{target}: {} dispatches", trained.1);
         assert_eq!((rows(&trained.0), rows(&stored.0)), (1 + backward, 0), "{target}");
-        assert!(trained.1 + 6 <= stored.1, "{target}: {} and {} dispatches", trained.1, stored.1);
+        assert!(trained.1 + 9 <= stored.1, "{target}: {} and {} dispatches", trained.1, stored.1);
     }
 }
 

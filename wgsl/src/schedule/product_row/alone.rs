@@ -1,6 +1,7 @@
-//! Rows that an invocation has for itself, for drivers on which barriers are dear: the values of its rows lie in memory of
+//! A row that an invocation has for itself, for drivers on which barriers are dear: the values of its row lie in memory of
 //! its own. The lanes of a subgroup load different elements of what is streamed past the rows, which reach all lanes by
-//! broadcasts, because such a driver loads lane by lane.
+//! broadcasts, because such a driver loads lane by lane. Loops over blocks end at a parameter: with a number in the text the
+//! driver would unroll them, and compile each load and store of every turn.
 
 use std::fmt::Write as _;
 
@@ -10,7 +11,7 @@ use super::{Closing, Opening, ProductRowSpec};
 use crate::kernel::Schedule;
 use crate::schedule::combine::{combine, initial};
 
-/// The launch in which each invocation has one row, or four.
+/// The launch in which each invocation has a row, or, where the room says so, four.
 pub(super) fn alone(spec: &ProductRowSpec, room: Room) -> Schedule {
     let (lanes, threads) = (room.lanes(), room.threads);
     let numbers = (0..lanes).map(|lane| format!("first + {}u + local.x", lane * threads)).collect();
@@ -89,6 +90,7 @@ impl Alone<'_> {
     fn open(&mut self, o: usize, opening: &Opening) {
         let (ty, block) = (self.frame.ty, self.block(opening.depth));
         let depth = self.frame.source.param(&format!("depth{o}"), opening.depth);
+        let together = self.frame.source.param(&format!("depth{o}_block"), block);
         let own = self.frame.of_rows(o, "min(begin + c, depth - 1u)");
         let at = Streamed::declare(&mut self.frame.source, format!("stream{o}"), &opening.stream);
         let mut inner = String::new();
@@ -104,7 +106,7 @@ impl Alone<'_> {
              let depth = {depth};\n\
              var side: array<{ty}, {block}>;\n\
              for (var begin = 0u; begin < depth; begin += {block}u) {{\n\
-             for (var c = 0u; c < {block}u; c += 1u) {{\n\
+             for (var c = 0u; c < {together}; c += 1u) {{\n\
              let own = {own};\n\
              side[c] = select({ty}(0.0f), own, begin + c < depth);\n\
              }}"
@@ -117,6 +119,7 @@ impl Alone<'_> {
     fn close(&mut self, k: usize, closing: &Closing) {
         let (ty, block) = (self.frame.ty, self.block(closing.columns));
         let columns = self.frame.source.param(&format!("columns{k}"), closing.columns);
+        let together = self.frame.source.param(&format!("columns{k}_block"), block);
         let at = Streamed::declare(&mut self.frame.source, format!("close{k}"), &closing.stream);
         let output = self.frame.output(k);
         let mut inner = String::new();
@@ -131,12 +134,12 @@ impl Alone<'_> {
              let columns = {columns};\n\
              for (var n0 = 0u; n0 < columns; n0 += {block}u) {{\n\
              var sums: array<{ty}, {block}>;\n\
-             for (var i = 0u; i < {block}u; i += 1u) {{ sums[i] = {ty}(0.0f); }}"
+             for (var i = 0u; i < {together}; i += 1u) {{ sums[i] = {ty}(0.0f); }}"
         );
         self.each_point(&inner);
         let _ = writeln!(
             self.frame.body,
-            "for (var i = 0u; i < {block}u; i += 1u) {{\nlet n = n0 + i;\nif (n < columns) {{"
+            "for (var i = 0u; i < {together}; i += 1u) {{\nlet n = n0 + i;\nif (n < columns) {{"
         );
         self.frame.store(&output, "sums[i]", Some("n"));
         self.frame.body.push_str("}\n}\n}\n}\n");

@@ -14,7 +14,8 @@ pub(super) struct Room {
 
 impl Room {
     /// The room for rows of `length` points between products of these depths and so many closing ones; `None` where
-    /// not one row fits. An invocation by itself has as much memory as a workgroup.
+    /// not one row fits. An invocation by itself has as much memory as a workgroup, and one row: four would share what
+    /// they load, and take a software driver four times as long to compile.
     pub(super) fn choose(
         rows: u32,
         length: u32,
@@ -27,8 +28,7 @@ impl Room {
         let stashed: u64 = depths.iter().map(|&depth| u64::from(stash(depth))).sum();
         let words = arrays * u64::from(points(length, threads)) + stashed + u64::from(threads);
         let fits = |rows: u64| words * rows * 4 <= u64::from(profile.workgroup_memory);
-        let few = if profile.cheap_barriers { 1 } else { threads };
-        match (rows > few && fits(4), fits(1)) {
+        match (rows > 1 && profile.cheap_barriers && fits(4), fits(1)) {
             (true, _) => Some(Room { width: Width::Four, threads }),
             (false, true) => Some(Room { width: Width::One, threads }),
             (false, false) => None,
