@@ -17,7 +17,7 @@ use crate::passes::{Anchor, Cluster};
 
 /// The products of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parts {
+pub struct RowProducts {
     /// Those whose results are values of the row.
     pub openings: Vec<NodeId>,
     /// Those that take values of the row, with the slot they take them in.
@@ -26,7 +26,7 @@ pub struct Parts {
 
 /// The two operands of a product that opens a row, by slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sides {
+pub struct RowSides {
     /// The operand that belongs to the row.
     pub row: usize,
     /// The operand that belongs to the point, the same for all rows that follow each other along the last kept axis.
@@ -35,8 +35,8 @@ pub struct Sides {
 
 /// The products among these members.
 #[must_use]
-pub fn product_row_parts(graph: &Graph, members: &[NodeId]) -> Parts {
-    let mut parts = Parts { openings: Vec::new(), closings: Vec::new() };
+pub fn product_row_parts(graph: &Graph, members: &[NodeId]) -> RowProducts {
+    let mut parts = RowProducts { openings: Vec::new(), closings: Vec::new() };
     for &id in members {
         if matches!(graph.operator(id).map(|op| op.lower()), Some(Lowering::Contract { .. })) {
             match graph.operands(id).iter().position(|operand| members.contains(operand)) {
@@ -85,7 +85,7 @@ pub fn closing_axis(graph: &Graph, id: NodeId, slot: usize) -> Option<usize> {
 /// Which operand of a product belongs to a row along `axis` of its result, and which to the points; `None` where rows
 /// that follow each other have no operand in common, or where more than one axis is summed.
 #[must_use]
-pub fn opening_sides(graph: &Graph, id: NodeId, axis: usize) -> Option<Sides> {
+pub fn opening_sides(graph: &Graph, id: NodeId, axis: usize) -> Option<RowSides> {
     let Letters { operands, result } = Letters::of(graph, id)?;
     let kept: Vec<char> = (0..result.len()).filter(|&a| a != axis).map(|a| result[a]).collect();
     let (point, row) = (result.get(axis)?, kept.last()?);
@@ -93,7 +93,7 @@ pub fn opening_sides(graph: &Graph, id: NodeId, axis: usize) -> Option<Sides> {
     let is_stream = |letters: &[char]| letters.contains(point) && !letters.contains(row);
     let summed = operands[0].iter().filter(|c| !result.contains(c)).count();
     (0..2)
-        .map(|row| Sides { row, stream: 1 - row })
+        .map(|row| RowSides { row, stream: 1 - row })
         .find(|sides| summed == 1 && is_row(&operands[sides.row]) && is_stream(&operands[sides.stream]))
 }
 
@@ -115,7 +115,7 @@ impl Letters {
 /// The kernel of a row between products.
 pub(super) fn work(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, profile: &Profile) -> Work {
     let graph = given.graph;
-    let Parts { openings, closings } = product_row_parts(graph, &cluster.members);
+    let RowProducts { openings, closings } = product_row_parts(graph, &cluster.members);
     let reductions: Vec<(NodeId, Reduction)> = cluster
         .members
         .iter()

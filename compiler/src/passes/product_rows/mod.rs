@@ -44,7 +44,10 @@ pub(super) fn run(graph: &mut Graph, profile: &Profile) {
             let mut changed = graph.clone();
             let numbers = rows..rows + u32::try_from(kernels.len()).expect("fewer than 2^32 kernels");
             rewrite::rewrite(&mut changed, &region, &kernels, numbers.start);
-            if is_sound(&changed, numbers.clone(), profile) {
+            // What the chain was before reads the same values, and nothing reads it.
+            let mut cleaned = changed.clone();
+            super::dead_code::run(&mut cleaned, profile);
+            if is_sound(&cleaned, numbers.clone(), profile) {
                 *graph = changed;
                 rows = numbers.end;
                 break;

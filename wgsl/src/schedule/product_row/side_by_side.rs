@@ -1,7 +1,5 @@
 //! The operands of formulas for rows that lie side by side: what differs between the rows is loaded for each of them.
 
-use std::fmt::Write as _;
-
 use crate::access::{Place, Read};
 use crate::expr::Expr;
 use crate::print::Width;
@@ -118,11 +116,11 @@ impl Load {
             let one = self.operand.load(&rows.at(0, point), Width::One, "", out);
             return format!("vec4<{scalar}>({one})");
         }
-        let mut lanes = String::new();
-        for lane in 0..rows.lanes.len() {
-            let value = self.operand.load(&rows.at(lane, point), Width::One, LANES[lane], out);
-            let _ = write!(lanes, "{}{value}", if lane == 0 { "" } else { ", " });
-        }
-        format!("vec4<{scalar}>({lanes})")
+        let lanes: Vec<String> = LANES
+            .iter()
+            .enumerate()
+            .map(|(lane, unique)| self.operand.load(&rows.at(lane, point), Width::One, unique, out))
+            .collect();
+        format!("vec4<{scalar}>({})", lanes.join(", "))
     }
 }
