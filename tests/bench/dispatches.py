@@ -31,6 +31,11 @@ train M on d {{
   loss      = cross_entropy(y, label)
   optimizer = adam(lr=1e-3)
 }}
+use "std/attention.nn"
+fn looked(x) {{
+  h = x -> heads_first(4)
+  attend(h, h, h, true) -> rearrange("n h t d -> n t (h d)")
+}}
 """
 LAYER, LOSS, OPTIMIZER = 4, 15, 16
 
@@ -42,6 +47,8 @@ ROWS = [
      "a row's statistics and values; a row's gradient; both weights' gradients over the batch"),
     ("batch norm and relu", "8, 16, 16", "conv(16, 3, pad=1)", "batch_norm -> relu", "conv(10, 16) -> flatten", [LAYER], 3,
      "a channel's statistics and values; relu's slope on the next convolution's gradient; a channel's gradient"),
+    ("causal attention", "50, 64", "linear(64)", "looked", "mean(axis=1) -> linear(10)", [LAYER, 20, 21], 4,
+     "rows of queries; their gradient; rows of keys, for keys and values; the sum of the three"),
 ]
 STEPS = (20, 40)
 

@@ -4,6 +4,7 @@
 
 pub mod allocator;
 pub mod any_text;
+pub mod attentions;
 pub mod beside;
 pub mod command;
 pub mod corpus;

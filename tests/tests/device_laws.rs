@@ -7,6 +7,7 @@ use nnc::program::{Built, artifact_of};
 use nnc::verify::{Verifiable, encode, open, verify};
 use nnc_runtime::artifact::{Area, Artifact, Bound, Buffer, Role};
 use nnc_runtime::{Batch, Clock, Device};
+use nnc_tests::attentions::attentions;
 use nnc_tests::device::device;
 use nnc_tests::graphs::{Sample, cells, chains, differentiated, joins, random, training};
 use nnc_wgsl::{PROFILES, Profile};
@@ -20,6 +21,7 @@ fn samples(profile: &str) -> Vec<Sample> {
         .chain(chains())
         .chain(joins())
         .chain(cells())
+        .chain(attentions())
         .chain(drawn)
         .collect()
 }

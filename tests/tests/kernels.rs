@@ -1,6 +1,8 @@
 //! The laws of kernels, over one table of specifications: each is valid on every profile and translates to
 //! every driver's language, and on a device it computes what the specification says.
 
+#[path = "kernels/product_rows.rs"]
+mod product_rows;
 #[path = "kernels/reference.rs"]
 mod reference;
 #[path = "kernels/table.rs"]

@@ -5,13 +5,21 @@ use std::collections::BTreeMap;
 use nnc::ir::{NodeId, Tensor, TensorType, evaluate};
 use nnc::ops::examples;
 use nnc::passes;
+use nnc_tests::attentions::attentions;
 use nnc_tests::graphs::{Sample, cells, differentiated, joins, random};
 use nnc_wgsl::Profile;
 
 /// Graphs for laws about whole graphs: every operator differentiated, and a few hundred drawn ones.
 fn samples() -> Vec<Sample> {
     let drawn = (0..200).map(|seed| random(seed, 4 + usize::try_from(seed % 12).expect("small")));
-    examples().iter().map(differentiated).chain(joins()).chain(cells()).chain(drawn).collect()
+    examples()
+        .iter()
+        .map(differentiated)
+        .chain(joins())
+        .chain(cells())
+        .chain(attentions())
+        .chain(drawn)
+        .collect()
 }
 
 #[test]

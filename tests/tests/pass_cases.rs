@@ -388,6 +388,54 @@ fn a_concat_whose_parts_are_computed_costs_no_kernel() {
     assert_eq!((launches(false), launches(true)), (3, 4));
 }
 
+/// A product, its rows divided by their sums, and a product of that; `scores` of the one and shares of the other.
+fn product_row(graph: &mut Graph, left: [usize; 3], right: [usize; 3]) -> [NodeId; 2] {
+    let (q, k, v) =
+        (input(graph, "q", &left), input(graph, "k", &right), input(graph, "v", &[left[0], right[1], 4]));
+    let scores = graph.must(Contract::new("bqd", "bkd", "bqk"), &[q, k]);
+    let sums = graph.must(Reduce::new(Reduction::Sum, &[2]), &[scores]);
+    let sums = graph.must(Reshape::new(&[left[0], left[1], 1]), &[sums]);
+    let shares = graph.map(&[scores, sums], |b, x| b.binary(Binary::Div, x[0], x[1]));
+    [scores, graph.must(Contract::new("bqk", "bkc", "bqc"), &[shares, v])]
+}
+
+/// How many rows between products the pass finds, and how many values belong to them.
+fn rows_found(graph: Graph, results: &[NodeId]) -> (usize, usize) {
+    let graph = after(graph, "product_rows", results);
+    let rows: Vec<u32> = graph.nodes().into_iter().filter_map(|id| graph.node(id).product_row).collect();
+    let most = rows.iter().max().map_or(0, |last| *last as usize + 1);
+    (most, rows.len())
+}
+
+#[test]
+fn rows_between_products_are_one_kernel_each_unless_something_else_needs_their_values() {
+    let mut graph = Graph::new();
+    let [_, y] = product_row(&mut graph, [2, 5, 3], [2, 7, 3]);
+    assert_eq!(rows_found(graph, &[y]), (1, 4));
+
+    let mut graph = Graph::new();
+    let [scores, y] = product_row(&mut graph, [2, 5, 3], [2, 7, 3]);
+    let again = graph.must(Contract::new("bqk", "bqd", "bkd"), &[scores, y]);
+    assert_eq!(rows_found(graph, &[y, again]), (2, 6));
+
+    let mut graph = Graph::new();
+    let [scores, y] = product_row(&mut graph, [2, 5, 3], [2, 7, 3]);
+    assert_eq!(rows_found(graph, &[y, scores]), (0, 0));
+
+    let mut graph = Graph::new();
+    let [scores, y] = product_row(&mut graph, [2, 5, 3], [2, 7, 3]);
+    let across = graph.must(Reduce::new(Reduction::Sum, &[1]), &[scores]);
+    assert_eq!(rows_found(graph, &[y, across]), (0, 0));
+
+    let mut graph = Graph::new();
+    let [_, y] = product_row(&mut graph, [2, 5, 3], [2, 9000, 3]);
+    assert_eq!(rows_found(graph, &[y]), (0, 0));
+
+    let mut graph = Graph::new();
+    let [_, y] = product_row(&mut graph, [2, 5, 300], [2, 7, 300]);
+    assert_eq!(rows_found(graph, &[y]), (0, 0));
+}
+
 #[test]
 fn a_cell_is_the_end_of_its_product_only_where_nothing_needs_the_gates_in_one_piece() {
     let gates = |also: bool, target: &str| {

@@ -43,6 +43,11 @@ impl<'a> Teller<'a> {
                     "{reader_name} reduces, and the kernel of {producer_name} takes elementwise work only"
                 )
             }
+            Separate::BetweenProducts => {
+                format!(
+                    "one of {producer_name} and {reader_name} is a row between products, a kernel of its own"
+                )
+            }
             Separate::OtherSpace(one, other) => {
                 format!("{producer_name} is over {}, {reader_name} over {}", extents(&one), extents(&other))
             }

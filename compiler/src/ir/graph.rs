@@ -101,6 +101,9 @@ pub struct Node {
     pub origin: Arc<Origin>,
     /// The kernel that computes it, once [`crate::passes`] has formed kernels.
     pub cluster: Option<u32>,
+    /// The row between products that it belongs to, once the pass `product_rows` has found it: all values of one number
+    /// are computed by one kernel.
+    pub product_row: Option<u32>,
 }
 
 /// A value that replaces a stored tensor or region when the step ends.
@@ -153,7 +156,8 @@ impl Graph {
     /// Adds a value without operands.
     pub fn source(&mut self, source: Source, ty: TensorType) -> NodeId {
         let origin = self.origin.clone();
-        NodeId(self.net.add_node(Node { kind: Kind::Source(source), ty, origin, cluster: None }))
+        let kind = Kind::Source(source);
+        NodeId(self.net.add_node(Node { kind, ty, origin, cluster: None, product_row: None }))
     }
 
     /// Adds a splat constant.
@@ -190,7 +194,8 @@ impl Graph {
         let types: Vec<&TensorType> = operands.iter().map(|&v| self.ty(v)).collect();
         let ty = op.infer(&types)?;
         let origin = self.origin.clone();
-        let node = self.net.add_node(Node { kind: Kind::Operator(op), ty, origin, cluster: None });
+        let kind = Kind::Operator(op);
+        let node = self.net.add_node(Node { kind, ty, origin, cluster: None, product_row: None });
         for (slot, operand) in operands.iter().enumerate() {
             self.net.add_edge(operand.0, node, slot);
         }

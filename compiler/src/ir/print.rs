@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use super::graph::{Graph, Kind, NodeId, Source};
 
 /// The graph, one value a line: `%7 = conv{stride=2}(%3, %5): f32[64, 32, 14, 14]   # conv`.
-/// Where kernels have been formed, each line begins with the kernel's number.
+/// Where kernels have been formed, each line begins with the kernel's number; before that, that of a row between
+/// products with the row's.
 #[must_use]
 pub fn print(graph: &Graph) -> String {
     let order = graph.order();
@@ -19,7 +20,8 @@ pub fn print(graph: &Graph) -> String {
             Kind::Source(source) => source_label(graph, source),
             Kind::Operator(op) => format!("{}({})", op.label(), operands.join(", ")),
         };
-        let kernel = node.cluster.map_or(String::new(), |k| format!("k{k:<3} "));
+        let row = node.product_row.map_or(String::new(), |row| format!("row{row:<2} "));
+        let kernel = node.cluster.map_or(row, |k| format!("k{k:<3} "));
         let path =
             if node.origin.path.is_empty() { String::new() } else { format!("   # {}", node.origin.path) };
         writeln!(text, "{kernel}%{} = {what}: {}{path}", number[&id], node.ty).expect("a string takes text");

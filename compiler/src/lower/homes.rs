@@ -110,11 +110,13 @@ impl Homes {
         let Some(lowering) = graph.operator(base).map(|op| op.lower()).filter(|_| whole) else {
             return false;
         };
-        if is_view(&lowering) || matches!(lowering, Lowering::Iota { .. } | Lowering::Pack { .. }) {
+        let settled = graph.node(base).product_row.is_some();
+        if settled || is_view(&lowering) || matches!(lowering, Lowering::Iota { .. } | Lowering::Pack { .. })
+        {
             return false;
         }
-        let settled = self.links.get(&base).is_some_and(|links| links.iter().any(|known| known.home));
-        if !settled && !graph.is_output(base) && self.move_in(graph, base, &link) {
+        let known = self.links.get(&base).is_some_and(|links| links.iter().any(|known| known.home));
+        if !known && !graph.is_output(base) && self.move_in(graph, base, &link) {
             self.add(base, Link { home: true, ..link });
             return true;
         }
@@ -188,6 +190,7 @@ fn is_writable(graph: &Graph, id: NodeId, layout: &Layout) -> bool {
 /// Whether a reader can read its operand at this place.
 fn is_readable(graph: &Graph, reader: NodeId, slot: usize, layout: &Layout) -> bool {
     match graph.operator(reader).map(|op| op.lower()) {
+        _ if graph.node(reader).product_row.is_some() => true,
         Some(Lowering::Conv { .. } | Lowering::Window { .. }) => layout.is_contiguous(),
         Some(Lowering::Contract { left, right, result }) => {
             let groups = contract_groups(&left, &right, &result);

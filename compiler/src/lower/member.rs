@@ -33,6 +33,10 @@ pub struct Member {
 pub fn level_of(graph: &Graph, cluster: &Cluster, id: NodeId) -> Option<Member> {
     let shape = &graph.ty(id).shape;
     let lowering = graph.operator(id)?.lower();
+    if matches!(lowering, Lowering::Contract { .. }) && matches!(cluster.anchor, Anchor::ProductRow(_)) {
+        let opens = !graph.operands(id).iter().any(|operand| cluster.members.contains(operand));
+        return opens.then_some(Member { level: Level::Element, reads: Level::Element });
+    }
     if let Lowering::Reduce { axes, .. } = lowering {
         let fits = axes == cluster.reduced() && graph.ty(graph.operands(id)[0]).shape == cluster.space;
         return fits.then_some(Member { level: Level::Row, reads: Level::Element });
@@ -155,6 +159,7 @@ pub fn fits_anchor(graph: &Graph, cluster: &Cluster, place: &Place) -> bool {
         Anchor::Window(id) => planes_place(graph, *id, place).is_some(),
         Anchor::Map
         | Anchor::Row(_)
+        | Anchor::ProductRow(_)
         | Anchor::Column(_)
         | Anchor::Conv(_)
         | Anchor::Lines(_)

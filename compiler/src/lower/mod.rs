@@ -8,6 +8,7 @@ mod hosts;
 mod layout;
 mod member;
 mod moves;
+mod product_row;
 mod spec;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,9 @@ pub use hosts::HostTable;
 pub use layout::{Layout, is_view, layouts, settle};
 pub use member::{
     Level, Member, at_own_point, fits_anchor, is_in_memory, kept, level_of, member_place, part_offset,
+};
+pub use product_row::{
+    RowProducts, RowSides, closing_axis, opening_sides, product_row_cluster, product_row_parts,
 };
 
 /// The kernels of a program, in order.

@@ -17,6 +17,7 @@ use super::layout::{Layout, signed};
 use super::member::{
     Level, Member, contract_place, conv_place, kept, level_of, member_place, part_offset, planes_place,
 };
+use super::product_row;
 use crate::ir::{Graph, NodeId, contiguous_strides};
 use crate::ops::Lowering;
 use crate::passes::{Anchor, Cluster};
@@ -35,6 +36,7 @@ pub(super) fn kernel(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable,
     match &cluster.anchor {
         Anchor::Map => map(given, cluster, hosts, profile),
         Anchor::Row(_) | Anchor::Column(_) => row(given, cluster, hosts, profile),
+        Anchor::ProductRow(_) => product_row::work(given, cluster, hosts, profile),
         Anchor::Contract(id)
         | Anchor::Parts(id, _)
         | Anchor::Conv(id)
@@ -45,7 +47,7 @@ pub(super) fn kernel(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable,
 }
 
 /// The members that leave the cluster, in order.
-fn written(graph: &Graph, cluster: &Cluster) -> Vec<NodeId> {
+pub(super) fn written(graph: &Graph, cluster: &Cluster) -> Vec<NodeId> {
     let members: BTreeSet<NodeId> = cluster.members.iter().copied().collect();
     let leaves = |id: &NodeId| {
         let mut open: Vec<NodeId> = vec![*id];

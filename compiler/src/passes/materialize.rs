@@ -1,7 +1,7 @@
 //! Materialize: copies where a view will not do.
 //!
 //! Convolutions and poolings walk contiguous memory, matrix products walk rows and columns with one stride each, work
-//! along lines walks whatever lies in memory, and what leaves the program lies in memory of its own. Where the layout of an operand does not fit, a copy
+//! along lines walks whatever lies in memory, rows between products walk any strides, and what leaves the program lies in memory of its own. Where the layout of an operand does not fit, a copy
 //! (a `map` of the identity) is put before it; a product whose result mixes rows with columns is computed in order
 //! and permuted. A reshape that no strides express copies its operand.
 
@@ -44,6 +44,14 @@ pub(super) fn run(graph: &mut Graph, _: &Profile) {
                 if !is_in_memory(graph, known[&operand].base) {
                     let copy = copied(graph, operand);
                     graph.set_operand(id, 0, copy);
+                }
+            }
+            Lowering::Contract { .. } if graph.node(id).product_row.is_some() => {
+                for (slot, operand) in graph.operands(id).into_iter().enumerate() {
+                    if !in_memory(graph, &known[&operand]) {
+                        let copy = copied(graph, operand);
+                        graph.set_operand(id, slot, copy);
+                    }
                 }
             }
             Lowering::Contract { left, right, result } => {

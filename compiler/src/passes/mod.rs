@@ -8,6 +8,7 @@ mod fuse;
 mod generators;
 mod host_scalars;
 mod materialize;
+mod product_rows;
 mod verify;
 
 use nnc_wgsl::Profile;
@@ -26,7 +27,7 @@ pub struct Pass {
 }
 
 /// The passes in the order they run.
-pub const PIPELINE: [Pass; 10] = [
+pub const PIPELINE: [Pass; 11] = [
     Pass { name: "dead_code", run: dead_code::run },
     Pass { name: "algebra", run: algebra::run },
     Pass { name: "constants", run: constants::run },
@@ -34,6 +35,7 @@ pub const PIPELINE: [Pass; 10] = [
     Pass { name: "host_scalars", run: host_scalars::run },
     Pass { name: "cleanup", run: cleanup },
     Pass { name: "generators", run: generators::run },
+    Pass { name: "product_rows", run: product_rows::run },
     Pass { name: "materialize", run: materialize::run },
     Pass { name: "last_dead_code", run: dead_code::run },
     Pass { name: "fuse", run: fuse::run },

@@ -207,7 +207,8 @@ impl Planner<'_> {
         };
         if matches!(
             stages[writer].cluster.anchor,
-            Anchor::Contract(_)
+            Anchor::ProductRow(_)
+                | Anchor::Contract(_)
                 | Anchor::Parts(..)
                 | Anchor::Conv(_)
                 | Anchor::Window(_)

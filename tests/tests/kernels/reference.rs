@@ -1,8 +1,9 @@
 //! The meaning of each specification, in f64, element by element, written without help from the schedules.
 
+use super::product_rows;
 use nnc_wgsl::schedule::{
-    ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, Reduction, RowSpec, WindowKind,
-    WindowSpec, column, contract, conv, lines, map, row, window,
+    ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, ProductRowSpec, Reduction, RowSpec,
+    WindowKind, WindowSpec, column, contract, conv, lines, map, product_row, row, window,
 };
 use nnc_wgsl::{Element, Epilogue, HOST_SLOTS, Place, Profile, Read, Schedule, Write, random_uniform};
 
@@ -15,6 +16,8 @@ pub(crate) enum Spec {
     Row(RowSpec),
     /// Columns.
     Column(RowSpec),
+    /// Rows between products.
+    ProductRow(ProductRowSpec),
     /// A matrix product.
     Contract(ContractSpec),
     /// A convolution.
@@ -43,6 +46,7 @@ impl Spec {
             Spec::Map(spec) => map(spec, profile),
             Spec::Row(spec) => row(spec, profile),
             Spec::Column(spec) => column(spec, profile),
+            Spec::ProductRow(spec) => product_row(spec, profile),
             Spec::Contract(spec) => contract(spec, profile),
             Spec::Conv(spec) => conv(spec, profile),
             Spec::Window(spec) => window(spec, profile),
@@ -59,6 +63,7 @@ impl Spec {
                 let extents = [spec.kept.as_slice(), &spec.reduced].concat();
                 spec.reads.iter().map(|r| extent_of_read(r, &extents)).collect()
             }
+            Spec::ProductRow(spec) => product_rows::reads(spec),
             Spec::Contract(spec) => {
                 let &ContractSpec { batch, m, n, parts, k, left: l, right: r, .. } = spec;
                 let left = Place { offset: l.offset, strides: vec![l.batch, l.row, l.column] };
@@ -118,6 +123,7 @@ impl Spec {
                 writes.extend(all(&spec.element_writes, &[spec.kept.as_slice(), &spec.reduced].concat()));
                 writes
             }
+            Spec::ProductRow(spec) => product_rows::writes(spec),
             Spec::Contract(spec) => all(&spec.epilogue.writes, &[spec.batch, spec.m, spec.n]),
             Spec::Conv(spec) => all(&spec.epilogue.writes, &conv_extents(spec)),
             Spec::Window(spec) => all(&spec.epilogue.writes, &window_extents(spec)),
@@ -135,6 +141,7 @@ impl Spec {
                 });
             }
             Spec::Row(spec) | Spec::Column(spec) => rows(spec, inputs, writes),
+            Spec::ProductRow(spec) => product_rows::evaluate(spec, inputs, writes),
             Spec::Contract(spec) => {
                 each(&[spec.batch, spec.m, spec.n], |point| {
                     let [b, i, j] = [0, 1, 2].map(|a| i64::from(point[a]));
@@ -403,7 +410,7 @@ fn finish(
     store(&epilogue.expr.evaluate(&operands), &epilogue.writes, point, writes);
 }
 
-fn load(reads: &[Read], first_slot: usize, point: &[u32], inputs: &Inputs<'_>) -> Values {
+pub(crate) fn load(reads: &[Read], first_slot: usize, point: &[u32], inputs: &Inputs<'_>) -> Values {
     reads
         .iter()
         .enumerate()
@@ -434,17 +441,17 @@ fn load(reads: &[Read], first_slot: usize, point: &[u32], inputs: &Inputs<'_>) -
         .collect()
 }
 
-fn store(results: &[f64], to: &[Write], point: &[u32], writes: &mut [Values]) {
+pub(crate) fn store(results: &[f64], to: &[Write], point: &[u32], writes: &mut [Values]) {
     for ((value, write), tensor) in results.iter().zip(to).zip(writes) {
         tensor[index(at(&write.place, point))] = *value;
     }
 }
 
-fn at(place: &Place, point: &[u32]) -> i64 {
+pub(crate) fn at(place: &Place, point: &[u32]) -> i64 {
     place.offset + point.iter().zip(&place.strides).map(|(&c, &s)| i64::from(c) * s).sum::<i64>()
 }
 
-fn index(at: i64) -> usize {
+pub(crate) fn index(at: i64) -> usize {
     usize::try_from(at).expect("places lie inside their tensors")
 }
 
@@ -463,12 +470,12 @@ pub(crate) fn each(extents: &[u32], mut f: impl FnMut(&[u32])) {
     }
 }
 
-fn extent_of_place(place: &Place, extents: &[u32]) -> usize {
+pub(crate) fn extent_of_place(place: &Place, extents: &[u32]) -> usize {
     let far: i64 = extents.iter().zip(&place.strides).map(|(&e, &s)| (i64::from(e) - 1) * s.max(0)).sum();
     index(place.offset + far) + 1
 }
 
-fn extent_of_read(read: &Read, extents: &[u32]) -> (Element, usize) {
+pub(crate) fn extent_of_read(read: &Read, extents: &[u32]) -> (Element, usize) {
     match read {
         Read::Buffer { element, place } => (*element, extent_of_place(place, extents)),
         Read::Padded { element, place, inside, .. } => {

@@ -6,6 +6,7 @@ use nnc_wgsl::schedule::{
 };
 use nnc_wgsl::{Binary, Element, Epilogue, Expr, ExprBuilder, Place, Read, Scalar, Unary, Write};
 
+use super::product_rows;
 use super::reference::{Spec, conv_extents};
 
 /// One line of the table.
@@ -26,6 +27,7 @@ pub(crate) fn cases() -> Vec<Case> {
     maps(&mut cases);
     rows(&mut cases);
     columns(&mut cases);
+    product_rows::cases(&mut cases);
     contracts(&mut cases);
     convs(&mut cases);
     windows(&mut cases);
@@ -33,7 +35,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-fn case(name: impl Into<String>, spec: Spec) -> Case {
+pub(crate) fn case(name: impl Into<String>, spec: Spec) -> Case {
     Case { name: name.into(), spec, in_place: Vec::new() }
 }
 

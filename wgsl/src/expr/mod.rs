@@ -77,6 +77,17 @@ impl Expr {
         self.terms.iter().any(|t| matches!(t, Term::Operand(j, _) if *j as usize == k))
     }
 
+    /// Whether it asks if two floats are equal: where they are computed again and rounded otherwise, it is another one.
+    #[must_use]
+    pub fn tests_equality(&self) -> bool {
+        let types = term_types(&self.terms);
+        let is_equality = |term: &Term| match term {
+            Term::Binary(Binary::Eq | Binary::Ne, a, _) => types[a.index()] == Scalar::F32,
+            _ => false,
+        };
+        self.terms.iter().any(is_equality)
+    }
+
     /// Whether this is `x -> x`.
     #[must_use]
     pub fn is_identity(&self) -> bool {

@@ -12,6 +12,7 @@ mod map;
 mod operand;
 mod origin;
 mod output;
+mod product_row;
 mod reads;
 mod row;
 mod source;
@@ -25,6 +26,7 @@ pub use self::contract::{contract, parts_pay};
 pub use self::conv::conv;
 pub use self::lines::lines;
 pub use self::map::map;
+pub use self::product_row::{Closing, Factor, Opening, ProductRowSpec, product_row, product_row_fits};
 pub use self::row::row;
 pub use self::spec::{
     ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep,

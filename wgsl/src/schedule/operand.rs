@@ -138,7 +138,8 @@ impl Operand {
         }
     }
 
-    fn scalar(&self) -> Scalar {
+    /// The type of a loaded element.
+    pub(crate) fn scalar(&self) -> Scalar {
         match &self.kind {
             Kind::Buffer { element } | Kind::Padded { element, .. } => element.scalar(),
             Kind::Host { .. } | Kind::Random { .. } | Kind::Partials { .. } => Scalar::F32,

@@ -13,6 +13,7 @@ use super::{Anchor, Cluster, cluster_of, parts_pay, product_cluster};
 use crate::ir::{Graph, Kind, NodeId};
 use crate::lower::{homes, is_view, layouts};
 use crate::ops::Lowering;
+use crate::passes::product_rows::units;
 
 /// Kernels over spaces up to this size are joined though they share no operand, in elements.
 const SMALL: usize = 1 << 16;
@@ -25,8 +26,11 @@ const LOOK_BACK: usize = 16;
 /// stored tensors their next values come last, after all readers of the present ones.
 pub(super) fn form(graph: &Graph, profile: &Profile) -> Vec<Vec<NodeId>> {
     let mut state = State::new(graph, profile);
-    for id in graph.order() {
-        state.place(id);
+    for unit in units(graph).expect("the pass `product_rows` left no cycles") {
+        match unit.as_slice() {
+            [id] if graph.node(*id).product_row.is_none() => state.place(*id),
+            _ => state.place_together(unit),
+        }
     }
     state.sink();
     state.join_neighbours();
@@ -103,6 +107,20 @@ impl<'a> State<'a> {
         let summary = (!moves).then(|| self.rules.summary(&cluster, |one| one == id)).flatten();
         let summary = summary.filter(|summary| summary.bindings() <= self.bindings);
         self.clusters.push(Some(Formed { cluster, summary }));
+    }
+
+    /// Makes a cluster of values that are one kernel already.
+    fn place_together(&mut self, members: Vec<NodeId>) {
+        let number = self.order.add();
+        let sources: BTreeSet<usize> = members.iter().flat_map(|&id| self.sources(id)).collect();
+        for source in sources {
+            self.order.link(number, source);
+        }
+        for id in &members {
+            self.home[id.index()] = Some(number);
+        }
+        let cluster = cluster_of(self.rules.graph, members, self.profile);
+        self.clusters.push(Some(Formed { cluster, summary: None }));
     }
 
     pub(super) fn formed(&self, number: usize) -> &Formed {
@@ -371,6 +389,9 @@ impl<'a> State<'a> {
 
 /// Whether maps have a point for each row of a cluster that reduces.
 fn is_of_rows(maps: &Cluster, rows: &Cluster) -> bool {
+    if matches!(rows.anchor, Anchor::ProductRow(_)) {
+        return false;
+    }
     let reduced = rows.reduced();
     let kept = rows.space.iter().enumerate().filter(|(axis, _)| !reduced.contains(axis));
     maps.anchor == Anchor::Map && !reduced.is_empty() && kept.map(|(_, extent)| extent).eq(&maps.space)

@@ -12,6 +12,8 @@
 //! * no other operand depends on the cluster (the clusters stay without cycles),
 //! * the kernel binds no more buffers than the profile has.
 //!
+//! The values of a row between products are a cluster before any other is formed; nothing joins it.
+//!
 //! Nothing is rewritten: a cluster is a number on the node, and each value keeps its own meaning and origin.
 
 mod forming;
@@ -25,7 +27,7 @@ use std::collections::BTreeMap;
 use nnc_wgsl::{Profile, schedule};
 
 use crate::ir::{Graph, NodeId};
-use crate::lower::contract_groups;
+use crate::lower::{contract_groups, product_row_cluster};
 use crate::ops::Lowering;
 
 pub use separate::{Separate, why_separate};
@@ -50,6 +52,8 @@ pub enum Anchor {
     Row(Vec<usize>),
     /// One reduction over these axes of the space.
     Column(Vec<usize>),
+    /// Products, reductions along these axes of the space, and products of the results; the pass `product_rows` found it.
+    ProductRow(Vec<usize>),
     /// A matrix product.
     Contract(NodeId),
     /// A matrix product whose columns are read in equal parts: a point has one column of every part.
@@ -80,7 +84,7 @@ impl Cluster {
     #[must_use]
     pub fn reduced(&self) -> &[usize] {
         match &self.anchor {
-            Anchor::Row(axes) | Anchor::Column(axes) => axes,
+            Anchor::Row(axes) | Anchor::Column(axes) | Anchor::ProductRow(axes) => axes,
             _ => &[],
         }
     }
@@ -124,6 +128,9 @@ pub fn clusters(graph: &Graph, profile: &Profile) -> Vec<Cluster> {
 
 /// The cluster of these values: its anchor and space follow from them.
 fn cluster_of(graph: &Graph, members: Vec<NodeId>, profile: &Profile) -> Cluster {
+    if graph.node(members[0]).product_row.is_some() {
+        return product_row_cluster(graph, members);
+    }
     for &id in &members {
         let lowering = graph.operator(id).expect("a member is computed").lower();
         let anchor = match lowering {

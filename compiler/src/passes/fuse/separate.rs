@@ -20,6 +20,8 @@ pub enum Separate {
     Moves,
     /// The reader reduces, and the producer's kernel is a product, a convolution, a pooling or a lookup.
     AnchorTakesMapsOnly,
+    /// One of them is a row between products, which takes nothing more.
+    BetweenProducts,
     /// They are computed over different spaces.
     OtherSpace(Vec<usize>, Vec<usize>),
     /// A third kernel comes between them.
@@ -83,6 +85,9 @@ impl<'a> Kernels<'a> {
         let graph = self.rules.graph;
         let (from, to) = (self.home[&producer], self.home[&reader]);
         let (left, right) = (&self.clusters[from], &self.clusters[to]);
+        if [left, right].iter().any(|one| matches!(one.anchor, Anchor::ProductRow(_))) {
+            return Separate::BetweenProducts;
+        }
         match (graph.operator(reader).expect("a member is computed").lower(), &left.anchor) {
             (
                 Lowering::Conv { .. }
