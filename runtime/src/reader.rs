@@ -169,7 +169,7 @@ impl Takes {
             Takes::Examples => "a range such as 0..0.9 or a number of examples",
             Takes::Column => "the name of a column",
             Takes::Columns => "a list of names, such as [\"x\", \"y\"]",
-            Takes::Rows => "a number of rows",
+            Takes::Rows => "a number of rows, from 1 on",
         }
     }
 }

@@ -456,6 +456,88 @@ fn dropout_keeps_the_mean_while_training_and_does_nothing_in_use() {
 }
 
 #[test]
+fn what_is_drawn_has_the_shares_and_moments_that_were_asked_for() {
+    let outputs = [
+        ("d", "dropout(x, 0.25)"),
+        ("c", "dropout_channels(x, 0.25)"),
+        ("n", "normal_like(x)"),
+        ("f", "random_flip(x, 0.25)"),
+        ("r", "random_crop(x, 4)"),
+        ("j", "color_jitter(x, 0.2)"),
+    ];
+    let side = |name: &str| if name == "r" { 4 } else { 6 };
+    let typed = outputs.map(|(name, _)| format!("{name}: f32[N, 4, {0}, {0}]", side(name))).join(", ");
+    let formulas = outputs.map(|(_, formula)| formula).join(", ");
+    let text = format!("model M(x: f32[N, 4, 6, 6]) -> ({typed}) {{ {formulas} }}\n");
+    let one = expanded(&text, Expansion::Training, 64);
+    // 1 + the column + 10 times the row, so that every place tells where it comes from.
+    let number = |place: usize| 1.0 + (place % 6) as f64 + 10.0 * ((place / 6) % 6) as f64;
+    let x = Tensor::new([64, 4, 6, 6], (0..64 * 144).map(number).collect::<Vec<_>>());
+    let environment = environment(&one.graph, &[("x", x.clone())]);
+    let of = |name: &str| result(&one.graph, name, &environment);
+    let near = |share: f64, wanted: f64, within: f64| {
+        assert!((share - wanted).abs() < within, "{share} instead of {wanted}");
+    };
+
+    let (d, x) = (of("d"), x.data());
+    let zeros = d.data().iter().filter(|value| **value == 0.0).count();
+    near(zeros as f64 / 9216.0, 0.25, 0.02);
+    let kept = d.data().iter().zip(x).all(|(y, x)| *y == 0.0 || (y - x / 0.75).abs() < 1e-9);
+    assert!(kept, "what is kept is scaled");
+
+    let dropped: Vec<bool> = of("c").data().chunks(36).map(|channel| channel[0] == 0.0).collect();
+    for (place, y) in of("c").data().iter().enumerate() {
+        let wanted = if dropped[place / 36] { 0.0 } else { x[place] / 0.75 };
+        assert!((y - wanted).abs() < 1e-9, "a channel is dropped as a whole: {y} at {place}");
+    }
+    near(dropped.iter().filter(|dropped| **dropped).count() as f64 / 256.0, 0.25, 0.1);
+
+    let drawn = of("n");
+    let moment = |k: i32| drawn.data().iter().map(|value| value.powi(k)).sum::<f64>() / 9216.0;
+    for (k, wanted, within) in [(1, 0.0, 0.04), (2, 1.0, 0.06), (3, 0.0, 0.15), (4, 3.0, 0.4)] {
+        near(moment(k), wanted, within);
+    }
+
+    let flipped = of("f");
+    let turned = |place: usize| x[place - place % 6 + 5 - place % 6];
+    let of_example = |n: usize| n * 144..(n + 1) * 144;
+    let is_turned = |n: usize| flipped.data()[n * 144] == turned(n * 144);
+    for n in 0..64 {
+        let wanted: Vec<f64> = of_example(n).map(|k| if is_turned(n) { turned(k) } else { x[k] }).collect();
+        assert_eq!(flipped.data()[of_example(n)], wanted[..], "example {n} is turned as a whole, or not");
+    }
+    near((0..64).filter(|n| is_turned(*n)).count() as f64 / 64.0, 0.25, 0.17);
+
+    let mut corners = std::collections::BTreeSet::new();
+    for cut in of("r").data().chunks(64) {
+        for (place, value) in cut.iter().enumerate() {
+            let (row, column) = ((place / 4) % 4, place % 4);
+            assert_eq!(*value, cut[0] + column as f64 + 10.0 * row as f64, "one window of each example");
+        }
+        corners.insert(cut[0] as usize);
+    }
+    let known = [1, 2, 3, 11, 12, 13, 21, 22, 23];
+    assert!(corners.len() >= 7 && corners.iter().all(|corner| known.contains(corner)), "{corners:?}");
+
+    let middle = x[..144].iter().sum::<f64>() / 144.0;
+    let mut changes = Vec::new();
+    for y in of("j").data().chunks(144) {
+        let bright = y.iter().sum::<f64>() / 144.0 / middle;
+        let contrast = (y[1] - y[0]) / bright;
+        assert!((0.8..1.2).contains(&bright) && (0.8..1.2).contains(&contrast), "{bright}, {contrast}");
+        for (y, x) in y.iter().zip(x) {
+            assert!(
+                (y - ((x - middle) * contrast + middle) * bright).abs() < 1e-6,
+                "one change of an example"
+            );
+        }
+        changes.extend([bright, contrast]);
+    }
+    near(changes.iter().sum::<f64>() / 128.0, 1.0, 0.04);
+    assert!(changes.iter().any(|change| (change - 1.0).abs() > 0.15), "{changes:?}");
+}
+
+#[test]
 fn a_grad_formula_replaces_the_derived_gradient() {
     let text = "
 fn through(x) {

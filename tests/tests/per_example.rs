@@ -108,6 +108,38 @@ fn every_example_has_a_line_and_the_averages_are_those_of_eval() {
     }
 }
 
+/// An example whose label is left out has no loss of its own: an empty cell, which is said, and none in the averages.
+#[test]
+fn an_example_without_a_loss_has_an_empty_cell() {
+    if device().is_none() {
+        return;
+    }
+    let folder = workplace();
+    let folder = folder.path();
+    let text = MODEL.replace("cross_entropy(y, label)", "cross_entropy(y, label, ignore=1)");
+    fs::write(folder.join("points.nn"), text).unwrap();
+    let whole = eval(folder, &[]);
+    let weights = ["eval", "points.nn", "--json", "--weights", "run/weights.safetensors"];
+    let command = nnc(&[&weights[..], &["--per-example", "each.csv"]].concat()).current_dir(folder).output();
+    let output = command.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let averages: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(averages, whole);
+    assert!(whole["test"]["loss"].as_f64().unwrap().is_finite());
+    let text = fs::read_to_string(folder.join("each.csv")).unwrap();
+    let left = |i: usize| (i % 7 + i * 5 % 11) % 3 == 1;
+    for (line, example) in text.lines().skip(1).zip(20..33) {
+        let cells: Vec<&str> = line.split(',').collect();
+        assert_eq!(cells[1].is_empty(), left(example), "{line}");
+        assert!(cells[2..].iter().all(|cell| cell.parse::<f64>().unwrap().is_finite()), "{line}");
+    }
+    let count = (20..33).filter(|i| left(*i)).count();
+    assert!(count > 0);
+    assert!(said.contains(&format!("{count} examples have values that are not numbers")), "{said}");
+    assert!(said.contains("a label of `cross_entropy` counts (required at points.nn:17:15)"), "{said}");
+}
+
 #[test]
 fn a_file_of_tensors_holds_what_the_table_does() {
     if device().is_none() {

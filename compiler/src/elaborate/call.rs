@@ -14,7 +14,7 @@ use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, Tensor, Value};
 use crate::ops::StopGradient;
 use crate::source::Span;
-use crate::syntax::ast::{Attribute, Definition, DefinitionKind, ExprKind, ItemKind, StatementKind};
+use crate::syntax::ast::{Attribute, Definition, DefinitionKind, Expr, ExprKind, ItemKind, StatementKind};
 
 /// Functions through which no gradient flows.
 const STOPS: [&str; 9] =
@@ -231,7 +231,9 @@ impl<'a> Elaborator<'a> {
                 },
             };
             self.accepted_ranks(definition, &parameter.attributes, &value, name)?;
-            if let Some(ty) = &parameter.ty {
+            if let Some(ty) = &parameter.ty
+                && !is_left_out(parameter.default.as_ref(), &value)
+            {
                 let role = Role::Parameter { of: &definition.name.text, name: text };
                 value = self.check(frame, ty, value, span, role)?;
             }
@@ -558,6 +560,12 @@ impl<'a> Elaborator<'a> {
         let arguments = given.filter_map(|((name, _), value)| Some((*name, value?))).collect();
         Ok(Call { name: intrinsic.name, name_span: name, span, rest, arguments })
     }
+}
+
+/// Whether `none` came to a typed parameter that may be left out: its default says so.
+fn is_left_out(default: Option<&Expr>, value: &Value<'_>) -> bool {
+    let may = matches!(default.map(|expr| &expr.kind), Some(ExprKind::Name(name)) if name == "none");
+    may && matches!(value, Value::Symbol("none"))
 }
 
 /// What to write in place of a product of one tensor, or of several.

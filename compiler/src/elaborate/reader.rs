@@ -162,7 +162,7 @@ impl<'a> Elaborator<'a> {
             }
             Some(option) if !option.takes.accepts(value) => {
                 let message = format!("`{text}` is {}", option.takes.describe());
-                Diagnostic::error("E0204", message, span).fact("this is none")
+                Diagnostic::error("E0204", message, span).fact("this is not one")
             }
             Some(_) if again => {
                 Diagnostic::error("E0212", format!("`{text}` is given twice"), name.span).fact("again here")

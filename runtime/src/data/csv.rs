@@ -1,4 +1,5 @@
-//! `csv("file.csv", columns=["x", "y"], label="class")`: a table with a header line, fields apart by commas.
+//! `csv("file.csv", columns=["x", "y"], label="class")`: a table with a header line, fields apart by commas. Space around a
+//! field and quotes that hold it do not count.
 //!
 //! The first field of the data is fed from `columns`, the second (if there is one) from `label`. Without `window`
 //! an example is a row and its field has the shape `[columns]`. With `window=200` an example is that many rows
@@ -85,18 +86,19 @@ impl Table {
         let foreign = |cause: String| DataError::Foreign { path: path.clone(), format: "CSV", cause };
         let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let (_, header) = lines.next().ok_or_else(|| foreign("it is empty".to_owned()))?;
-        let names: Vec<String> = header.split(',').map(|n| n.trim().trim_matches('"').to_owned()).collect();
+        let header = header.trim_start_matches('\u{feff}');
+        let names: Vec<String> = cells(header).map(|name| name.replace("\"\"", "\"")).collect();
         let mut columns = vec![Vec::new(); names.len()];
         let mut rows = 0;
         for (number, line) in lines {
-            let cells: Vec<&str> = line.split(',').collect();
+            let cells: Vec<&str> = cells(line).collect();
             if cells.len() != names.len() {
                 let cause =
                     format!("line {} has {} fields, the header {}", number + 1, cells.len(), names.len());
                 return Err(foreign(cause));
             }
             for (column, cell) in columns.iter_mut().zip(cells) {
-                column.push(cell.trim().parse().unwrap_or(f64::NAN));
+                column.push(cell.parse().unwrap_or(f64::NAN));
             }
             rows += 1;
         }
@@ -116,6 +118,19 @@ impl Table {
             Some(row) => Err(foreign(format!("row {} of `{name}` is no number", row + 1))),
         }
     }
+}
+
+/// The cells of a line, without the space around them and the quotes that hold them; a comma within quotes is part of one.
+fn cells(line: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let apart = move |letter: char| {
+        quoted ^= letter == '"';
+        letter == ',' && !quoted
+    };
+    line.split(apart).map(|cell| {
+        let cell = cell.trim();
+        cell.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map_or(cell, str::trim)
+    })
 }
 
 /// Where windows begin: runs of rows in which no border column changes, cut every `stride` rows.
@@ -193,8 +208,16 @@ mod tests {
         "person,x,y,class\n1,0,10,0\n1,1,11,0\n1,2,12,0\n1,3,13,1\n2,4,14,1\n2,5,15,1\n2,6,16,1\n";
 
     fn load(options: &[(&str, Argument)], shape: &[usize]) -> Result<Vec<Column>, DataError> {
+        load_text(TABLE, options, shape)
+    }
+
+    fn load_text(
+        text: &str,
+        options: &[(&str, Argument)],
+        shape: &[usize],
+    ) -> Result<Vec<Column>, DataError> {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("t.csv"), TABLE).unwrap();
+        std::fs::write(folder.path().join("t.csv"), text).unwrap();
         let names = ["x", "y"].map(|n| Argument::Text(n.to_owned()));
         let mut all = vec![
             ("columns".to_owned(), Argument::List(names.to_vec())),
@@ -248,6 +271,20 @@ mod tests {
         let columns = load(&[group, ("take", Argument::Range(0.5, 1.0))], &[2]).unwrap();
         assert_eq!(columns[0].examples(), 3);
         assert_eq!(example(&columns[0], 0), [4.0, 14.0]);
+    }
+
+    #[test]
+    fn quotes_and_space_around_a_field_do_not_count() {
+        let plain = load(&[], &[2]).unwrap();
+        let spaced = TABLE.replace(',', "\" , \"").replace('\n', " \"\r\n").replace("\r\n", "\r\n\" ");
+        let spaced = format!("\u{feff} \"{}", spaced.trim_end_matches("\" "));
+        let quoted = load_text(&spaced, &[], &[2]).unwrap();
+        for row in 0..7 {
+            assert_eq!(example(&quoted[0], row), example(&plain[0], row), "{spaced}");
+            assert_eq!(example(&quoted[1], row), example(&plain[1], row), "{spaced}");
+        }
+        let names: Vec<&str> = cells("a, \"b, c\" ,\"d \",,\"\"").collect();
+        assert_eq!(names, ["a", "b, c", "d", "", ""]);
     }
 
     #[test]

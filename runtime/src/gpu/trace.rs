@@ -1,5 +1,7 @@
 //! One dispatch at a time: finding where a non-finite value appears, and comparing kernels with their meaning.
 
+use std::ops::Range;
+
 use super::device::Device;
 use super::error::DeviceError;
 use super::session::{Session, check_batch};
@@ -33,24 +35,79 @@ impl Session {
     /// # Errors
     /// If the program is not open, the batch is another program's, or the device is lost.
     pub fn trace(&mut self, role: Role, batch: &Batch, clock: &Clock) -> Result<Option<Fault>, DeviceError> {
+        self.first(role, batch, clock, |value| !value.is_finite())
+    }
+
+    /// The first value of a step with such an element.
+    fn first(
+        &mut self,
+        role: Role,
+        batch: &Batch,
+        clock: &Clock,
+        wrong: fn(f32) -> bool,
+    ) -> Result<Option<Fault>, DeviceError> {
         self.prepare(role, batch, clock)?;
         self.forget(role)?;
         for place in 0..self.program(role)?.dispatches.len() {
             self.dispatch(role, place)?;
-            let dispatch = &self.program(role)?.dispatches[place];
-            for (binding, what) in &dispatch.writes {
-                let Bound::Area(area) = &dispatch.bindings[*binding] else { continue };
-                let count = not_finite(&self.read_area(role, area)?);
-                if count > 0 {
-                    return Ok(Some(Fault {
-                        dispatch: place,
-                        label: dispatch.label.clone(),
-                        what: what.clone(),
-                        count,
-                        origin: dispatch.origin.clone(),
-                        unmet: dispatch.requires.clone(),
-                    }));
-                }
+            let fault = self.written(role, place, wrong)?;
+            if fault.is_some() {
+                return Ok(fault);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first value that the dispatch has written and that has such an element.
+    fn written(
+        &self,
+        role: Role,
+        place: usize,
+        wrong: fn(f32) -> bool,
+    ) -> Result<Option<Fault>, DeviceError> {
+        let dispatch = &self.program(role)?.dispatches[place];
+        for (binding, what) in &dispatch.writes {
+            let Bound::Area(area) = &dispatch.bindings[*binding] else { continue };
+            let bytes = self.read_area(role, area)?;
+            let floats = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word));
+            let count = floats.filter(|value| wrong(*value)).count();
+            if count > 0 {
+                return Ok(Some(Fault {
+                    dispatch: place,
+                    label: dispatch.label.clone(),
+                    what: what.clone(),
+                    count,
+                    origin: dispatch.origin.clone(),
+                    unmet: dispatch.requires.clone(),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a formula requires that does not hold for this batch. The dispatches up to the last one that requires something
+    /// run once more; where nothing is required, none does.
+    ///
+    /// A value that is not a number need not reach an output: a maximum may drop it. Hence this looks where it is made.
+    ///
+    /// # Errors
+    /// If the program is not open, the batch is another program's, or the device is lost.
+    pub fn unmet(&mut self, role: Role, batch: &Batch, clock: &Clock) -> Result<Option<Fault>, DeviceError> {
+        let dispatches = (0..).zip(&self.program(role)?.dispatches);
+        let requiring: Vec<usize> =
+            dispatches.filter(|(_, one)| !one.requires.is_empty()).map(|(place, _)| place).collect();
+        if requiring.is_empty() {
+            return Ok(None);
+        }
+        self.prepare(role, batch, clock)?;
+        self.forget(role)?;
+        let mut begin = 0;
+        for place in requiring {
+            self.dispatch_all(role, begin..place + 1)?;
+            begin = place + 1;
+            if self.written(role, place, f32::is_nan)?.is_some() {
+                let fault = self.first(role, batch, clock, f32::is_nan)?;
+                return Ok(fault.filter(|fault| !fault.unmet.is_empty()));
             }
         }
         Ok(None)
@@ -84,14 +141,17 @@ impl Session {
     /// # Errors
     /// If there is no such dispatch, or the device is lost.
     pub fn dispatch(&mut self, role: Role, place: usize) -> Result<(), DeviceError> {
-        let loaded = self.loaded(role)?;
-        if place >= loaded.program.dispatches.len() {
+        if place >= self.program(role)?.dispatches.len() {
             return Err(DeviceError::Unknown { kind: "dispatch", name: place.to_string() });
         }
+        self.dispatch_all(role, place..place + 1)
+    }
+
+    fn dispatch_all(&mut self, role: Role, places: Range<usize>) -> Result<(), DeviceError> {
         let mut encoder = encoder(&self.device);
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            loaded.encode_dispatches(&mut pass, place..place + 1, |_, _| {});
+            self.loaded(role)?.encode_dispatches(&mut pass, places, |_, _| {});
         }
         self.device.queue.submit([encoder.finish()]);
         self.device.wait(None)
@@ -135,10 +195,4 @@ impl Session {
 
 fn encoder(device: &Device) -> wgpu::CommandEncoder {
     device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
-}
-
-/// How many of these floats are infinite or not a number.
-fn not_finite(bytes: &[u8]) -> usize {
-    let floats = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word));
-    floats.filter(|v| !v.is_finite()).count()
 }

@@ -33,27 +33,50 @@ pub fn evaluate(
     part: &str,
     base: &Path,
 ) -> Result<Vec<Measured>, TrainError> {
-    evaluate_each(session, training, part, base, &mut |_| Ok(()))
+    let (feed, names, clock) = begin(session, training, part, base)?;
+    measure(session, part, &feed, &names, &clock)
 }
 
-/// [`evaluate`], with what was measured on each example shown to `each`, in the order of the data. The examples are those
-/// of the `Evaluate` program's batches: one by one where that was compiled for a batch of 1, else with the mean of a batch
-/// at the place of its first.
+/// Examples that could not be measured alone.
+#[derive(Debug, Default)]
+pub struct Unmeasured {
+    /// How many they are.
+    pub count: u64,
+    /// What a formula requires and the first of them does not keep, if it is that.
+    pub first: Option<TrainError>,
+}
+
+/// Shows what was measured on each example to `each`, in the order of the data. The examples are those of the `Evaluate`
+/// program's batches: one by one where that was compiled for a batch of 1, else with the mean of a batch at the place of
+/// its first. What cannot be measured is not a number: a loss that leaves out some labels has nothing to say of an example
+/// that has no others.
 ///
 /// # Errors
-/// As [`evaluate`], and whatever `each` returns.
+/// If the part's data cannot be used, or the device fails, and whatever `each` returns.
 pub fn evaluate_each(
     session: &mut Session,
     training: &Training,
     part: &str,
     base: &Path,
     each: &mut dyn FnMut(&Example<'_>) -> Result<(), TrainError>,
-) -> Result<Vec<Measured>, TrainError> {
+) -> Result<Unmeasured, TrainError> {
+    let (feed, names, clock) = begin(session, training, part, base)?;
+    let mut pass = Measuring::new(session, part, &feed, &names, clock);
+    pass.run(each)?;
+    Ok(Unmeasured { count: pass.unmeasured, first: pass.unmet()? })
+}
+
+/// The examples of a part, what is measured on them, and the numbers of the loop.
+fn begin(
+    session: &mut Session,
+    training: &Training,
+    part: &str,
+    base: &Path,
+) -> Result<(Feed, Vec<String>, Clock), TrainError> {
     while session.collect()?.is_some() {}
     let dataset = Arc::new(data::open(&training.data, part, base)?);
     let feed = Feed::evaluation(dataset, session.program(Role::Evaluate)?)?;
-    let (names, clock) = (names(training), Clock::single(training.seed, 0));
-    Measuring { session, part, feed: &feed, names: &names, clock }.run(each)
+    Ok((feed, names(training), Clock::single(training.seed, 0)))
 }
 
 /// `loss` and the metrics.
@@ -69,7 +92,9 @@ pub(super) fn measure(
     names: &[String],
     clock: &Clock,
 ) -> Result<Vec<Measured>, TrainError> {
-    Measuring { session, part, feed, names, clock: *clock }.run(&mut |_| Ok(()))
+    let mut pass = Measuring::new(session, part, feed, names, *clock);
+    let measured = pass.run(&mut |_| Ok(()))?;
+    pass.unmet()?.map_or(Ok(measured), Err)
 }
 
 /// A pass over a part of the data.
@@ -79,19 +104,34 @@ struct Measuring<'a> {
     feed: &'a Feed,
     names: &'a [String],
     clock: Clock,
+    /// Examples of batches with a value that is not a number.
+    unmeasured: u64,
+    /// The first of these batches, with the name of the value.
+    first: Option<(Waiting, String)>,
 }
 
 /// A batch that was submitted.
+#[derive(Clone, Copy)]
 struct Waiting {
     index: usize,
     first: u64,
     examples: u64,
 }
 
-impl Measuring<'_> {
+impl<'a> Measuring<'a> {
+    fn new(
+        session: &'a mut Session,
+        part: &'a str,
+        feed: &'a Feed,
+        names: &'a [String],
+        clock: Clock,
+    ) -> Measuring<'a> {
+        Measuring { session, part, feed, names, clock, unmeasured: 0, first: None }
+    }
+
     /// Two steps are in flight.
     fn run(
-        mut self,
+        &mut self,
         each: &mut dyn FnMut(&Example<'_>) -> Result<(), TrainError>,
     ) -> Result<Vec<Measured>, TrainError> {
         let mut sums = vec![0.0; self.names.len()];
@@ -132,30 +172,32 @@ impl Measuring<'_> {
         let outputs = self.session.collect()?;
         let number = |name: &String| outputs.as_ref().and_then(|o| o.number(name)).unwrap_or(f64::NAN);
         let values: Vec<f64> = self.names.iter().map(number).collect();
-        match values.iter().position(|value| value.is_nan()) {
-            Some(place) => self.unmet(done, &self.names[place].clone()).map(|()| values),
-            None => Ok(values),
+        if let Some(place) = values.iter().position(|value| value.is_nan()) {
+            self.unmeasured += done.examples;
+            let names = self.names;
+            self.first.get_or_insert_with(|| (*done, names[place].clone()));
         }
+        Ok(values)
     }
 
-    /// An error where a formula requires something that does not hold for the batch.
-    fn unmet(&mut self, done: &Waiting, name: &str) -> Result<(), TrainError> {
+    /// What a formula requires and the first batch with a value that is not a number does not keep. It is run once more,
+    /// which wants that no step is in flight.
+    fn unmet(&mut self) -> Result<Option<TrainError>, TrainError> {
+        let Some((done, name)) = self.first.take() else { return Ok(None) };
         let program = self.session.program(Role::Evaluate)?;
         if program.dispatches.iter().all(|dispatch| dispatch.requires.is_empty()) {
-            return Ok(());
+            return Ok(None);
         }
         let mut batch = self.feed.empty();
         self.feed.fill(&self.feed.order(0), done.index, &mut batch);
         let clock = Clock { examples: done.examples, ..self.clock };
-        match self.session.trace(Role::Evaluate, &batch, &clock)? {
-            Some(fault) if !fault.unmet.is_empty() => Err(TrainError::Unmet {
-                name: name.to_owned(),
-                part: self.part.to_owned(),
-                first: done.first,
-                last: done.first + done.examples - 1,
-                fault: Box::new(fault),
-            }),
-            _ => Ok(()),
-        }
+        let fault = self.session.trace(Role::Evaluate, &batch, &clock)?;
+        Ok(fault.filter(|fault| !fault.unmet.is_empty()).map(|fault| TrainError::Unmet {
+            name,
+            part: self.part.to_owned(),
+            first: done.first,
+            last: done.first + done.examples - 1,
+            fault: Box::new(fault),
+        }))
     }
 }

@@ -22,7 +22,7 @@ use crate::gpu::Session;
 use crate::host::Measured;
 
 pub use error::TrainError;
-pub use evaluate::{Example, evaluate, evaluate_each};
+pub use evaluate::{Example, Unmeasured, evaluate, evaluate_each};
 pub use folder::{Folder, Start};
 
 /// How a run is started and where it leaves its files.

@@ -29,9 +29,9 @@ fn a_truncated_artifact() {
     }
     place.write("model.nna", [&whole[..], b"\n"].concat());
     place.refuses(2, &RUN, &["`model.nna`", "1 bytes after its end", "copy or compile it again"]);
-    // Without its first four bytes it is no artifact any more, but a model's file that says nothing.
+    // Without its first four bytes it is no artifact any more, but a model's file.
     place.write("model.nna", &whole[..3]);
-    place.refuses(2, &RUN, &["`--weights` is missing"]);
+    place.refuses(1, &RUN, &["expected an item, found `NNC`", "model.nna:1:1"]);
 }
 
 #[test]

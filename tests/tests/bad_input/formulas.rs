@@ -145,6 +145,41 @@ fn probabilities_that_do_not_sum_to_1() {
 }
 
 #[test]
+fn targets_that_a_loss_cannot_take() {
+    if device().is_none() {
+        return;
+    }
+    unmet("bce_logits(logits, 3 * share)", None, &["`target` of `bce_logits` lies between 0 and 1"]);
+    unmet("focal(logits, -share)", None, &["`target` of `focal` lies between 0 and 1"]);
+    unmet(
+        "binary_cross_entropy(p, 3 * share)",
+        None,
+        &["`target` of `binary_cross_entropy` lies between 0 and 1"],
+    );
+    unmet(
+        "binary_cross_entropy(p + 1, share)",
+        None,
+        &["`p` of `binary_cross_entropy` lies between 0 and 1"],
+    );
+    unmet("log_loss(p + 1, share)", None, &["`p` of `log_loss` lies between 0 and 1"]);
+    unmet("hinge(logits, to_float(share > 0.4))", None, &["`target` of `hinge` is -1 or 1"]);
+    let parts = ["`target` sums to 1 along axis -1 and has no negative parts"];
+    unmet("soft_cross_entropy(logits, 0 * share + vector([2, -1, 0]))", None, &parts);
+    let none = ["a label of `cross_entropy` counts"];
+    unmet("cross_entropy(logits, to_int(floor(share[:, 0])), ignore=0)", None, &none);
+    unmet("cross_entropy(logits, to_int(floor(share[:, 0])), class_weight=[0, 1, 1])", None, &none);
+    for loss in [
+        "bce_logits(logits, share)",
+        "binary_cross_entropy(p, share)",
+        "log_loss(p, share)",
+        "hinge(logits, 2 * to_float(share > 0.4) - 1)",
+        "cross_entropy(logits, to_int(2 * share[:, 2]), ignore=0)",
+    ] {
+        place(loss, None, None).succeeds(&["train", "model.nn", "--out", "run"]);
+    }
+}
+
+#[test]
 fn sequences_that_do_not_fit() {
     if device().is_none() {
         return;

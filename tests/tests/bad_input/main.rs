@@ -12,6 +12,7 @@
 //! | an output folder that cannot be written | `output` |
 //! | a loss that is not finite | `loss` |
 //! | labels and probabilities that a formula cannot take | `formulas` |
+//! | lengths that no sequence has; numbers that look up what is not there | `sequences` |
 //! | a run that is interrupted or killed | `interrupted` |
 //!
 //! A refusal ([`workplace::Workplace::refuses`]) has its exit code, says what and where and what to do, never
@@ -28,6 +29,7 @@ mod inputs;
 mod interrupted;
 mod loss;
 mod output;
+mod sequences;
 mod text;
 mod weights;
 mod workplace;

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use nnc_runtime::artifact::Role;
+use nnc_runtime::artifact::{Artifact, Role};
 use nnc_runtime::train::{evaluate, evaluate_each};
-use nnc_runtime::{Session, weights};
+use nnc_runtime::{Device, Session, weights};
 use serde_json::{Map, Value};
 
 use crate::device::DeviceArguments;
@@ -37,19 +37,19 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?;
-    let batch = arguments.per_example.as_ref().map(|_| 1);
-    let artifact = arguments.model.compile_for_data(device.profile(), &[Role::Evaluate], batch)?.artifact;
-    let training = training_of(artifact.training.as_ref())?;
-    let mut session = Session::open(&artifact, &device)?;
-    session.initialize(training.seed)?;
-    session.write_tensors(&weights::load(&arguments.weights, session.tensors())?)?;
     let (part, base) = (arguments.part.as_str(), arguments.model.base());
-    let measured = match &arguments.per_example {
-        None => evaluate(&mut session, training, part, &base)?,
-        Some(out) => {
-            per_example::write(out, |each| evaluate_each(&mut session, training, part, &base, each))?
+    let artifact = arguments.model.compile_for_data(device.profile(), &[Role::Evaluate], None)?.artifact;
+    let training = training_of(artifact.training.as_ref())?;
+    let measured = evaluate(&mut open(arguments, &device, &artifact)?, training, part, &base)?;
+    if let Some(out) = &arguments.per_example {
+        let alone = arguments.model.compile_for_data(device.profile(), &[Role::Evaluate], Some(1))?.artifact;
+        let mut session = open(arguments, &device, &alone)?;
+        let left = per_example::write(out, |each| evaluate_each(&mut session, training, part, &base, each))?;
+        if left.count > 0 {
+            let why = left.first.map_or_else(String::new, |error| format!("; the first: {error}"));
+            output::note(&format!("{} examples have values that are not numbers{why}", left.count));
         }
-    };
+    }
     if arguments.json {
         let numbers: Map<String, Value> =
             measured.iter().map(|m| (m.name.clone(), Value::from(m.value))).collect();
@@ -59,4 +59,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         output::line(&format!("{} {}", arguments.part, values(measured.iter())));
     }
     Ok(())
+}
+
+/// The artifact on the device, with the weights.
+fn open(arguments: &Arguments, device: &Device, artifact: &Artifact) -> Result<Session, Failure> {
+    let mut session = Session::open(artifact, device)?;
+    session.initialize(artifact.training.as_ref().map_or(0, |training| training.seed))?;
+    session.write_tensors(&weights::load(&arguments.weights, session.tensors())?)?;
+    Ok(session)
 }

@@ -47,8 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let clock = Clock::single(seed, batch.examples as u64);
     let outputs = session.run(Role::Gradient, &batch, &clock)?;
     let loss = outputs.number("loss").unwrap_or(f64::NAN);
-    if !loss.is_finite()
-        && let Some(fault) = session.trace(Role::Gradient, &batch, &clock)?
+    if let Some(fault) = session.unmet(Role::Gradient, &batch, &clock)?
         && let Some(one) = fault.unmet.first()
     {
         let at = place(one.origin.as_ref());

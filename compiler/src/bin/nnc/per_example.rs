@@ -1,6 +1,6 @@
 //! Loss and metrics of each example in a file: a table (CSV), or a tensor for each of them (safetensors).
 //!
-//! What was measured goes to the file as it comes, so that memory does not grow with the data.
+//! A value that is not a number is an empty cell of the table. What was measured goes to the file as it comes, so that memory does not grow with the data.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -78,7 +78,11 @@ impl<'a> Sink<'a> {
                 }
                 write!(writer, "{}", example.place)?;
                 for value in example.values {
-                    write!(writer, ",{:?}", *value as f32)?;
+                    if value.is_nan() {
+                        write!(writer, ",")?;
+                    } else {
+                        write!(writer, ",{:?}", *value as f32)?;
+                    }
                 }
                 writeln!(writer)
             }

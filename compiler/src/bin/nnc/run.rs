@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use nnc_runtime::artifact::{Artifact, Init, Program, Role};
+use nnc_runtime::gpu::{Fault, place};
 use nnc_runtime::{Clock, Device, Session, Tensor, format, weights};
 
 use crate::device::DeviceArguments;
@@ -49,9 +50,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let examples = inputs.examples(&inputs::batched_names(program))?;
     let batches = inputs.batches(&artifact, program)?;
     check_whole(program, examples)?;
+    let mut first = 0;
     for batch in batches {
         let clock = Clock::single(0, batch.examples as u64);
         let results = session.run(Role::Infer, &batch, &clock)?;
+        if let Some(fault) = session.unmet(Role::Infer, &batch, &clock)? {
+            return Err(unmet(&fault, first, batch.examples));
+        }
+        first += batch.examples;
         append(&mut outputs, results.tensors(), session.program(Role::Infer)?, batch.examples);
     }
     weights::write(&arguments.output, &outputs)?;
@@ -65,16 +71,29 @@ fn artifact(arguments: &Arguments, device: &Device, inputs: &Inputs) -> Result<A
     if is_artifact(file)? {
         return compiled(arguments);
     }
-    if arguments.weights.is_none() {
-        return Err(Failure::new("`--weights` is missing: a model's file holds none"));
-    }
     let bundle = arguments.model.load()?;
     let batch = match arguments.batch {
         Some(batch) => batch,
         None => inputs.examples(&bundle.batched_inputs())?.min(BATCH),
     };
     let request = arguments.model.request(device.profile(), &[Role::Infer], Some(batch));
-    Ok(model::finish(nnc::compile(&bundle, &request), bundle.sources())?.artifact)
+    let artifact = model::finish(nnc::compile(&bundle, &request), bundle.sources())?.artifact;
+    if arguments.weights.is_none() && artifact.tensors.iter().any(weights::is_saved) {
+        return Err(Failure::new("`--weights` is missing: a model's file holds none"));
+    }
+    Ok(artifact)
+}
+
+/// What the model requires and these examples do not keep.
+fn unmet(fault: &Fault, first: usize, examples: usize) -> Failure {
+    let texts: Vec<String> = fault
+        .unmet
+        .iter()
+        .map(|one| format!("{} (required at {})", one.text, place(one.origin.as_ref())))
+        .collect();
+    let which = if texts.len() == 1 { "this does not hold" } else { "one of these does not hold" };
+    let last = first + examples - 1;
+    Failure::new(format!("the examples {first} to {last}: {which}: {}; mend the input", texts.join("; ")))
 }
 
 /// The artifact as it was built, which must hold weights if none are given.

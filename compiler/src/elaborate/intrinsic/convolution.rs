@@ -133,7 +133,10 @@ fn too_large<'a>(
     let message = format!("the window of `{name}` is larger than its input");
     let diagnostic = Diagnostic::error("E0304", message, call.span)
         .fact(format!("window {window}, input only {padded} wide"))
-        .help("drop one of the poolings, or pad the input");
+        .help(match x.made.as_deref() {
+            Some((_, maker)) if maker.ends_with("_pool") => "drop one of the poolings, or pad the input",
+            _ => "make the window smaller, or pad the input",
+        });
     let diagnostic = match x.made.as_deref() {
         Some((place, _)) => diagnostic.label(*place, format!("the input {} comes from here", x.show())),
         None => diagnostic,
@@ -193,7 +196,10 @@ fn indivisible<'a>(
         (1..=inputs.min(outputs)).filter(both).take(8).map(|count| count.to_string()).collect();
     let diagnostic = Diagnostic::error("E0306", message, call.span)
         .fact(format!("{inputs} channels in and {outputs} out must both divide"))
-        .help(format!("both divide by {}", fitting.join(", ")));
+        .help(match fitting.as_slice() {
+            [_] => "no other number than 1 divides both".to_owned(),
+            _ => format!("both divide by {}", fitting.join(", ")),
+        });
     e.report(diagnostic)
 }
 

@@ -1,7 +1,8 @@
 //! Along one axis: elements looked up by an index, the order of elements, running sums.
 
-use nnc_wgsl::Element;
+use nnc_wgsl::{Binary, Element, Scalar};
 
+use super::element::requires;
 use super::reduction::as_floats;
 use super::shape::reshaped;
 use super::{Call, Intrinsic};
@@ -9,11 +10,12 @@ use crate::diagnostic::Diagnostic;
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::{Dim, show_dims};
 use crate::elaborate::value::{Tensor, Value};
+use crate::ir::NodeId;
 use crate::ops::{Broadcast, Gather, Order, RunningSum};
 
 pub(super) const TABLE: &[Intrinsic] = &[
-    Intrinsic { name: "take", parameters: &["x", "index", "axis?"], run: take },
-    Intrinsic { name: "gather", parameters: &["x", "index", "axis?"], run: gather },
+    Intrinsic { name: "take", parameters: &["x", "index", "axis?", "outside?"], run: take },
+    Intrinsic { name: "gather", parameters: &["x", "index", "axis?", "outside?"], run: gather },
     Intrinsic { name: "argsort", parameters: &["x", "axis?", "descending?"], run: argsort },
     Intrinsic { name: "cumsum", parameters: &["x", "axis?", "reverse?"], run: cumsum },
 ];
@@ -36,7 +38,7 @@ fn take<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     wide[axis] = count;
     let places = e.graph.reshape(index.node, &line);
     let places = spread(e, places, &wide);
-    let node = e.graph.must(Gather::new(axis), &[x.node, places]);
+    let node = looked_up(e, &call, x.node, places, axis)?;
     let found = Tensor { node, made: None, range: None, ..x };
     reshaped(e, &call, &found, dims)
 }
@@ -71,12 +73,52 @@ fn gather<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let mut long = wide.clone();
     long[axis] = x.dims[axis].size();
     let (elements, places) = (spread(e, x.node, &long), spread(e, index.node, &wide));
-    let node = e.graph.must(Gather::new(axis), &[elements, places]);
+    let node = looked_up(e, &call, elements, places, axis)?;
     let made = e.made(call.span, call.name);
     Ok(Value::Tensor(Tensor { node, element: x.element, dims, made, range: None }))
 }
 
-fn spread(e: &mut Elaborator<'_>, node: crate::ir::NodeId, shape: &[usize]) -> crate::ir::NodeId {
+/// The elements at these places along an axis. Where a place lies outside it is the number `outside`, or else none, which a
+/// run says when it meets it; of whole numbers, none of which is not a number, it is 0 then.
+fn looked_up<'a>(
+    e: &mut Elaborator<'a>,
+    call: &Call<'a>,
+    elements: NodeId,
+    places: NodeId,
+    axis: usize,
+) -> Outcome<NodeId> {
+    let (extent, element) = (e.graph.ty(elements).shape[axis], e.graph.ty(elements).element);
+    let found = e.graph.must(Gather::new(axis), &[elements, places]);
+    let outside = match call.optional("outside") {
+        Some(given) => e.real(&given.value, given.span)?,
+        None if element == Element::I32 => 0.0,
+        None => f64::NAN,
+    };
+    if outside == 0.0 {
+        return Ok(found);
+    }
+    let high = i32::try_from(extent).unwrap_or(i32::MAX);
+    let node = e.graph.map(&[found, places], |b, x| {
+        let (low, high) = (b.int(0), b.int(high));
+        let (below, above) = (b.binary(Binary::Lt, x[1], low), b.binary(Binary::Ge, x[1], high));
+        let lost = b.binary(Binary::Or, below, above);
+        let (other, zero) = (b.real(outside), b.real(0.0));
+        let (other, zero) = match element {
+            Element::I32 => (b.cast(Scalar::I32, other), b.int(0)),
+            _ => (other, zero),
+        };
+        // Added to the 0 that was found, so that the gradient passes: a mask of it would be a kernel of its own.
+        let more = b.select(lost, other, zero);
+        b.binary(Binary::Add, x[0], more)
+    });
+    if outside.is_nan() {
+        let name = e.spoken_inside(call).to_owned();
+        requires(e, node, &format!("every number that `{name}` looks up lies in 0..{extent}"));
+    }
+    Ok(node)
+}
+
+fn spread(e: &mut Elaborator<'_>, node: NodeId, shape: &[usize]) -> NodeId {
     if e.graph.ty(node).shape == shape { node } else { e.graph.must(Broadcast::new(shape), &[node]) }
 }
 

@@ -14,7 +14,7 @@ use crate::ops::Iota;
 
 pub(super) const TABLE: &[Intrinsic] = &[
     Intrinsic { name: "pick", parameters: &["x", "index", "axis?", "keep?", "outside?"], run: pick },
-    Intrinsic { name: "one_hot", parameters: &["index", "classes"], run: one_hot },
+    Intrinsic { name: "one_hot", parameters: &["index", "classes", "outside?"], run: one_hot },
 ];
 
 /// The whole numbers to choose by; bytes are some.
@@ -152,7 +152,8 @@ fn same_classes<'a>(
     Err(e.report(diagnostic))
 }
 
-/// 1 at `index` of a new last axis, 0 elsewhere.
+/// 1 at `index` of a new last axis, 0 elsewhere. Where the index lies outside all are the number `outside`, or else none,
+/// which a run says when it meets it.
 fn one_hot<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let index = index_argument(e, &call)?;
     let classes = call.given("classes");
@@ -173,9 +174,26 @@ fn one_hot<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let mut along = vec![1; shape.len()];
     along[shape.len() - 1] = classes.size();
     let place = e.graph.must(Iota::new(&along, shape.len() - 1), &[]);
+    let outside = match call.optional("outside") {
+        Some(given) => e.real(&given.value, given.span)?,
+        None => f64::NAN,
+    };
+    let count = classes.size();
     let node = e.graph.map(&[place, chosen], |b, x| {
         let here = b.binary(Binary::Eq, x[0], x[1]);
-        b.cast(Scalar::F32, here)
+        let here = b.cast(Scalar::F32, here);
+        if outside == 0.0 {
+            return here;
+        }
+        let (low, high) = (b.int(0), b.int(i32::try_from(count).unwrap_or(i32::MAX)));
+        let (below, above) = (b.binary(Binary::Lt, x[1], low), b.binary(Binary::Ge, x[1], high));
+        let lost = b.binary(Binary::Or, below, above);
+        let outside = b.real(outside);
+        b.select(lost, outside, here)
     });
+    if outside.is_nan() {
+        let name = e.spoken_inside(&call).to_owned();
+        requires(e, node, &format!("every index of `{name}` lies in 0..{count}"));
+    }
     Ok(Value::Tensor(e.tensor(node, dims)))
 }

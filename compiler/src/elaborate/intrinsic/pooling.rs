@@ -6,6 +6,7 @@ use nnc_wgsl::Binary;
 
 use super::convolution::{Side, margins, padding, windows};
 use super::{Call, Intrinsic};
+use crate::diagnostic::Diagnostic;
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::value::{Tensor, Value};
@@ -44,6 +45,18 @@ fn pooling<'a>(e: &mut Elaborator<'a>, call: &Call<'a>) -> Outcome<Pooling> {
     };
     let ceil = e.bool_argument(call, "ceil", false)?;
     let sides = padding(e, call, &x, &sizes, &strides, &dilations)?;
+    for side in &sides {
+        let (pad, window) = (side.low.max(side.high), side.window());
+        if pad >= window && window > 0 {
+            let name = e.spoken_inside(call);
+            let message = format!("the padding of `{name}` is as large as its window");
+            let diagnostic = Diagnostic::error("E0303", message, call.span)
+                .fact(format!("a window of {window}, {pad} of padding"))
+                .note("a window that lies in the padding alone has no elements")
+                .help(format!("at most {} here; `pad` as a layer before adds any number", window - 1));
+            return Err(e.report(diagnostic));
+        }
+    }
     let mut over = vec![0; axes];
     for (axis, side) in sides.iter().enumerate().filter(|_| ceil) {
         over[axis] = overhang(*side, x.dims[2 + axis].size());
