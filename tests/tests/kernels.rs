@@ -9,6 +9,7 @@ mod reference;
 mod table;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nnc_runtime::gpu::{Device, raw};
 use nnc_wgsl::schedule::{ConvKind, WindowKind};
@@ -93,25 +94,37 @@ fn every_kernel_computes_its_specification() {
         }
     };
     let limits = device.profile();
-    let mut failures = Vec::new();
-    let mut seen: Vec<Vec<Schedule>> = cases().iter().map(|_| Vec::new()).collect();
+    let cases = cases();
+    let mut seen: Vec<Vec<Schedule>> = cases.iter().map(|_| Vec::new()).collect();
+    let mut kernels: Vec<(String, &Case, Schedule)> = Vec::new();
     for profile in profiles() {
         if profile.invocations > limits.invocations.max(256) {
             eprintln!("{}: skipped, the adapter is smaller", profile.name);
             continue;
         }
-        for (case, seen) in cases().iter().zip(&mut seen) {
+        for (case, seen) in cases.iter().zip(&mut seen) {
             let schedule = case.spec.schedule(&profile);
-            if seen.contains(&schedule) {
-                continue;
-            }
-            let result = check(&device, case, &schedule);
-            seen.push(schedule);
-            if let Err(failure) = result {
-                failures.push(format!("{} on {}: {failure}", case.name, profile.name));
+            if !seen.contains(&schedule) {
+                seen.push(schedule.clone());
+                kernels.push((profile.name.clone(), case, schedule));
             }
         }
     }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut failures = Vec::new();
+        while let Some((profile, case, schedule)) = kernels.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(failure) = check(&device, case, schedule) {
+                failures.push(format!("{} on {profile}: {failure}", case.name));
+            }
+        }
+        failures
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        running.into_iter().flat_map(|thread| thread.join().expect("the kernels run")).collect()
+    });
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
 

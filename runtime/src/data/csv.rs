@@ -11,6 +11,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nnc_wgsl::Element;
+
 use super::column::{Column, Storage};
 use super::error::DataError;
 use super::file::{one_file, read_text};
@@ -24,7 +26,12 @@ pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Col
     let label = text(part, "label")?;
     let needed = 1 + usize::from(label.is_some());
     if fields.len() != needed {
-        return Err(wrong(part, format!("it feeds {needed} fields, the data has {}", fields.len())));
+        let cause = format!(
+            "`columns` feed the first field and `label` the second, {} {needed} in all; the data has {}",
+            if label.is_some() { "which makes" } else { "which is left out:" },
+            fields.len()
+        );
+        return Err(wrong(part, cause));
     }
     let table = Table::read(&base.join(path))?;
     let values = names.iter().map(|name| table.column(name)).collect::<Result<Vec<_>, _>>()?;
@@ -43,18 +50,24 @@ pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Col
             _ => true,
         })
         .collect();
-    let mut inputs = Vec::with_capacity(starts.len() * values.len() * length * 4);
+    let mut numbers = Vec::with_capacity(starts.len() * values.len() * length);
     for start in &starts {
         for column in &values {
-            let rows = &column[*start..start + length];
-            inputs.extend(rows.iter().flat_map(|v| (*v as f32).to_le_bytes()));
+            numbers.extend_from_slice(&column[*start..start + length]);
         }
     }
+    let whole = fields[0].element == Element::I32 && numbers.iter().all(|number| number.fract() == 0.0);
+    let inputs: Vec<u8> = if whole {
+        numbers.iter().flat_map(|number| (*number as i64).to_le_bytes()).collect()
+    } else {
+        numbers.iter().flat_map(|number| (*number as f32).to_le_bytes()).collect()
+    };
+    let storage = if whole { Storage::I64 } else { Storage::F32 };
     let shape = if window.is_some() { vec![values.len(), length] } else { vec![values.len()] };
     let make = |field: &Field, storage, shape: &[usize], bytes| {
         Column::new(field, &table.path, storage, starts.len(), shape, Bytes::Owned(Arc::new(bytes)))
     };
-    let mut result = vec![make(&fields[0], Storage::F32, &shape, inputs)?];
+    let mut result = vec![make(&fields[0], storage, &shape, inputs)?];
     if let Some(label) = label {
         let whole = starts.iter().all(|s| label[*s].fract() == 0.0);
         let bytes = starts.iter().flat_map(|s| {
@@ -200,8 +213,6 @@ fn wrong(part: &Part, what: String) -> DataError {
 
 #[cfg(test)]
 mod tests {
-    use nnc_wgsl::Element;
-
     use super::*;
 
     const TABLE: &str =
@@ -251,6 +262,28 @@ mod tests {
         let columns = load(&[], &[2]).unwrap();
         assert_eq!(columns[0].examples(), 7);
         assert_eq!(example(&columns[0], 3), [3.0, 13.0]);
+    }
+
+    #[test]
+    fn whole_numbers_feed_a_field_of_whole_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("t.csv"), TABLE).unwrap();
+        let columns = Argument::List(["x", "y"].map(|name| Argument::Text(name.to_owned())).to_vec());
+        let part = Part {
+            name: "train".to_owned(),
+            reader: "csv".to_owned(),
+            paths: vec!["t.csv".to_owned()],
+            options: vec![("columns".to_owned(), columns)],
+            origin: None,
+        };
+        let field = Field { name: "v".to_owned(), element: Element::I32, shape: vec![2], range: None };
+        let columns = read(&part, std::slice::from_ref(&field), folder.path()).unwrap();
+        let mut bytes = vec![0; columns[0].uploaded_bytes()];
+        columns[0].write_example(3, &mut bytes);
+        assert_eq!(bytes, [3i32.to_le_bytes(), 13i32.to_le_bytes()].concat());
+        let halves = TABLE.replace("13,1", "13.5,1");
+        std::fs::write(folder.path().join("t.csv"), halves).unwrap();
+        assert!(read(&part, &[field], folder.path()).is_err(), "13.5 is no whole number");
     }
 
     #[test]
