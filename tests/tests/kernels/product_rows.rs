@@ -213,10 +213,8 @@ pub(crate) fn cases(cases: &mut Vec<Case>) {
     let sizes = [
         [2, 4, 5, 5, 3, 3],
         [1, 1, 1, 1, 1, 1],
-        [3, 1, 16, 16, 16, 16],
         [2, 2, 33, 70, 24, 40],
         [1, 2, 7, 300, 9, 70],
-        [1, 1, 6, 900, 5, 300],
         [1, 1, 3, 3000, 4, 9],
     ];
     for (number, [batch, heads, rows, length, depth, columns]) in sizes.into_iter().enumerate() {
@@ -228,7 +226,7 @@ pub(crate) fn cases(cases: &mut Vec<Case>) {
         }
         if length <= 1500 {
             let square = Extents { columns: depth, ..extents };
-            for closings in if number % 3 == 0 { 0..=2 } else { 2..=2 } {
+            for closings in if number == 0 { 0..=2 } else { 2..=2 } {
                 let spec = Spec::ProductRow(gradient(square, closings));
                 cases.push(case(format!("{name}, two openings, {closings} closings"), spec));
             }
