@@ -210,13 +210,7 @@ fn gradient(extents: Extents, closings: usize) -> ProductRowSpec {
 
 /// The lines of the table.
 pub(crate) fn cases(cases: &mut Vec<Case>) {
-    let sizes = [
-        [2, 4, 5, 5, 3, 3],
-        [1, 1, 1, 1, 1, 1],
-        [2, 2, 33, 70, 24, 40],
-        [1, 2, 7, 300, 9, 70],
-        [1, 1, 3, 3000, 4, 9],
-    ];
+    let sizes = [[2, 4, 5, 5, 3, 3], [1, 1, 1, 1, 1, 1], [2, 2, 33, 70, 24, 40], [1, 2, 7, 300, 9, 70]];
     for (number, [batch, heads, rows, length, depth, columns]) in sizes.into_iter().enumerate() {
         let extents = Extents { batch, heads, rows, length, depth, columns };
         let name = format!("product row: {batch}x{heads} of {rows}x{length}, {depth} to {columns}");
@@ -224,12 +218,10 @@ pub(crate) fn cases(cases: &mut Vec<Case>) {
             let mask = if causal { ", masked" } else { "" };
             cases.push(case(format!("{name}{mask}"), Spec::ProductRow(softmax(extents, causal))));
         }
-        if length <= 1500 {
-            let square = Extents { columns: depth, ..extents };
-            for closings in if number == 0 { 0..=2 } else { 2..=2 } {
-                let spec = Spec::ProductRow(gradient(square, closings));
-                cases.push(case(format!("{name}, two openings, {closings} closings"), spec));
-            }
+        let square = Extents { columns: depth, ..extents };
+        for closings in if number == 0 { 0..=2 } else { 2..=2 } {
+            let spec = Spec::ProductRow(gradient(square, closings));
+            cases.push(case(format!("{name}, two openings, {closings} closings"), spec));
         }
     }
 }

@@ -3,6 +3,10 @@
 use crate::print::Width;
 use crate::profile::Profile;
 
+/// The longest row of an invocation by itself: a software driver keeps all of it across every barrier, and takes minutes to
+/// compile rows of a few thousand points.
+const ALONE: u32 = 512;
+
 /// What a workgroup has at once, or, where barriers are dear, each invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Room {
@@ -23,6 +27,9 @@ impl Room {
         closings: usize,
         profile: &Profile,
     ) -> Option<Room> {
+        if !profile.cheap_barriers && length > ALONE {
+            return None;
+        }
         let threads = threads(length, profile);
         let arrays = depths.len().max(closings) as u64;
         let stashed: u64 = depths.iter().map(|&depth| u64::from(stash(depth))).sum();
