@@ -1,19 +1,20 @@
 //! Formulas on numbers and tensors: build-time numbers are computed, numbers of the training loop become host
 //! formulas, and anything that meets a tensor becomes a `map` of the graph.
 
+mod broadcast;
+mod operator;
+
 use std::rc::Rc;
 
-use nnc_wgsl::{Binary, Element, Expr, ExprBuilder, Ref, Scalar, Unary};
+use nnc_wgsl::{Element, Expr, ExprBuilder, Ref, Scalar};
 
 use crate::diagnostic::Diagnostic;
 use crate::elaborate::Expansion;
 use crate::elaborate::context::{Elaborator, Outcome};
-use crate::elaborate::dim::{Dim, show_dims};
 use crate::elaborate::host::HostValue;
-use crate::elaborate::value::{Tensor, Value};
+use crate::elaborate::value::Value;
 use crate::ir::NodeId;
 use crate::source::Span;
-use crate::syntax::ast;
 
 /// A value and where it was written.
 pub(super) type Operand<'a> = (Value<'a>, Span);
@@ -180,254 +181,6 @@ impl<'a> Elaborator<'a> {
         };
         self.graph.host(host.expr, host.symbols)
     }
-
-    /// The common shape of the tensors among `operands`, aligned on the right.
-    pub(super) fn broadcast(
-        &mut self,
-        name: &str,
-        span: Span,
-        operands: &[Operand<'a>],
-    ) -> Outcome<Vec<Dim>> {
-        let mut dims: Vec<Dim> = Vec::new();
-        let mut first: Option<(&Tensor, Span)> = None;
-        for (value, place) in operands {
-            let Value::Tensor(tensor) = value else { continue };
-            let one = Dim::constant(1);
-            while dims.len() < tensor.rank() {
-                dims.insert(0, one.clone());
-            }
-            let skip = dims.len() - tensor.rank();
-            for (axis, dim) in tensor.dims.iter().enumerate() {
-                let known = &mut dims[skip + axis];
-                if *known == one {
-                    *known = dim.clone();
-                } else if *dim != one && dim != known {
-                    let known = known.clone();
-                    return Err(self.mismatch(name, span, (tensor, *place), first, axis, &known));
-                }
-            }
-            if first.is_none() {
-                first = Some((tensor, *place));
-            }
-        }
-        let batches = batch_axes(&dims);
-        let tensors = operands.iter().filter_map(|(value, _)| match value {
-            Value::Tensor(tensor) => Some(tensor),
-            _ => None,
-        });
-        let paired = tensors.clone().any(|tensor| batch_axes(&tensor.dims) == batches);
-        let laid = tensors.clone().any(|tensor| tensor.rank() < dims.len() && batch_axes(&tensor.dims) > 0);
-        if batches > 1 && !paired && laid {
-            return Err(self.pairs(span, operands, &dims));
-        }
-        Ok(dims)
-    }
-
-    fn mismatch(
-        &mut self,
-        name: &str,
-        span: Span,
-        (tensor, place): (&Tensor, Span),
-        first: Option<(&Tensor, Span)>,
-        axis: usize,
-        known: &Dim,
-    ) -> super::context::Reported {
-        let spoken = if self.bundle.is_library(span) { self.spoken_name(name) } else { name };
-        let spoken = spoken.to_owned();
-        let branches = ["add", "mul"].contains(&name);
-        let message = if branches {
-            format!("the branches of `{spoken}` have different shapes")
-        } else {
-            format!("the shapes of `{spoken}` do not fit")
-        };
-        let diagnostic = match first {
-            Some((other, there)) if self.visible(there) != self.visible(place) && branches => {
-                Diagnostic::error("E0301", message, there)
-                    .fact(other.show())
-                    .label(place, tensor.show())
-                    .note(format!("dim {axis} is {known} in one and {} in the other", tensor.dims[axis]))
-                    .help_maybe(projection(other, tensor))
-            }
-            Some((other, there)) => Diagnostic::error("E0301", message, span)
-                .fact(format!("{} with {}", other.show(), tensor.show()))
-                .label(there, other.show())
-                .label(place, tensor.show())
-                .note(format!("dim {axis} of {} is {}, not {known}", tensor.show(), tensor.dims[axis])),
-            None => Diagnostic::error("E0301", message, span).fact(tensor.show()),
-        };
-        self.report(diagnostic)
-    }
-
-    fn pairs(&mut self, span: Span, operands: &[Operand<'a>], dims: &[Dim]) -> super::context::Reported {
-        let message = "the result would pair every example with every other";
-        let mut diagnostic = Diagnostic::error("E0308", message, span)
-            .fact(format!("result f32{} has the batch dim twice", show_dims(dims)))
-            .help("drop the dim of size 1 first: `x[:, 0]`");
-        for (value, place) in operands {
-            if let Value::Tensor(tensor) = value {
-                diagnostic = diagnostic.label(*place, tensor.show());
-            }
-        }
-        self.report(diagnostic)
-    }
-
-    /// `left operator right`
-    pub(super) fn binary(
-        &mut self,
-        operator: ast::Binary,
-        span: Span,
-        left: Operand<'a>,
-        right: Operand<'a>,
-    ) -> Outcome<Value<'a>> {
-        let (left, right) = ((left.0.first(), left.1), (right.0.first(), right.1));
-        if let (Value::Int(a), Value::Int(b)) = (&left.0, &right.0)
-            && let Some(value) = self.of_dims(operator, span, a, b)?
-        {
-            return Ok(value);
-        }
-        if let (ast::Binary::Add, Value::Text(text)) = (operator, &left.0) {
-            match &right.0 {
-                Value::Text(more) => return self.bounded(Value::Text(format!("{text}{more}")), span),
-                Value::Int(dim) => return self.bounded(Value::Text(format!("{text}{dim}")), span),
-                _ => {}
-            }
-        }
-        if let Some(value) = of_symbols(operator, &left.0, &right.0) {
-            return Ok(value);
-        }
-        let bring = match operator {
-            ast::Binary::Or | ast::Binary::And => Bring::Truth,
-            ast::Binary::Divide | ast::Binary::Power | ast::Binary::FloorDivide | ast::Binary::Remainder => {
-                Bring::Float
-            }
-            _ => Bring::Number,
-        };
-        let divides =
-            matches!(operator, ast::Binary::Divide | ast::Binary::FloorDivide | ast::Binary::Remainder);
-        let zero = match &right.0 {
-            Value::Int(dim) => dim.as_constant() == Some(0),
-            Value::Float(number) => *number == 0.0,
-            _ => false,
-        };
-        if divides && zero {
-            return self.fail("E0204", span, "division by 0", "the right side is 0");
-        }
-        let operands = [left, right];
-        self.formula(operator.sign(), span, &operands, bring, |b, x| match operator {
-            ast::Binary::Or => b.binary(Binary::Or, x[0], x[1]),
-            ast::Binary::And => b.binary(Binary::And, x[0], x[1]),
-            ast::Binary::Equal => b.binary(Binary::Eq, x[0], x[1]),
-            ast::Binary::Unequal => b.binary(Binary::Ne, x[0], x[1]),
-            ast::Binary::AtMost => b.binary(Binary::Le, x[0], x[1]),
-            ast::Binary::AtLeast => b.binary(Binary::Ge, x[0], x[1]),
-            ast::Binary::Less => b.binary(Binary::Lt, x[0], x[1]),
-            ast::Binary::Greater => b.binary(Binary::Gt, x[0], x[1]),
-            ast::Binary::Add => b.binary(Binary::Add, x[0], x[1]),
-            ast::Binary::Subtract => b.binary(Binary::Sub, x[0], x[1]),
-            ast::Binary::Multiply => b.binary(Binary::Mul, x[0], x[1]),
-            ast::Binary::Divide => b.binary(Binary::Div, x[0], x[1]),
-            ast::Binary::Power => b.binary(Binary::Pow, x[0], x[1]),
-            ast::Binary::FloorDivide => floored(b, x[0], x[1]),
-            ast::Binary::Remainder => {
-                let whole = floored(b, x[0], x[1]);
-                let product = b.binary(Binary::Mul, whole, x[1]);
-                b.binary(Binary::Sub, x[0], product)
-            }
-            ast::Binary::MatrixProduct => x[0],
-        })
-    }
-
-    /// Whole numbers stay whole where they can.
-    fn of_dims(&mut self, operator: ast::Binary, span: Span, a: &Dim, b: &Dim) -> Outcome<Option<Value<'a>>> {
-        let by_zero = b.as_constant() == Some(0);
-        let divides =
-            matches!(operator, ast::Binary::Divide | ast::Binary::FloorDivide | ast::Binary::Remainder);
-        if divides && by_zero {
-            return self.fail("E0204", span, "division by 0", "the right side is 0");
-        }
-        self.spend(a.summands().saturating_mul(b.summands()) / 8, span)?;
-        let result = match operator {
-            ast::Binary::Add => a.add(b),
-            ast::Binary::Subtract => a.subtract(b),
-            ast::Binary::Multiply => a.multiply(b),
-            ast::Binary::FloorDivide => a.floor_divide(b),
-            ast::Binary::Remainder => a.remainder(b),
-            ast::Binary::Divide => match a.divide_exactly(b) {
-                Some(exact) => Some(exact),
-                None => return Ok(None),
-            },
-            ast::Binary::Power => match (a.as_constant(), b.as_constant()) {
-                (Some(base), Some(power)) if power >= 0 => {
-                    u32::try_from(power).ok().and_then(|power| base.checked_pow(power)).map(Dim::constant)
-                }
-                _ => return Ok(None),
-            },
-            ast::Binary::Equal => return Ok(Some(Value::Bool(a == b || same_number(a, b)))),
-            ast::Binary::Unequal => return Ok(Some(Value::Bool(a != b && !same_number(a, b)))),
-            ast::Binary::AtMost => return Ok(Some(Value::Bool(a.extent() <= b.extent()))),
-            ast::Binary::AtLeast => return Ok(Some(Value::Bool(a.extent() >= b.extent()))),
-            ast::Binary::Less => return Ok(Some(Value::Bool(a.extent() < b.extent()))),
-            ast::Binary::Greater => return Ok(Some(Value::Bool(a.extent() > b.extent()))),
-            ast::Binary::Or | ast::Binary::And | ast::Binary::MatrixProduct => return Ok(None),
-        };
-        match result {
-            Some(dim) => Ok(Some(Value::Int(dim))),
-            None => {
-                let message = "this number does not fit in 64 bits, or its formula is too long";
-                self.fail("E0204", span, message, "too large")
-            }
-        }
-    }
-
-    /// `-value`
-    pub(super) fn negate(&mut self, span: Span, operand: Operand<'a>) -> Outcome<Value<'a>> {
-        if let Value::Int(dim) = &operand.0
-            && let Some(negative) = dim.negate()
-        {
-            return Ok(Value::Int(negative));
-        }
-        self.formula("-", span, &[operand], Bring::Number, |b, x| b.unary(Unary::Neg, x[0]))
-    }
-
-    /// `not value`
-    pub(super) fn not(&mut self, span: Span, operand: Operand<'a>) -> Outcome<Value<'a>> {
-        self.formula("not", span, &[operand], Bring::Truth, |b, x| b.unary(Unary::Not, x[0]))
-    }
-}
-
-/// How many of `dims` the batch dim is part of.
-fn batch_axes(dims: &[Dim]) -> usize {
-    dims.iter().filter(|dim| dim.has_batch()).count()
-}
-
-/// Whether two dims without the batch dim come to the same number.
-fn same_number(a: &Dim, b: &Dim) -> bool {
-    !a.has_batch() && !b.has_batch() && a.extent() == b.extent()
-}
-
-fn floored(b: &mut ExprBuilder, x: Ref, y: Ref) -> Ref {
-    let (x, y) = (b.cast(Scalar::F32, x), b.cast(Scalar::F32, y));
-    let quotient = b.binary(Binary::Div, x, y);
-    b.unary(Unary::Floor, quotient)
-}
-
-/// Equality of strings, symbols, truths and layers.
-fn of_symbols<'a>(operator: ast::Binary, left: &Value<'a>, right: &Value<'a>) -> Option<Value<'a>> {
-    let equal = match (left, right) {
-        (Value::Text(a), Value::Text(b)) => a == b,
-        (Value::Symbol(a), Value::Symbol(b)) => a == b,
-        (Value::Init(a), Value::Init(b)) => a == b,
-        (Value::Callable(a), Value::Callable(b)) => a.name() == b.name(),
-        (Value::List(a), Value::List(b)) => format!("{a:?}") == format!("{b:?}"),
-        (Value::Symbol(_) | Value::Init(_) | Value::Text(_) | Value::Callable(_), _)
-        | (_, Value::Symbol(_) | Value::Init(_) | Value::Text(_) | Value::Callable(_)) => false,
-        _ => return None,
-    };
-    match operator {
-        ast::Binary::Equal => Some(Value::Bool(equal)),
-        ast::Binary::Unequal => Some(Value::Bool(!equal)),
-        _ => None,
-    }
 }
 
 /// The type to which each operand is brought.
@@ -492,14 +245,4 @@ fn literal(b: &mut ExprBuilder, value: &Value<'_>, scalar: Scalar) -> Ref {
         Scalar::I32 => b.int(number as i32),
         Scalar::Bool => b.bool(number != 0.0),
     }
-}
-
-/// How to bring a shortcut to the shape of its branch.
-fn projection(one: &Tensor, other: &Tensor) -> Option<String> {
-    if one.rank() != 4 || other.rank() != 4 {
-        return None;
-    }
-    let ratio = other.dims[2].extent() / one.dims[2].extent().max(1);
-    let stride = if ratio > 1 { format!(", stride={ratio}") } else { String::new() };
-    Some(format!("project the other branch: `conv({}, 1{stride})`", one.dims[1]))
 }

@@ -1,58 +1,20 @@
 //! A model's file with all it uses, the standard library, and what the command line sets.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock};
+mod library;
+mod read;
 
-use crate::diagnostic::{Checked, Diagnostic, Findings};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::diagnostic::Diagnostic;
 use crate::elaborate::dim::BATCH;
 use crate::elaborate::lint::names_read;
-use crate::elaborate::twice::names_given_twice;
-use crate::source::{FileId, Loader, Sources, Span};
-use crate::syntax::{self, ast};
+use crate::source::{FileId, Sources, Span};
+use crate::syntax::ast;
 
-/// The files of the standard library that every model sees.
-const LIBRARY: [(&str, &str); 12] = [
-    ("std/activations.nn", include_str!("../../std/activations.nn")),
-    ("std/layers.nn", include_str!("../../std/layers.nn")),
-    ("std/orders.nn", include_str!("../../std/orders.nn")),
-    ("std/resampling.nn", include_str!("../../std/resampling.nn")),
-    ("std/normalizations.nn", include_str!("../../std/normalizations.nn")),
-    ("std/recurrent.nn", include_str!("../../std/recurrent.nn")),
-    ("std/losses.nn", include_str!("../../std/losses.nn")),
-    ("std/metrics.nn", include_str!("../../std/metrics.nn")),
-    ("std/detection.nn", include_str!("../../std/detection.nn")),
-    ("std/optimizers.nn", include_str!("../../std/optimizers.nn")),
-    ("std/schedules.nn", include_str!("../../std/schedules.nn")),
-    ("std/data.nn", include_str!("../../std/data.nn")),
-];
-
-/// The files of the standard library that a model names with `use`.
-const SHELF: [(&str, &str); 2] = [
-    ("std/attention.nn", include_str!("../../std/attention.nn")),
-    ("std/vision.nn", include_str!("../../std/vision.nn")),
-];
-
-/// Path and text of every file of the standard library.
-#[must_use]
-pub fn library_files() -> Vec<(&'static str, &'static str)> {
-    LIBRARY.iter().chain(&SHELF).copied().collect()
-}
-
-/// The file of the shelf that defines `name`, for others to use.
-pub(super) fn shelf_file_of(name: &str) -> Option<&'static str> {
-    static FILES: LazyLock<BTreeMap<String, &'static str>> = LazyLock::new(|| {
-        let mut files = BTreeMap::new();
-        for (path, text) in SHELF {
-            let mut sources = Sources::new();
-            let file = sources.add(path, text);
-            let module = Module::new(file, syntax::parse(sources.source(file)).value);
-            let seen = module.by_name.keys().filter(|name| module.public_item(name).is_some());
-            files.extend(seen.map(|name| (name.clone(), path)));
-        }
-        files
-    });
-    FILES.get(name).copied()
-}
+pub use library::library_files;
+pub(super) use library::shelf_file_of;
+pub use read::load;
 
 /// Everything a compilation reads.
 #[derive(Clone, Debug)]
@@ -274,152 +236,5 @@ fn free_name(dim: &ast::Dim) -> Option<&str> {
             name.starts_with(char::is_uppercase).then_some(name.as_str())
         }
         _ => None,
-    }
-}
-
-/// Reads `text` (the model at `path`), what it uses, and `overrides` (`--set` as path and value).
-///
-/// Diagnostics: every syntax error, and `E0105` for a `use` that cannot be followed.
-#[must_use]
-pub fn load(path: &str, text: &str, overrides: &[(String, String)], loader: &dyn Loader) -> Checked<Bundle> {
-    let mut reader = Reader {
-        bundle: Bundle {
-            sources: Sources::new(),
-            modules: Vec::new(),
-            overrides: Vec::new(),
-            library: 0,
-            library_names: Arc::default(),
-            given_twice: Vec::new(),
-        },
-        diagnostics: Findings::default(),
-        loader,
-    };
-    reader.library();
-    let main = reader.module(path, text);
-    reader.follow(main, &mut vec![main]);
-    reader.bundle.given_twice = names_given_twice(&reader.bundle);
-    for (path, value) in overrides {
-        reader.set(path, value);
-    }
-    Checked { value: reader.bundle, diagnostics: reader.diagnostics.finish() }
-}
-
-/// The files of the standard library that every model sees, in their order.
-struct Library {
-    modules: Vec<Module>,
-    /// The modules by the names of their items.
-    names: Arc<BTreeMap<String, usize>>,
-}
-
-impl Library {
-    fn parse() -> Library {
-        let mut sources = Sources::new();
-        let mut modules = Vec::new();
-        let mut names = BTreeMap::new();
-        for (path, text) in LIBRARY {
-            let file = sources.add(path, text);
-            let parsed = syntax::parse(sources.source(file));
-            assert!(!parsed.has_errors(), "the standard library can be read: {path}");
-            modules.push(Module::new(file, parsed.value));
-        }
-        for (place, module) in modules.iter().enumerate() {
-            for name in module.by_name.keys().filter(|name| module.public_item(name).is_some()) {
-                names.entry(name.clone()).or_insert(place);
-            }
-        }
-        Library { modules, names: Arc::new(names) }
-    }
-}
-
-struct Reader<'l> {
-    bundle: Bundle,
-    diagnostics: Findings,
-    loader: &'l dyn Loader,
-}
-
-impl Reader<'_> {
-    /// Adds the standard library, whose files come first and are parsed once in a process.
-    fn library(&mut self) {
-        static PARSED: LazyLock<Library> = LazyLock::new(Library::parse);
-        for (path, text) in LIBRARY {
-            self.bundle.sources.add(path, text);
-        }
-        self.bundle.modules.extend(PARSED.modules.iter().cloned());
-        self.bundle.library = PARSED.modules.len();
-        self.bundle.library_names = PARSED.names.clone();
-    }
-
-    fn module(&mut self, path: &str, text: &str) -> usize {
-        let file = self.bundle.sources.add(path, text);
-        let parsed = syntax::parse(self.bundle.sources.source(file));
-        self.diagnostics.extend(parsed.diagnostics);
-        self.bundle.modules.push(Module::new(file, parsed.value));
-        self.bundle.modules.len() - 1
-    }
-
-    /// Loads what `module` uses; `open` are the modules whose uses are being followed.
-    fn follow(&mut self, module: usize, open: &mut Vec<usize>) {
-        let from = self.bundle.sources.source(self.bundle.modules[module].file).path().to_owned();
-        let uses: Vec<ast::Use> = self.bundle.modules[module]
-            .ast
-            .items
-            .iter()
-            .filter_map(|item| match &item.kind {
-                ast::ItemKind::Use(one) => Some(one.clone()),
-                _ => None,
-            })
-            .collect();
-        for one in uses {
-            let prefix = one.prefix.as_ref().map(|name| name.text.clone());
-            if let Some(target) = self.used(&one, &from, open) {
-                self.bundle.modules[module].uses.push((prefix, target));
-            }
-        }
-    }
-
-    fn used(&mut self, one: &ast::Use, from: &str, open: &mut Vec<usize>) -> Option<usize> {
-        let shelved = SHELF.iter().find(|(path, _)| *path == one.path);
-        let loaded = match shelved {
-            Some((path, text)) => Ok(((*path).to_owned(), (*text).to_owned())),
-            None if one.path.starts_with("std/") => {
-                Err(format!("the standard library has no file `{}`", one.path))
-            }
-            None => self.loader.load(&one.path, from),
-        };
-        let (path, text) = match loaded {
-            Ok(loaded) => loaded,
-            Err(why) => {
-                let message = format!("cannot read `{}`", one.path);
-                self.diagnostics.add(Diagnostic::error("E0105", message, one.path_span).fact(why));
-                return None;
-            }
-        };
-        let known = self.bundle.sources.find(&path);
-        let known = known.and_then(|file| self.bundle.modules.iter().position(|module| module.file == file));
-        if let Some(known) = known {
-            if open.contains(&known) {
-                let message = format!("`{}` uses itself", one.path);
-                self.diagnostics.add(
-                    Diagnostic::error("E0105", message, one.path_span).fact("this closes a circle of files"),
-                );
-                return None;
-            }
-            return Some(known);
-        }
-        let target = self.module(&path, &text);
-        open.push(target);
-        self.follow(target, open);
-        open.pop();
-        Some(target)
-    }
-
-    fn set(&mut self, path: &str, value: &str) {
-        let file = self.bundle.sources.add(format!("--set {path}"), value);
-        let parsed = syntax::parse_value(self.bundle.sources.source(file));
-        self.diagnostics.extend(parsed.diagnostics);
-        if let Some(value) = parsed.value {
-            let path = path.split('.').map(str::to_owned).collect();
-            self.bundle.overrides.push(Override { path, value });
-        }
     }
 }

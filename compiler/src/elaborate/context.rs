@@ -215,6 +215,14 @@ impl<'a> Elaborator<'a> {
         sites.into_iter().find(|span| !self.bundle.is_library(*span)).unwrap_or(span)
     }
 
+    /// How many examples a batch has.
+    pub(super) fn batch(&self) -> Dim {
+        match self.predeclared.get(BATCH) {
+            Some(Value::Int(batch)) => batch.clone(),
+            _ => Dim::constant(1),
+        }
+    }
+
     /// A tensor for `node`, whose axes are `dims`.
     pub(super) fn tensor(&self, node: NodeId, dims: Vec<Dim>) -> Tensor {
         Tensor { node, element: self.graph.ty(node).element, dims, made: None, range: None }

@@ -6,39 +6,31 @@ use nnc_tests::device::device;
 use crate::workplace::{Workplace, floats, integers};
 
 /// A walk over sequences of up to 4 steps, whose last state goes through a maximum, which may drop what is not a number.
-const WALK: &str = r#"model Walk(x: f32[N, 4, 2], n: i32[N]) -> y: f32[N, 3] {
+const WALK: &str = r#"model Net(x: f32[N, 4, 2], n: i32[N]) -> y: f32[N, 3] {
   _, h = x -> CELL
   h -> relu -> linear(3)
 }
 
-data walks {
+data examples {
   x: f32[4, 2]
   n: i32
-  label: i32 in 0..3
-  train = safetensors("train")
-  test  = safetensors("test")
-}
-
-train Walk on walks {
-  batch     = 3
-  steps     = 1
-  loss      = cross_entropy(y, label)
-  optimizer = sgd(lr=0.1)
-}
 "#;
 
 /// Words that are looked up.
-const WORDS: &str = r#"model Words(x: i32[N, 2]) -> y: f32[N, 3] { h = x -> LOOK
+const WORDS: &str = r#"model Net(x: i32[N, 2]) -> y: f32[N, 3] { h = x -> LOOK
   h -> linear(4) -> relu -> linear(3) }
 
-data words {
+data examples {
   x: i32[2]
-  label: i32 in 0..3
+"#;
+
+/// How both are trained: the rest of `data`, and `train`.
+const TRAINED: &str = r#"  label: i32 in 0..3
   train = safetensors("train")
   test  = safetensors("test")
 }
 
-train Words on words {
+train Net on examples {
   batch     = 3
   steps     = 1
   loss      = cross_entropy(y, label)
@@ -62,7 +54,7 @@ fn words(last: i32) -> [Tensor; 2] {
 /// A folder with this model, in which `fitting` trains.
 fn trained(model: &str, fitting: &[Tensor]) -> Workplace {
     let place = Workplace::new();
-    place.write("model.nn", model);
+    place.write("model.nn", format!("{model}{TRAINED}"));
     place.write_tensors("train", fitting);
     place.write_tensors("test", fitting);
     place.succeeds(&["train", "model.nn", "--out", "run"]);

@@ -38,7 +38,7 @@ fn take<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     wide[axis] = count;
     let places = e.graph.reshape(index.node, &line);
     let places = spread(e, places, &wide);
-    let node = looked_up(e, &call, x.node, places, axis)?;
+    let node = looked_up(e, &call, [x.node, places], axis)?;
     let found = Tensor { node, made: None, range: None, ..x };
     reshaped(e, &call, &found, dims)
 }
@@ -73,7 +73,7 @@ fn gather<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let mut long = wide.clone();
     long[axis] = x.dims[axis].size();
     let (elements, places) = (spread(e, x.node, &long), spread(e, index.node, &wide));
-    let node = looked_up(e, &call, elements, places, axis)?;
+    let node = looked_up(e, &call, [elements, places], axis)?;
     let made = e.made(call.span, call.name);
     Ok(Value::Tensor(Tensor { node, element: x.element, dims, made, range: None }))
 }
@@ -83,8 +83,7 @@ fn gather<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
 fn looked_up<'a>(
     e: &mut Elaborator<'a>,
     call: &Call<'a>,
-    elements: NodeId,
-    places: NodeId,
+    [elements, places]: [NodeId; 2],
     axis: usize,
 ) -> Outcome<NodeId> {
     let (extent, element) = (e.graph.ty(elements).shape[axis], e.graph.ty(elements).element);

@@ -11,7 +11,7 @@ use crate::diagnostic::Diagnostic;
 use crate::elaborate::Expansion;
 use crate::elaborate::arithmetic::Bring;
 use crate::elaborate::context::{Elaborator, Outcome};
-use crate::elaborate::dim::{BATCH, Dim};
+use crate::elaborate::dim::Dim;
 use crate::elaborate::host::HostValue;
 use crate::elaborate::value::{Tensor, Value};
 use crate::ops::{Iota, Reduce};
@@ -183,10 +183,7 @@ fn counted_along<'a>(
     axis: usize,
     neutral: f64,
 ) -> Outcome<Tensor> {
-    let batch = match e.predeclared.get(BATCH) {
-        Some(Value::Int(batch)) => batch.clone(),
-        _ => Dim::constant(1),
-    };
+    let batch = e.batch();
     let joined = e.joined.contains(&x.dims[axis]);
     let count = examples_in(e, call, if joined { &batch } else { &x.dims[axis] })?;
     e.mark(call.span);

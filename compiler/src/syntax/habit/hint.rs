@@ -65,43 +65,44 @@ impl<'t> At<'t> {
         std::iter::successors(back(self.place), move |place| back(*place))
     }
 
+    /// The places of the opening braces around this one, from the innermost out.
+    fn open_braces(&self) -> impl Iterator<Item = usize> + use<'t> {
+        let mut closed = 0_usize;
+        let before = self.tokens[..self.place].iter().enumerate().rev().take(FARTHEST);
+        before.filter_map(move |(place, token)| match token.kind {
+            Kind::CloseBrace => {
+                closed += 1;
+                None
+            }
+            Kind::OpenBrace if closed > 0 => {
+                closed -= 1;
+                None
+            }
+            Kind::OpenBrace => Some(place),
+            _ => None,
+        })
+    }
+
     /// Whether the innermost braces around this place belong to a stage.
     fn inside_stage(&self) -> bool {
-        let mut depth = 0_usize;
-        for (place, token) in self.tokens[..self.place].iter().enumerate().rev().take(FARTHEST) {
-            match token.kind {
-                Kind::CloseBrace => depth += 1,
-                Kind::OpenBrace if depth > 0 => depth -= 1,
-                Kind::OpenBrace => {
-                    let mut words = At { place, ..*self }.statement().map(|place| &self.tokens[place]);
-                    let stage = words.find(|token| token.kind == Kind::Arrow || is_item(token));
-                    return stage.is_some_and(|token| token.kind == Kind::Arrow);
-                }
-                _ => {}
-            }
-        }
-        false
+        let Some(place) = self.open_braces().next() else { return false };
+        let mut words = At { place, ..*self }.statement().map(|place| &self.tokens[place]);
+        let stage = words.find(|token| token.kind == Kind::Arrow || is_item(token));
+        stage.is_some_and(|token| token.kind == Kind::Arrow)
     }
 
     /// Whether this place lies in a `train` item.
     fn inside_train(&self) -> bool {
-        let mut depth = 0_usize;
-        for (place, token) in self.tokens[..self.place].iter().enumerate().rev().take(FARTHEST) {
-            match token.kind {
-                Kind::CloseBrace => depth += 1,
-                Kind::OpenBrace if depth > 0 => depth -= 1,
-                Kind::OpenBrace => {
-                    let first = At { place, ..*self }.statement().last().map(|place| &self.tokens[place]);
-                    match first {
-                        Some(token) if token.text == "train" => return true,
-                        Some(token) if is_item(token) || token.text == "data" => return false,
-                        _ => {}
-                    }
-                }
-                _ => {}
-            }
-        }
-        false
+        self.inside_item() == Some("train")
+    }
+
+    /// The word that begins the item around this place.
+    fn inside_item(&self) -> Option<&'t str> {
+        self.open_braces().find_map(|place| {
+            let first = At { place, ..*self }.statement().last().map(|place| &self.tokens[place])?;
+            let begins = is_item(first) || matches!(first.text.as_str(), "train" | "data");
+            begins.then_some(first.text.as_str())
+        })
     }
 
     /// `batch: 8`, `loss: mse(a, b)`
