@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut batch = feed.empty();
     let mut out = std::io::stdout().lock();
     for index in 0..feed.batches() {
-        feed.fill(&order, index, &mut batch);
+        feed.fill(&order, index, &mut batch)?;
         for pixel in batch.input_mut(0).as_chunks_mut::<4>().0 {
             *pixel = (f32::from_le_bytes(*pixel) / 255.0).to_le_bytes();
         }

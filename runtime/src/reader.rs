@@ -16,6 +16,8 @@ pub struct Reader {
     pub shuffled: bool,
     /// Its named arguments.
     pub options: &'static [ReaderOption],
+    /// The steps of `prepare` and `augment` that it carries out on its first field: each takes a size in pixels.
+    pub steps: &'static [&'static str],
 }
 
 /// How many files a reader reads for a part of the data.
@@ -49,11 +51,20 @@ pub enum Takes {
     Columns,
     /// A number of rows, at least 1.
     Rows,
+    /// `"train"` or `"test"`.
+    TrainOrTest,
 }
 
 /// Every reader, by name.
-pub const READERS: [Reader; 4] = [
-    Reader { name: "characters", files: Files::One, shuffled: true, options: &[TAKE] },
+pub const READERS: [Reader; 6] = [
+    Reader { name: "characters", files: Files::One, shuffled: true, options: &[TAKE], steps: &[] },
+    Reader {
+        name: "cifar10",
+        files: Files::One,
+        shuffled: true,
+        options: &[optional("part", Takes::TrainOrTest), TAKE],
+        steps: &[],
+    },
     Reader {
         name: "csv",
         files: Files::One,
@@ -67,9 +78,17 @@ pub const READERS: [Reader; 4] = [
             optional("group", Takes::Column),
             TAKE,
         ],
+        steps: &[],
     },
-    Reader { name: "idx", files: Files::OnePerField, shuffled: true, options: &[TAKE] },
-    Reader { name: "safetensors", files: Files::One, shuffled: false, options: &[TAKE] },
+    Reader { name: "idx", files: Files::OnePerField, shuffled: true, options: &[TAKE], steps: &[] },
+    Reader {
+        name: "images",
+        files: Files::One,
+        shuffled: true,
+        options: &[TAKE],
+        steps: &["resize", "center_crop", "random_resized_crop", "letterbox"],
+    },
+    Reader { name: "safetensors", files: Files::One, shuffled: false, options: &[TAKE], steps: &[] },
 ];
 
 const TAKE: ReaderOption = optional("take", Takes::Examples);
@@ -78,8 +97,12 @@ const fn optional(name: &'static str, takes: Takes) -> ReaderOption {
     ReaderOption { name, takes, required: false }
 }
 
-/// The option of a part that lists what `prepare` and `augment` ask of the reader itself.
+/// The option of a part that lists what `prepare` asks of the reader itself: for each step a list of the field, the
+/// step's name and its arguments.
 pub const PREPARE: &str = "prepare";
+
+/// The same of `augment`, which comes after it while training.
+pub const AUGMENT: &str = "augment";
 
 impl Reader {
     /// The reader of this name.
@@ -106,8 +129,9 @@ impl Reader {
     /// One sentence about the first that the reader does not take, or lacks.
     pub fn check(&self, part: &Part, fields: usize) -> Result<(), String> {
         for (place, (name, value)) in part.options.iter().enumerate() {
-            if let (PREPARE, Argument::List(steps)) = (name.as_str(), value) {
-                return Err(format!("it does not carry out {}; do that to the files", quoted(steps)));
+            if [PREPARE, AUGMENT].contains(&name.as_str()) {
+                self.check_steps(value)?;
+                continue;
             }
             let option = self
                 .option(name)
@@ -126,6 +150,32 @@ impl Reader {
         }
         self.files.check(part.paths.len(), fields)
     }
+
+    fn check_steps(&self, steps: &Argument) -> Result<(), String> {
+        let Argument::List(steps) = steps else { return Err("its steps are no list".to_owned()) };
+        for step in steps {
+            let Argument::List(step) = step else { return Err("a step of it is no list".to_owned()) };
+            let [Argument::Text(_), Argument::Text(name), arguments @ ..] = step.as_slice() else {
+                return Err("a step of it has no name".to_owned());
+            };
+            if !self.steps.contains(&name.as_str()) {
+                return Err(format!("it does not carry out `{name}`; do that to the files"));
+            }
+            if !matches!(arguments, [Argument::Number(size)] if is_size(*size)) {
+                return Err(format!("`{name}` takes a size in pixels, from 1 to {LARGEST}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The largest side that a step makes, in pixels.
+pub const LARGEST: u32 = 16_384;
+
+/// Whether a picture can have this side, in pixels.
+#[must_use]
+pub fn is_size(size: f64) -> bool {
+    size >= 1.0 && size <= f64::from(LARGEST) && size.fract() == 0.0
 }
 
 impl Files {
@@ -155,6 +205,7 @@ impl Takes {
             }
             (Takes::Examples | Takes::Rows, Argument::Number(n)) => *n >= 1.0 && n.fract() == 0.0,
             (Takes::Column | Takes::Columns, Argument::Text(_)) => true,
+            (Takes::TrainOrTest, Argument::Text(part)) => part == "train" || part == "test",
             (Takes::Columns, Argument::List(items)) => {
                 !items.is_empty() && items.iter().all(|item| matches!(item, Argument::Text(_)))
             }
@@ -170,16 +221,9 @@ impl Takes {
             Takes::Column => "the name of a column",
             Takes::Columns => "a list of names, such as [\"x\", \"y\"]",
             Takes::Rows => "a number of rows, from 1 on",
+            Takes::TrainOrTest => "\"train\" or \"test\"",
         }
     }
-}
-
-fn quoted(steps: &[Argument]) -> String {
-    let texts = steps.iter().filter_map(|step| match step {
-        Argument::Text(text) => Some(format!("`{text}`")),
-        _ => None,
-    });
-    texts.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -215,8 +259,21 @@ mod tests {
         refused("csv", 1, &[("columns", text()), ("window", Argument::Number(0.0))], "a number of rows");
         refused("csv", 1, &[("columns", text()), ("columns", text())], "given twice");
         refused("csv", 2, &[("columns", text())], "one file, not 2");
-        let steps = Argument::List(vec![Argument::Text("resize(17)".to_owned())]);
-        refused("idx", 2, &[(PREPARE, steps)], "does not carry out `resize(17)`; do that to the files");
+        let steps = |name: &str, size| {
+            let named = ["image", name].map(|text| Argument::Text(text.to_owned()));
+            Argument::List(vec![Argument::List([named.to_vec(), vec![Argument::Number(size)]].concat())])
+        };
+        refused(
+            "idx",
+            2,
+            &[(PREPARE, steps("resize", 17.0))],
+            "does not carry out `resize`; do that to the files",
+        );
+        refused("images", 1, &[(AUGMENT, steps("jitter", 17.0))], "does not carry out `jitter`");
+        refused("images", 1, &[(PREPARE, steps("resize", 0.5))], "takes a size in pixels, from 1 to 16384");
+        refused("cifar10", 1, &[("part", text())], "`part` is \"train\" or \"test\"");
+        checked("images", 1, &[(PREPARE, steps("resize", 17.0)), (AUGMENT, steps("letterbox", 17.0))])
+            .unwrap();
         checked("idx", 2, &[("take", Argument::Number(500.0))]).unwrap();
         checked("csv", 1, &[("columns", text()), ("label", text()), ("window", Argument::Number(9.0))])
             .unwrap();

@@ -50,7 +50,7 @@ fn digits(artifact: &Artifact, folder: &Path) -> (Vec<u8>, Vec<usize>) {
     let place = |name: &str| program.inputs.iter().position(|port| port.name == name).unwrap();
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for index in 0..feed.batches() {
-        feed.fill(&order, index, &mut batch);
+        feed.fill(&order, index, &mut batch).unwrap();
         let examples = batch.examples;
         let words = batch.input_mut(place("image")).as_chunks::<4>().0;
         let images = words[..examples * 28 * 28].iter().map(|word| f32::from_le_bytes(*word) / 255.0);
@@ -76,7 +76,7 @@ fn embedded(file: &Path, device: &Device, folder: &Path) -> Vec<f32> {
     let mut batch = feed.empty();
     let mut scores = Vec::new();
     for index in 0..feed.batches() {
-        feed.fill(&order, index, &mut batch);
+        feed.fill(&order, index, &mut batch).unwrap();
         for pixel in batch.input_mut(0).as_chunks_mut::<4>().0 {
             *pixel = (f32::from_le_bytes(*pixel) / 255.0).to_le_bytes();
         }

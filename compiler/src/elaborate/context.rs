@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Findings};
 use crate::elaborate::bundle::Bundle;
 use crate::elaborate::dim::{BATCH, Dim};
+use crate::elaborate::reader::HostStep;
 use crate::elaborate::scope::Weights;
 use crate::elaborate::value::{Tensor, Value};
 use crate::elaborate::{Expansion, Row};
@@ -47,7 +48,7 @@ pub(super) struct Elaborator<'a> {
     /// Where a gradient ends, and what ends it.
     pub(super) stops: Vec<(Span, String)>,
     /// What `prepare` and `augment` leave to the reader.
-    pub(super) host_steps: Vec<String>,
+    pub(super) host_steps: Vec<HostStep>,
     /// Whether a source names a reader of the language that is not built yet, and may give more than the fields.
     pub(super) planned_reader: bool,
     /// Why the examples cannot be read.

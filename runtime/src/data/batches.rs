@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 
 use super::dataset::Dataset;
 use super::error::DataError;
-use super::order::permutation;
+use super::image::Draw;
+use super::order::{Order, permutation};
 use crate::artifact::Program;
 use crate::batch::Batch;
 
@@ -18,8 +19,8 @@ pub struct Feed {
     columns: Vec<usize>,
     empty: Batch,
     batch: usize,
-    /// The seed of shuffling; `None` keeps the order.
-    seed: Option<u64>,
+    /// The seed of shuffling and of what is drawn for each example; `None` keeps the order and the examples.
+    augment: Option<u64>,
     keep_tail: bool,
 }
 
@@ -29,8 +30,7 @@ impl Feed {
     /// # Errors
     /// If the fields do not fit the program, or there is not one whole batch.
     pub fn training(dataset: Arc<Dataset>, program: &Program, seed: u64) -> Result<Feed, DataError> {
-        let seed = dataset.is_shuffled().then_some(seed);
-        let feed = Feed::new(dataset, program, seed, false)?;
+        let feed = Feed::new(dataset, program, Some(seed), false)?;
         if feed.batches() > 0 {
             return Ok(feed);
         }
@@ -63,23 +63,30 @@ impl Feed {
     }
 
     /// Batch number `index` of an epoch whose examples come in this `order`, into `batch`.
-    pub fn fill(&self, order: &[u32], index: usize, batch: &mut Batch) {
+    ///
+    /// # Errors
+    /// If the file of an example cannot be read.
+    pub fn fill(&self, order: &Order, index: usize, batch: &mut Batch) -> Result<(), DataError> {
         let start = index * self.batch;
-        let examples = &order[start..(start + self.batch).min(order.len())];
+        let all = order.examples();
+        let examples = &all[start..(start + self.batch).min(all.len())];
         batch.examples = examples.len();
+        let draw = self.augment.map(|seed| Draw::new(seed, order.epoch));
         for (input, column) in self.columns.iter().enumerate() {
-            self.dataset.fill(*column, examples, batch.input_mut(input));
+            self.dataset.fill(*column, examples, draw, batch.input_mut(input))?;
         }
+        Ok(())
     }
 
     /// The order of the examples in an epoch.
     #[must_use]
-    pub fn order(&self, epoch: u64) -> Vec<u32> {
-        let examples = self.dataset.examples();
-        match self.seed {
-            Some(seed) => permutation(examples, seed, epoch),
-            None => (0..examples as u32).collect(),
-        }
+    pub fn order(&self, epoch: u64) -> Order {
+        let count = self.dataset.examples();
+        let examples = match self.augment.filter(|_| self.dataset.is_shuffled()) {
+            Some(seed) => permutation(count, seed, epoch),
+            None => (0..count as u32).collect(),
+        };
+        Order { epoch, examples }
     }
 
     /// An empty batch of the right layout.
@@ -91,18 +98,18 @@ impl Feed {
     fn new(
         dataset: Arc<Dataset>,
         program: &Program,
-        seed: Option<u64>,
+        augment: Option<u64>,
         keep_tail: bool,
     ) -> Result<Feed, DataError> {
         let columns = dataset.feeds(&program.inputs)?;
-        Ok(Feed { dataset, columns, empty: Batch::new(program), batch: program.batch, seed, keep_tail })
+        Ok(Feed { dataset, columns, empty: Batch::new(program), batch: program.batch, augment, keep_tail })
     }
 }
 
 /// The batches of one epoch after another, prepared ahead.
 #[derive(Debug)]
 pub struct Batches {
-    ready: Option<Receiver<Batch>>,
+    ready: Option<Receiver<Result<Batch, DataError>>>,
     returned: Option<Sender<Batch>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -134,10 +141,10 @@ impl Batches {
 }
 
 impl Iterator for Batches {
-    type Item = Batch;
+    type Item = Result<Batch, DataError>;
 
-    /// The next batch, in order.
-    fn next(&mut self) -> Option<Batch> {
+    /// The next batch, in order; after an error there is none.
+    fn next(&mut self) -> Option<Result<Batch, DataError>> {
         self.ready.as_ref()?.recv().ok()
     }
 }
@@ -159,15 +166,16 @@ fn prepare(
     index: usize,
     epochs: u64,
     empty: &Receiver<Batch>,
-    ready: &SyncSender<Batch>,
+    ready: &SyncSender<Result<Batch, DataError>>,
 ) {
     let mut start = index;
     for epoch in first..first.saturating_add(epochs) {
         let order = feed.order(epoch);
         for index in start..feed.batches() {
             let Ok(mut batch) = empty.recv() else { return };
-            feed.fill(&order, index, &mut batch);
-            if ready.send(batch).is_err() {
+            let filled = feed.fill(&order, index, &mut batch);
+            let failed = filled.is_err();
+            if ready.send(filled.map(|()| batch)).is_err() || failed {
                 return;
             }
         }

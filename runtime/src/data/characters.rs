@@ -73,7 +73,7 @@ mod tests {
 
     fn example(column: &Column, index: usize) -> Vec<i32> {
         let mut out = vec![0; column.uploaded_bytes()];
-        column.write_example(index, &mut out);
+        column.write_example(index, None, &mut out).unwrap();
         out.as_chunks::<4>().0.iter().map(|w| i32::from_le_bytes(*w)).collect()
     }
 

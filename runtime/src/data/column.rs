@@ -1,10 +1,12 @@
 //! One field of all examples, as it is stored, and how an example of it is uploaded.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use nnc_wgsl::Element;
 
 use super::error::DataError;
+use super::image::{Draw, Pictures};
 use crate::artifact::Field;
 use crate::mapped::Bytes;
 
@@ -12,6 +14,8 @@ use crate::mapped::Bytes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Storage {
     U8,
+    /// Unsigned bytes that stand for shares of 255.
+    Share,
     I8,
     I16,
     I32,
@@ -25,17 +29,32 @@ pub(crate) enum Storage {
 pub(crate) struct Column {
     field: Field,
     path: PathBuf,
+    content: Content,
+    examples: usize,
+}
+
+/// Where the examples are.
+#[derive(Clone, Debug)]
+enum Content {
+    /// In memory or a mapped file, one after the other.
+    Stored(Stored),
+    /// In a file each.
+    Pictures(Pictures),
+}
+
+/// Numbers of all examples.
+#[derive(Clone, Debug)]
+struct Stored {
     storage: Storage,
     bytes: Bytes,
     /// Elements of one example.
     elements: usize,
-    examples: usize,
 }
 
 impl Storage {
     pub(crate) fn size(self) -> usize {
         match self {
-            Storage::U8 | Storage::I8 => 1,
+            Storage::U8 | Storage::Share | Storage::I8 => 1,
             Storage::I16 => 2,
             Storage::I32 | Storage::F32 => 4,
             Storage::I64 | Storage::F64 => 8,
@@ -45,6 +64,7 @@ impl Storage {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Storage::U8 => "unsigned bytes",
+            Storage::Share => "shares of 255",
             Storage::I8 => "signed bytes",
             Storage::I16 => "16-bit integers",
             Storage::I32 => "32-bit integers",
@@ -57,6 +77,7 @@ impl Storage {
     fn value(self, b: &[u8]) -> f64 {
         match self {
             Storage::U8 => f64::from(b[0]),
+            Storage::Share => f64::from(b[0]) / 255.0,
             Storage::I8 => f64::from(b[0].cast_signed()),
             Storage::I16 => f64::from(i16::from_le_bytes([b[0], b[1]])),
             Storage::I32 => f64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]])),
@@ -70,8 +91,8 @@ impl Storage {
     fn feeds(self, element: Element) -> bool {
         match element {
             Element::F32 => true,
-            Element::I32 | Element::Bool => !matches!(self, Storage::F32 | Storage::F64),
-            Element::U8 => self == Storage::U8,
+            Element::I32 | Element::Bool => !matches!(self, Storage::Share | Storage::F32 | Storage::F64),
+            Element::U8 => matches!(self, Storage::U8 | Storage::Share),
         }
     }
 }
@@ -88,11 +109,15 @@ impl Column {
         bytes: Bytes,
     ) -> Result<Column, DataError> {
         Column::fits(field, path, storage, found)?;
-        let elements = found.iter().product();
-        let column =
-            Column { field: field.clone(), path: path.to_owned(), storage, bytes, elements, examples };
-        column.check_range()?;
-        Ok(column)
+        let stored = Stored { storage, bytes, elements: found.iter().product() };
+        stored.check_range(field, path)?;
+        Ok(Column { field: field.clone(), path: path.to_owned(), content: Content::Stored(stored), examples })
+    }
+
+    /// The field whose examples are these pictures.
+    pub(super) fn of_pictures(field: &Field, pictures: Pictures) -> Column {
+        let examples = pictures.examples();
+        Column { field: field.clone(), path: PathBuf::new(), content: Content::Pictures(pictures), examples }
     }
 
     /// Whether examples of the shape `found` feed the field, but for their values.
@@ -131,29 +156,59 @@ impl Column {
     }
 
     /// The examples from `range` alone.
-    pub(crate) fn take(&self, range: std::ops::Range<usize>) -> Column {
-        let size = self.elements * self.storage.size();
-        Column {
-            bytes: self.bytes.slice(range.start * size..range.end * size),
-            examples: range.len(),
-            ..self.clone()
-        }
+    pub(crate) fn take(&self, range: Range<usize>) -> Column {
+        let content = match &self.content {
+            Content::Stored(stored) => Content::Stored(stored.take(range.clone())),
+            Content::Pictures(pictures) => Content::Pictures(pictures.take(range.clone())),
+        };
+        Column { content, examples: range.len(), field: self.field.clone(), path: self.path.clone() }
+    }
+
+    /// Whether an example takes so long to make that several threads are worth their start.
+    pub(super) fn is_decoded(&self) -> bool {
+        matches!(self.content, Content::Pictures(_))
     }
 
     /// The size of one uploaded example, in bytes.
     pub(crate) fn uploaded_bytes(&self) -> usize {
-        match self.field.element {
-            Element::U8 => self.elements,
-            Element::F32 | Element::I32 | Element::Bool => self.elements * 4,
+        match (&self.content, self.field.element) {
+            (Content::Stored(stored), Element::U8) => stored.elements,
+            (Content::Stored(stored), Element::F32 | Element::I32 | Element::Bool) => stored.elements * 4,
+            (Content::Pictures(pictures), _) => pictures.uploaded_bytes(),
         }
     }
 
-    /// Writes example `index` as it is uploaded; `out` has [`Column::uploaded_bytes`].
-    pub(crate) fn write_example(&self, index: usize, out: &mut [u8]) {
+    /// Writes example `index` as it is uploaded; `out` has [`Column::uploaded_bytes`]. With a draw it is augmented.
+    ///
+    /// # Errors
+    /// If its file cannot be read.
+    pub(crate) fn write_example(
+        &self,
+        index: usize,
+        draw: Option<Draw>,
+        out: &mut [u8],
+    ) -> Result<(), DataError> {
+        match &self.content {
+            Content::Stored(stored) => stored.write_example(self.field.element, index, out),
+            Content::Pictures(pictures) => pictures.write_example(&self.field, index, draw, out)?,
+        }
+        Ok(())
+    }
+}
+
+impl Stored {
+    fn take(&self, range: Range<usize>) -> Stored {
+        let size = self.elements * self.storage.size();
+        Stored { bytes: self.bytes.slice(range.start * size..range.end * size), ..self.clone() }
+    }
+
+    fn write_example(&self, element: Element, index: usize, out: &mut [u8]) {
         let size = self.elements * self.storage.size();
         let stored = &self.bytes[index * size..(index + 1) * size];
-        match (self.storage, self.field.element) {
-            (Storage::U8, Element::U8) | (Storage::F32, Element::F32) | (Storage::I32, Element::I32) => {
+        match (self.storage, element) {
+            (Storage::U8 | Storage::Share, Element::U8)
+            | (Storage::F32, Element::F32)
+            | (Storage::I32, Element::I32) => {
                 out.copy_from_slice(stored);
             }
             (Storage::U8, Element::F32) => {
@@ -175,22 +230,22 @@ impl Column {
     }
 
     /// Finds the first value that is outside the field's range, or does not fit into the field at all.
-    fn check_range(&self) -> Result<(), DataError> {
-        if let Some((low, high)) = self.field.range
+    fn check_range(&self, field: &Field, path: &Path) -> Result<(), DataError> {
+        if let Some((low, high)) = field.range
             && let Some((index, value)) = self.first_outside(low, high)
         {
-            let (field, path) = (self.field.name.clone(), self.path.clone());
+            let (field, path) = (field.name.clone(), path.to_owned());
             return Err(DataError::Range { field, low, high, path, index, value });
         }
-        if self.storage != Storage::I64 || self.field.element != Element::I32 {
+        if self.storage != Storage::I64 || field.element != Element::I32 {
             return Ok(());
         }
         match self.first_outside(i64::from(i32::MIN), i64::from(i32::MAX) + 1) {
             None => Ok(()),
             Some((index, value)) => Err(DataError::Overflow {
-                field: self.field.name.clone(),
-                expected: self.field.element,
-                path: self.path.clone(),
+                field: field.name.clone(),
+                expected: field.element,
+                path: path.to_owned(),
                 index,
                 value,
             }),

@@ -253,7 +253,7 @@ mod tests {
 
     fn example(column: &Column, index: usize) -> Vec<f32> {
         let mut out = vec![0; column.uploaded_bytes()];
-        column.write_example(index, &mut out);
+        column.write_example(index, None, &mut out).unwrap();
         out.as_chunks::<4>().0.iter().map(|w| f32::from_le_bytes(*w)).collect()
     }
 
@@ -279,7 +279,7 @@ mod tests {
         let field = Field { name: "v".to_owned(), element: Element::I32, shape: vec![2], range: None };
         let columns = read(&part, std::slice::from_ref(&field), folder.path()).unwrap();
         let mut bytes = vec![0; columns[0].uploaded_bytes()];
-        columns[0].write_example(3, &mut bytes);
+        columns[0].write_example(3, None, &mut bytes).unwrap();
         assert_eq!(bytes, [3i32.to_le_bytes(), 13i32.to_le_bytes()].concat());
         let halves = TABLE.replace("13,1", "13.5,1");
         std::fs::write(folder.path().join("t.csv"), halves).unwrap();

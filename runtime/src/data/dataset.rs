@@ -1,7 +1,11 @@
 //! One part of a data set, ready to be cut into batches.
 
+use std::num::NonZero;
+use std::thread::{self, available_parallelism};
+
 use super::column::Column;
 use super::error::DataError;
+use super::image::Draw;
 use crate::artifact::{Field, Port};
 
 /// All examples of a part.
@@ -77,16 +81,39 @@ impl Dataset {
             .collect()
     }
 
-    /// Writes these examples of column `place`, one after another, and zeros after them.
-    pub(super) fn fill(&self, place: usize, examples: &[u32], out: &mut [u8]) {
+    /// Writes these examples of column `place`, one after another, and zeros after them. With a draw they are augmented.
+    ///
+    /// # Errors
+    /// If the file of an example cannot be read.
+    pub(super) fn fill(
+        &self,
+        place: usize,
+        examples: &[u32],
+        draw: Option<Draw>,
+        out: &mut [u8],
+    ) -> Result<(), DataError> {
         let column = &self.columns[place];
         let size = column.uploaded_bytes();
         let (filled, rest) = out.split_at_mut(size * examples.len());
-        if size > 0 {
-            for (target, index) in filled.chunks_exact_mut(size).zip(examples) {
-                column.write_example(*index as usize, target);
-            }
-        }
         rest.fill(0);
+        if size == 0 {
+            return Ok(());
+        }
+        let write = |examples: &[u32], out: &mut [u8]| {
+            let mut each = examples.iter().zip(out.chunks_exact_mut(size));
+            each.try_for_each(|(index, out)| column.write_example(*index as usize, draw, out))
+        };
+        let threads = if column.is_decoded() { available_parallelism().map_or(1, NonZero::get) } else { 1 };
+        let each = examples.len().div_ceil(threads).max(1);
+        if each >= examples.len() {
+            return write(examples, filled);
+        }
+        thread::scope(|scope| {
+            let work = examples.chunks(each).zip(filled.chunks_mut(each * size));
+            let started: Vec<_> =
+                work.map(|(examples, out)| scope.spawn(move || write(examples, out))).collect();
+            let ended = started.into_iter().map(|one| one.join().expect("a reader does not panic"));
+            ended.collect()
+        })
     }
 }

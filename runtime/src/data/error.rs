@@ -191,6 +191,69 @@ pub enum DataError {
         /// What is wrong with it.
         what: String,
     },
+    /// A file that is to hold a picture is damaged, or of a kind that is not read.
+    #[error("the picture `{}` cannot be decoded: {cause}; replace the file, or take it out of the folder", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says.
+        cause: String,
+    },
+    /// A picture has another size than its field.
+    #[error(
+        "the field `{field}` has the shape {expected:?}, but `{}` has {height} rows and {width} columns; \
+         bring pictures to one size with `prepare {{ {field} = {field} -> resize(..) -> center_crop(..) }}`",
+        path.display()
+    )]
+    PictureSize {
+        /// The field.
+        field: String,
+        /// Its shape in the model.
+        expected: Vec<usize>,
+        /// The file.
+        path: PathBuf,
+        /// Rows of the picture after all steps.
+        height: usize,
+        /// Columns of the picture after all steps.
+        width: usize,
+    },
+    /// A step of `prepare` or `augment` that a picture cannot take.
+    #[error("`{step}` does not work on `{}`: {cause}", path.display())]
+    Step {
+        /// The step.
+        step: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// A field that no picture can feed.
+    #[error(
+        "the field `{field}` is {element}{shape:?}; a picture is f32[3, height, width], or f32[1, height, width]"
+    )]
+    NoPictures {
+        /// The field.
+        field: String,
+        /// Its type.
+        element: Element,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// There is no such folder.
+    #[error("there is no folder `{}`; paths in a model are relative to its file", path.display())]
+    NoFolder {
+        /// The path looked for.
+        path: PathBuf,
+    },
+    /// A folder without folders, where each is a class.
+    #[error(
+        "`{}` has no folders within, one for each class; put the pictures into such, or leave out the field of the class",
+        path.display()
+    )]
+    NoClasses {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A part without examples.
     #[error("the part `{part}` has no examples: nothing is in {}", listed(paths))]
     Empty {

@@ -48,6 +48,14 @@ pub(super) fn read_text(path: &Path) -> Result<(PathBuf, String), DataError> {
     Ok((path, text))
 }
 
+/// A file's first bytes, at most `limit`, and the path it was found at.
+pub(super) fn read_bytes(path: &Path, limit: u64) -> Result<(PathBuf, Vec<u8>), DataError> {
+    let (path, reader) = open(path)?;
+    let mut bytes = Vec::new();
+    reader.take(limit).read_to_end(&mut bytes).map_err(|e| unreadable(&path, &e))?;
+    Ok((path, bytes))
+}
+
 /// The path of a part that is one file.
 pub(super) fn one_file(part: &Part) -> Result<&str, DataError> {
     match part.paths.as_slice() {

@@ -128,7 +128,7 @@ mod tests {
 
     fn floats(column: &Column, index: usize) -> Vec<f32> {
         let mut out = vec![0; column.uploaded_bytes()];
-        column.write_example(index, &mut out);
+        column.write_example(index, None, &mut out).unwrap();
         out.as_chunks::<4>().0.iter().map(|w| f32::from_le_bytes(*w)).collect()
     }
 
@@ -190,7 +190,7 @@ mod tests {
         let column =
             load("x", &file(0x08, &[2, 3], &[1, 2, 3, 4, 5, 6]), &field(Element::U8, &[3], None)).unwrap();
         let mut out = [0; 3];
-        column.write_example(1, &mut out);
+        column.write_example(1, None, &mut out).unwrap();
         assert_eq!(out, [4, 5, 6]);
     }
 

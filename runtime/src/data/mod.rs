@@ -7,12 +7,15 @@
 #[cfg(feature = "gpu")]
 mod batches;
 mod characters;
+mod cifar10;
 mod column;
 mod csv;
 mod dataset;
 mod error;
 mod file;
 mod idx;
+mod image;
+mod images;
 mod order;
 mod safetensors;
 
@@ -28,7 +31,7 @@ use crate::reader::{READERS, Reader, Takes};
 pub use batches::{Batches, Feed};
 pub use dataset::Dataset;
 pub use error::DataError;
-pub use order::permutation;
+pub use order::{Order, permutation};
 pub use safetensors::tensor_shapes;
 
 use column::Column;
@@ -43,8 +46,10 @@ type BytesOnDisk = fn(&Part, &[Field], &Path) -> Result<Vec<bool>, DataError>;
 fn functions(reader: &str) -> Option<(Read, BytesOnDisk)> {
     match reader {
         "characters" => Some((characters::read, no_bytes)),
+        "cifar10" => Some((cifar10::read, no_bytes)),
         "csv" => Some((csv::read, no_bytes)),
         "idx" => Some((idx::read, idx::bytes_on_disk)),
+        "images" => Some((images::read, no_bytes)),
         "safetensors" => Some((safetensors::read, safetensors::bytes_on_disk)),
         _ => None,
     }
@@ -99,7 +104,7 @@ pub fn stored_elements(data: &Data, base: &Path) -> Result<Vec<Element>, DataErr
         .collect())
 }
 
-/// Readers that make their numbers from text.
+/// Readers that make their numbers from text, or shares of 255.
 fn no_bytes(_part: &Part, fields: &[Field], _base: &Path) -> Result<Vec<bool>, DataError> {
     Ok(vec![false; fields.len()])
 }
@@ -163,8 +168,9 @@ mod tests {
         };
         let expected = "model.nn:7:11: `idx`: it has no argument `tkae`; it has: take";
         assert_eq!(message("tkae", Argument::Number(1.0)), expected);
-        let steps = Argument::List(vec![Argument::Text("resize(64)".to_owned())]);
-        let expected = "model.nn:7:11: `idx`: it does not carry out `resize(64)`; do that to the files";
+        let named = ["image", "resize"].map(|text| Argument::Text(text.to_owned())).to_vec();
+        let steps = Argument::List(vec![Argument::List([named, vec![Argument::Number(64.0)]].concat())]);
+        let expected = "model.nn:7:11: `idx`: it does not carry out `resize`; do that to the files";
         assert_eq!(message("prepare", steps), expected);
     }
 

@@ -5,6 +5,21 @@ use nnc_wgsl::random_uniform;
 /// The random stream of shuffling; training programs number theirs from 0.
 const STREAM: u32 = 0x5475_f1e5;
 
+/// The order of the examples in an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub(super) epoch: u64,
+    pub(super) examples: Vec<u32>,
+}
+
+impl Order {
+    /// The numbers of the examples.
+    #[must_use]
+    pub fn examples(&self) -> &[u32] {
+        &self.examples
+    }
+}
+
 /// The numbers 0 to `count`, shuffled (Fisher and Yates; Durstenfeld 1964).
 #[must_use]
 pub fn permutation(count: usize, seed: u64, epoch: u64) -> Vec<u32> {

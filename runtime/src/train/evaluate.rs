@@ -140,7 +140,7 @@ impl<'a> Measuring<'a> {
         let mut batches = Batches::start(self.feed.clone(), 0, 0, 1);
         let mut index = 0;
         loop {
-            let next = batches.next();
+            let next = batches.next().transpose()?;
             if let Some(batch) = &next {
                 let examples = batch.examples as u64;
                 self.session.submit(Role::Evaluate, batch, &Clock { examples, ..self.clock })?;
@@ -189,7 +189,7 @@ impl<'a> Measuring<'a> {
             return Ok(None);
         }
         let mut batch = self.feed.empty();
-        self.feed.fill(&self.feed.order(0), done.index, &mut batch);
+        self.feed.fill(&self.feed.order(0), done.index, &mut batch)?;
         let clock = Clock { examples: done.examples, ..self.clock };
         let fault = self.session.trace(Role::Evaluate, &batch, &clock)?;
         Ok(fault.filter(|fault| !fault.unmet.is_empty()).map(|fault| TrainError::Unmet {

@@ -152,6 +152,15 @@ impl<'a> Run<'a> {
                 break;
             }
             let batch = batches.next().expect("batches go on as long as the run asks for them");
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => {
+                    self.drain(report)?;
+                    self.save()?;
+                    self.write_unproven()?;
+                    return Err(error.into());
+                }
+            };
             let clock = self.clock(self.submitted + 1);
             self.session.submit(Role::Train, &batch, &clock)?;
             self.submitted += 1;
@@ -211,7 +220,7 @@ impl<'a> Run<'a> {
         self.unproven = None;
         let mut batch = self.feed.empty();
         let order = self.feed.order(self.progress.epoch);
-        self.feed.fill(&order, self.progress.position as usize, &mut batch);
+        self.feed.fill(&order, self.progress.position as usize, &mut batch)?;
         let clock = self.clock(step);
         let fault = self.session.trace(Role::Train, &batch, &clock)?.map(Box::new);
         if self.on_disk.is_none() && self.files.is_some() {

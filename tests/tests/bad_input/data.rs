@@ -117,11 +117,16 @@ fn a_reader_or_an_argument_that_does_not_exist() {
             place.refuses(1, &["train", "model.nn"], parts);
         }
     };
-    let parts = ["E0201", "model.nn:8:11", "unknown reader `ixd`", "characters, csv, idx, safetensors"];
+    let parts = [
+        "E0201",
+        "model.nn:8:11",
+        "unknown reader `ixd`",
+        "characters, cifar10, csv, idx, images, safetensors",
+    ];
     diagnosed("idx(\"images\"", "ixd(\"images\"", &parts);
     let parts = ["E0202", "model.nn:8:35", "`idx` has no argument `tkae`", "did you mean `take`?"];
     diagnosed("\"labels\")", "\"labels\", tkae=0..0.5)", &parts);
-    let parts = ["E0508", "model.nn:10:30", "no reader of this version carries out `resize`"];
+    let parts = ["E0508", "model.nn:10:30", "`idx` does not carry out `resize`"];
     let place = Workplace::with("image = image / 255", "image = image -> resize(4) -> scale(1 / 255)");
     let said = String::from_utf8(place.succeeds(&["check", "model.nn"]).stderr).unwrap();
     assert!(said.contains("W0504"), "{said}");

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         session.write_tensors(&weights::load(path, session.tensors())?)?;
     }
     let mut batches = inputs.batches(&artifact, session.program(Role::Gradient)?)?;
-    let batch = batches.next().ok_or_else(|| Failure::new("the input has no examples"))?;
+    let batch = batches.next().ok_or_else(|| Failure::new("the input has no examples"))??;
     let clock = Clock::single(seed, batch.examples as u64);
     let outputs = session.run(Role::Gradient, &batch, &clock)?;
     let loss = outputs.number("loss").unwrap_or(f64::NAN);

@@ -61,7 +61,7 @@ impl Inputs {
         &self,
         artifact: &Artifact,
         program: &Program,
-    ) -> Result<impl Iterator<Item = Batch> + use<>, Failure> {
+    ) -> Result<impl Iterator<Item = Result<Batch, Failure>> + use<>, Failure> {
         if let Some(port) = program.inputs.iter().find(|port| !port.batched) {
             let name = &port.name;
             let help = "give it `N` as its first dim: inputs come as examples along axis 0";
@@ -90,8 +90,8 @@ impl Inputs {
         let order = feed.order(0);
         Ok((0..feed.batches()).map(move |index| {
             let mut batch = feed.empty();
-            feed.fill(&order, index, &mut batch);
-            batch
+            feed.fill(&order, index, &mut batch)?;
+            Ok(batch)
         }))
     }
 

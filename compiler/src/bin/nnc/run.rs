@@ -52,6 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     check_whole(program, examples)?;
     let mut first = 0;
     for batch in batches {
+        let batch = batch?;
         let clock = Clock::single(0, batch.examples as u64);
         let results = session.run(Role::Infer, &batch, &clock)?;
         if let Some(fault) = session.unmet(Role::Infer, &batch, &clock)? {

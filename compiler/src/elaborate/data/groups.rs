@@ -8,9 +8,10 @@ use crate::elaborate::data::names_in;
 use crate::elaborate::frame::Frame;
 use crate::elaborate::lint::mentions;
 use crate::elaborate::model::definitions;
+use crate::elaborate::reader::{Binding, Step};
 use crate::elaborate::value::{Callable, Tensor, Value};
 use crate::source::Span;
-use crate::syntax::ast::{self, DefinitionKind, ExprKind, ItemKind, Name, SettingKind};
+use crate::syntax::ast::{self, DefinitionKind, Expr, ExprKind, ItemKind, Name, SettingKind};
 
 impl<'a> Elaborator<'a> {
     pub(super) fn run_group(
@@ -27,7 +28,7 @@ impl<'a> Elaborator<'a> {
             }
             for (names, value) in self.bindings(&name.text, &settings.entries) {
                 let weights = self.weights.len();
-                failed |= self.prepare(frame, data, names, value).is_err();
+                failed |= self.prepare(frame, data, group, names, value).is_err();
                 if self.weights.len() > weights {
                     let message = format!("`{group}` would own weights");
                     let diagnostic = Diagnostic::error("E0205", message, value.span)
@@ -46,7 +47,7 @@ impl<'a> Elaborator<'a> {
         &mut self,
         group: &str,
         entries: &'a [ast::Setting],
-    ) -> Vec<(&'a [Name], &'a ast::Expr)> {
+    ) -> Vec<(&'a [Name], &'a Expr)> {
         let mut out = Vec::with_capacity(entries.len());
         for entry in entries {
             match &entry.kind {
@@ -67,11 +68,13 @@ impl<'a> Elaborator<'a> {
         &mut self,
         frame: &mut Frame<'a>,
         data: &'a ast::Data,
+        group: &str,
         names: &'a [Name],
-        value: &'a ast::Expr,
+        value: &'a Expr,
     ) -> Outcome<()> {
         let value_expr = value;
-        let Some(value_found) = self.on_device(frame, value)? else { return Ok(()) };
+        let binding = Binding { group, names };
+        let Some(value_found) = self.on_device(frame, binding, value)? else { return Ok(()) };
         let found = match value_found {
             Value::Outputs(values) => values,
             one => vec![one],
@@ -151,7 +154,25 @@ impl<'a> Elaborator<'a> {
 
     /// The part of a binding that runs on the device: `None` where it is the reader's work, because it calls a
     /// function marked `@host` or names something that is no field. What the reader is left with is noted.
-    fn on_device(&mut self, frame: &mut Frame<'a>, value: &'a ast::Expr) -> Outcome<Option<Value<'a>>> {
+    fn on_device(
+        &mut self,
+        frame: &mut Frame<'a>,
+        binding: Binding<'_>,
+        value: &'a Expr,
+    ) -> Outcome<Option<Value<'a>>> {
+        if let ExprKind::Call { callee, arguments } = &value.kind
+            && let ExprKind::Name(name) = &callee.kind
+            && let Some(called) = self.lookup(frame, name, callee.span)?.filter(is_host)
+            && let [
+                ast::Argument { name: None, value: Expr { kind: ExprKind::Name(field), .. }, .. },
+                rest @ ..,
+            ] = arguments.as_slice()
+            && self.lookup(frame, field, value.span)?.is_some()
+        {
+            let step = Step { name, called: &called, on: field, arguments: rest, span: value.span };
+            self.host_step(frame, binding, &step)?;
+            return Ok(None);
+        }
         let ExprKind::Pipeline(pipeline) = &value.kind else {
             let mut words = Vec::new();
             names_in(value, &mut words);
@@ -162,7 +183,7 @@ impl<'a> Elaborator<'a> {
                         return Ok(None);
                     }
                     Some(known) if is_host(&known) => {
-                        self.host_step(word, span, value.span);
+                        self.host_step_within(word, span, value.span);
                         return Ok(None);
                     }
                     Some(_) => {}
@@ -178,17 +199,21 @@ impl<'a> Elaborator<'a> {
         }
         let mut first = 0;
         for (place, stage) in pipeline.stages.iter().enumerate() {
-            let ast::StageKind::Call { path, .. } = &stage.kind else { continue };
+            let ast::StageKind::Call { path, arguments, .. } = &stage.kind else { continue };
             let Some(name) = path.last() else { continue };
-            let called = self.lookup(frame, &name.text, name.span)?;
-            if !called.is_some_and(|called| is_host(&called)) {
-                continue;
-            }
+            let Some(called) = self.lookup(frame, &name.text, name.span)?.filter(is_host) else { continue };
             if place != first {
                 let message = format!("`{}` is the reader's work and must come first", name.text);
                 return self.fail("E0403", name.span, message, "after what the device does");
             }
-            self.host_step(&name.text, stage.span, stage.span);
+            match &pipeline.source.kind {
+                ExprKind::Name(on) => {
+                    let arguments = arguments.as_deref().unwrap_or_default();
+                    let step = Step { name: &name.text, called: &called, on, arguments, span: stage.span };
+                    self.host_step(frame, binding, &step)?;
+                }
+                _ => self.host_step_within(&name.text, stage.span, stage.span),
+            }
             first = place + 1;
         }
         let source = self.expression(frame, &pipeline.source)?;
@@ -230,12 +255,7 @@ fn groups_of(data: &ast::Data) -> impl Iterator<Item = &ast::Settings> {
 
 /// The values that the field `name` may have after it is bound to `value`: those from before where it is the same, or
 /// moved by a whole number, `label - 1`; elsewhere nothing is known.
-fn range_after(
-    before: &Tensor,
-    after: &Tensor,
-    name: &Name,
-    value: &ast::Expr,
-) -> Option<Rc<(i64, i64, Span)>> {
+fn range_after(before: &Tensor, after: &Tensor, name: &Name, value: &Expr) -> Option<Rc<(i64, i64, Span)>> {
     if before.node == after.node {
         return before.range.clone();
     }
