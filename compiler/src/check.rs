@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use nnc_runtime::artifact::Role;
+use nnc_runtime::artifact::{Data, Role};
 
 use crate::compile::{Request, compile, training_step};
-use crate::diagnostic::{Diagnostic, Findings, Severity};
+use crate::diagnostic::{Checked, Diagnostic, Findings, Severity};
 use crate::elaborate::{self, Bundle, Elaborated, Expansion, Subject, elaborate};
 
 /// The most models of a file.
@@ -15,7 +15,15 @@ const MODELS: usize = 256;
 /// made only where the file promises to keep within a `memory`. The roles of the request do not matter.
 #[must_use]
 pub fn check(bundle: &Arc<Bundle>, request: &Request) -> Vec<Diagnostic> {
+    examine(bundle, request).diagnostics
+}
+
+/// As [`check`], with the data that the models are trained on, whose files [`look_into`](crate::look_into) holds
+/// against it; none after an error, nor data that no reader of this version reads.
+#[must_use]
+pub fn examine(bundle: &Arc<Bundle>, request: &Request) -> Checked<Vec<Data>> {
     let mut found = Findings::default();
+    let mut data: Vec<Data> = Vec::new();
     let mut last_step = None;
     let mut subjects = elaborate::subjects(bundle, &request.dims);
     if let Some(name) = &request.model
@@ -28,10 +36,14 @@ pub fn check(bundle: &Arc<Bundle>, request: &Request) -> Vec<Diagnostic> {
         let message = format!("this file has {} models", subjects.len());
         let diagnostic = Diagnostic::error("E0213", message, bundle.definition_span(name));
         found.add(diagnostic.fact(format!("at most {MODELS} can stand in one file")));
-        return found.finish();
+        return Checked { value: data, diagnostics: found.finish() };
     }
     for subject in &subjects {
-        last_step = expanded(bundle, subject, &mut found).or(last_step);
+        let step = expanded(bundle, subject, &mut found);
+        let readable = step.as_ref().filter(|step| step.unread.is_empty());
+        let read = readable.and_then(|step| step.training.as_ref()).map(|training| &training.data);
+        data.extend(read.filter(|read| data.iter().all(|known| known.name != read.name)).cloned());
+        last_step = step.or(last_step);
     }
     found.extend(elaborate::items(bundle, &request.dims));
     let clean = !found.has_errors();
@@ -45,7 +57,10 @@ pub fn check(bundle: &Arc<Bundle>, request: &Request) -> Vec<Diagnostic> {
             found.extend(compile(bundle, &request).diagnostics);
         }
     }
-    found.finish()
+    if found.has_errors() {
+        data.clear();
+    }
+    Checked { value: data, diagnostics: found.finish() }
 }
 
 /// Adds what the expansions of one model show; what its training step comes to, where it has one.

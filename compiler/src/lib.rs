@@ -18,6 +18,7 @@ pub mod account;
 pub mod assemble;
 pub mod check;
 pub mod compile;
+mod data_files;
 pub mod diagnostic;
 pub mod elaborate;
 pub mod figure;
@@ -39,5 +40,6 @@ pub mod update;
 #[cfg(feature = "cli")]
 pub mod verify;
 
-pub use check::check;
+pub use check::{check, examine};
 pub use compile::{Compiled, Request, compile};
+pub use data_files::look_into;

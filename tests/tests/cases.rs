@@ -2,7 +2,8 @@
 //!
 //! A case begins with `# test: check`, possibly followed by a line `# dims: T=8, S=4`. What `check` says about
 //! the text after those lines stands in the `.stderr` file of the same name. `NNC_BLESS=1` rewrites it. One that begins
-//! with `# test: train` is compiled as by `train`, which reads the examples.
+//! with `# test: train` is compiled as by `train`, which reads the examples; of one that begins with `# test: files` the
+//! files of the data, which stand beside it, are looked into as by `nnc check`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use nnc::diagnostic::{CODES, Colour, Diagnostic, explain, render_all};
 use nnc::elaborate::load;
 use nnc::source::Loader;
-use nnc::{Request, check, compile};
+use nnc::{Request, compile, examine, look_into};
 use nnc_runtime::artifact::Role;
 use nnc_wgsl::Profile;
 
@@ -43,8 +44,11 @@ fn cases(folder: &Path) -> Vec<PathBuf> {
 /// The first line of a case that is compiled as by `train`.
 const TRAIN: &str = "# test: train\n";
 
+/// The first line of a case whose data files are looked into.
+const FILES: &str = "# test: files\n";
+
 fn is_case(text: &str) -> bool {
-    text.starts_with("# test: check\n") || text.starts_with(TRAIN)
+    text.starts_with("# test: check\n") || text.starts_with(TRAIN) || text.starts_with(FILES)
 }
 
 fn diagnostics(text: &str, folder: &Path) -> (Vec<Diagnostic>, String) {
@@ -69,11 +73,15 @@ fn diagnostics(text: &str, folder: &Path) -> (Vec<Diagnostic>, String) {
             let request = Request { dims, reads_data: true, ..Request::new(profile, &[Role::Train]) };
             found.extend(compile(&bundle, &request).diagnostics);
         } else {
-            found.extend(check(&bundle, &Request { dims, ..Request::new(profile, &[]) }));
+            let examined = examine(&bundle, &Request { dims, ..Request::new(profile, &[]) });
+            found.extend(examined.diagnostics);
+            for data in examined.value.iter().filter(|_| text.starts_with(FILES)) {
+                found.extend(look_into(&bundle, data, folder, &|path| Some(fs::metadata(path).ok()?.len())));
+            }
         }
     }
     let printed = render_all(&found, bundle.sources(), Colour::Never);
-    (found, printed)
+    (found, printed.replace(&format!("{}/", folder.display()), ""))
 }
 
 #[test]

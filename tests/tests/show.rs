@@ -157,3 +157,36 @@ fn a_definition_of_the_library_is_printed_with_its_doc() {
     assert_eq!(unknown.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("did you mean `conv_bn`?"));
 }
+
+#[test]
+fn calls_in_formulas_are_layers_as_stages_are() {
+    let (_folder, path) = model(
+        "block half(x: f32[N, C]) { relu(linear(x, C)) * 0.5 }\n\nmodel M(x: f32[N, 4]) -> y: f32[N, 3] {\n  \
+         relu(linear(x, 8)) -> half -> linear(3)\n}\n",
+    );
+    let lines = shown(&[&path]);
+    let (sums, layers) = lines.split_last().expect("there are sums");
+    let row = |layer: &Value| {
+        let text = |key: &str| layer[key].as_str().expect("a text").to_owned();
+        (
+            text("operation"),
+            text("output"),
+            number(layer, "weights"),
+            number(layer, "flops"),
+            number(layer, "bytes"),
+        )
+    };
+    let row_of = |operation: &str, output: &str, weights, flops, bytes| {
+        (operation.to_owned(), output.to_owned(), weights, flops, bytes)
+    };
+    let rows: Vec<_> = layers.iter().map(row).collect();
+    let wanted = [
+        row_of("linear(x, 8)", "f32[N, 8]", 40, 72, 32),
+        row_of("relu(linear(x, 8))", "f32[N, 8]", 0, 8, 32),
+        row_of("linear(x, C)", "f32[N, 8]", 72, 136, 32),
+        row_of("relu(linear(x, C))", "f32[N, 8]", 0, 8, 32),
+        row_of("linear(3)", "f32[N, 3]", 27, 51, 12),
+    ];
+    assert_eq!(rows, wanted);
+    assert_eq!(number(sums, "bytes"), 140);
+}

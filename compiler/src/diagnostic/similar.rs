@@ -4,7 +4,7 @@
 const LONGEST_NAME: usize = 65;
 
 /// The known name closest to `name`, when it is close enough to have been meant: at most a third of the letters of the
-/// shorter one differ, or nothing but case and `_`, or one has a letter more at its end, as `lrr` has.
+/// shorter one differ, or nothing but case and `_`, which goes before all else, or one has a letter more at its end, as `lrr` has.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = name.chars().count();
@@ -18,7 +18,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
             return None;
         }
         if fold(candidate) == folded {
-            return Some((1, candidate));
+            return Some((0, candidate));
         }
         let (short, long) = if length < other { (name, candidate) } else { (candidate, name) };
         if length.min(other) > 1 && length.abs_diff(other) == 1 && long.starts_with(short) {

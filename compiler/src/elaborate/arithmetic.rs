@@ -98,6 +98,9 @@ impl<'a> Elaborator<'a> {
                         "random numbers of a formula are `normal_like(x)` and `random_like(x)`".to_owned(),
                     ),
                     Value::Callable(callable) => Some(format!("call it: `{}(x)`", callable.name())),
+                    Value::Text(text) if text.parse::<f64>().is_ok() => {
+                        Some(format!("a number stands without quotes: `{text}`"))
+                    }
                     _ => None,
                 };
                 let diagnostic = Diagnostic::error("E0204", message, span)

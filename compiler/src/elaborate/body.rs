@@ -30,6 +30,7 @@ impl<'a> Elaborator<'a> {
             match self.statement(frame, statement) {
                 Ok(None) => {}
                 Ok(Some(value)) if place == last => result = Some(value),
+                Ok(Some(_)) if is_named(statement) => {}
                 Ok(Some(_)) => {
                     let message = "this value is not used";
                     let minus = body.statements.get(place + 1).is_some_and(begins_with_minus);
@@ -189,6 +190,15 @@ fn begins_with_minus(statement: &Statement) -> bool {
         };
     }
     false
+}
+
+/// Whether a pipeline gives its value a name at its end.
+fn is_named(statement: &Statement) -> bool {
+    let StatementKind::Value(values) = &statement.kind else { return false };
+    values.iter().all(|value| match &value.kind {
+        ExprKind::Pipeline(pipeline) => pipeline.stages.last().is_some_and(|stage| stage.label.is_some()),
+        _ => false,
+    })
 }
 
 /// What a failed statement would have bound is an error, so that nothing more is said about it.

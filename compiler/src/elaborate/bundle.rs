@@ -181,7 +181,7 @@ impl Bundle {
     }
 
     /// The items of the model's own file and of those it uses, without the standard library that is always there.
-    fn own_items(&self) -> impl Iterator<Item = &ast::Item> {
+    pub(crate) fn own_items(&self) -> impl Iterator<Item = &ast::Item> {
         self.modules[self.library..].iter().flat_map(|module| &module.ast.items)
     }
 

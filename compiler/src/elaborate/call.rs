@@ -5,8 +5,11 @@ mod conditions;
 mod misuse;
 mod slopes;
 
+use std::cmp::Ordering;
+
 use crate::diagnostic::Diagnostic;
 use crate::elaborate::context::{Elaborator, Outcome, Reported, Site};
+use crate::elaborate::data::names_in;
 use crate::elaborate::frame::Frame;
 use crate::elaborate::intrinsic::{Call, Intrinsic};
 use crate::elaborate::slope::has_slopes;
@@ -14,7 +17,9 @@ use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, Tensor, Value};
 use crate::ops::StopGradient;
 use crate::source::Span;
-use crate::syntax::ast::{Definition, DefinitionKind, Expr, ExprKind, ItemKind, StatementKind};
+use crate::syntax::ast::{
+    Definition, DefinitionKind, Dim, Expr, ExprKind, ItemKind, Parameter, StatementKind,
+};
 
 /// Functions through which no gradient flows.
 const STOPS: [&str; 9] =
@@ -47,7 +52,10 @@ impl<'a> Elaborator<'a> {
     ) -> Outcome<Value<'a>> {
         if self.sites.len() >= DEEPEST_CALL {
             let message = format!("calls are nested more than {DEEPEST_CALL} deep");
-            return self.fail("E0209", name, message, "something here calls itself");
+            let diagnostic = Diagnostic::error("E0209", message, name)
+                .fact("something here calls itself")
+                .help_maybe(self.hides_library(self.bundle.sources().slice(name)));
+            return Err(self.report(diagnostic));
         }
         match called {
             Value::Callable(Callable::Definition(definition, module)) => {
@@ -98,12 +106,16 @@ impl<'a> Elaborator<'a> {
             DefinitionKind::Model | DefinitionKind::Optimizer => {
                 let word = definition.kind.word();
                 let message = format!("the {word} `{called}` cannot be used inside a formula");
-                return self.fail("E0209", name, message, format!("a {word} is named in `train`"));
+                let diagnostic = Diagnostic::error("E0209", message, name)
+                    .fact(format!("a {word} is named in `train`"))
+                    .help_maybe(self.hides_library(called));
+                return Err(self.report(diagnostic));
             }
         }
         let parameters: Vec<(&str, bool)> =
             definition.parameters.iter().map(|one| (&*one.name.text, one.default.is_none())).collect();
         self.without_input(definition, name, span, &given)?;
+        self.takes_no_input(definition, &given)?;
         let bound = self.bind_arguments(called, &parameters, name, given)?;
         self.suspicious(definition, name, span, &bound);
         let mut frame = Frame::new(module);
@@ -126,6 +138,7 @@ impl<'a> Elaborator<'a> {
         if owns_scope && self.weights.len() > before {
             self.forbid_weights(caller, called, name)?;
         }
+        self.note_probabilities(definition, span, &result);
         result
     }
 
@@ -158,7 +171,8 @@ impl<'a> Elaborator<'a> {
             })
             .collect();
         let mut originals: Vec<(String, Tensor)> = Vec::new();
-        for (place, parameter) in definition.parameters.iter().enumerate() {
+        for place in binding_order(&definition.parameters) {
+            let parameter = &definition.parameters[place];
             let text = &parameter.name.text;
             let mut written = false;
             let (mut value, span) = match bound[place].take() {
@@ -234,6 +248,37 @@ impl<'a> Elaborator<'a> {
         let arguments = given.filter_map(|((name, _), value)| Some((*name, value?))).collect();
         Ok(Call { name: intrinsic.name, name_span: name, span, rest, arguments })
     }
+}
+
+/// The order in which parameters are bound: one whose type names a later parameter waits for that.
+fn binding_order(parameters: &[Parameter]) -> Vec<usize> {
+    let named = |expr: &Expr, other: &Parameter| {
+        let mut names = Vec::new();
+        names_in(expr, &mut names);
+        names.iter().any(|(name, _)| *name == other.name.text)
+    };
+    let by_type = |place: usize, other: usize| {
+        let dims = parameters[place].ty.iter().flat_map(|ty| ty.dims.iter().flatten());
+        dims.into_iter().any(|dim| matches!(dim, Dim::One(expr) if named(expr, &parameters[other])))
+    };
+    let mut order = Vec::with_capacity(parameters.len());
+    let mut open: Vec<usize> = (0..parameters.len()).collect();
+    while !open.is_empty() {
+        let waits = |place: usize| {
+            open.iter().any(|&other| match other.cmp(&place) {
+                Ordering::Less => {
+                    let default = parameters[place].default.as_ref();
+                    by_type(place, other) || default.is_some_and(|default| named(default, &parameters[other]))
+                }
+                Ordering::Greater => by_type(place, other),
+                Ordering::Equal => false,
+            })
+        };
+        // Types that wait for one another are taken as they stand: what they lack is reported.
+        let next = open.iter().position(|place| !waits(*place)).unwrap_or(0);
+        order.push(open.remove(next));
+    }
+    order
 }
 
 /// Whether `none` came to a typed parameter that may be left out: its default says so.

@@ -65,6 +65,10 @@ pub(super) struct Elaborator<'a> {
     pub(super) depth: usize,
     /// Extents that `concat` made of the batch dim several times, in an evaluation.
     pub(super) joined: Vec<Dim>,
+    /// How many walks the body that is being expanded lies in.
+    pub(super) walks: usize,
+    /// The values that are probabilities or their logarithms: the call that made each, and its name.
+    pub(super) probabilities: BTreeMap<NodeId, (Span, String)>,
     /// The update step that is being elaborated.
     pub(super) update: Option<UpdateInProgress>,
     /// Before the name of each state of the optimizer that is being applied.
@@ -114,6 +118,8 @@ impl<'a> Elaborator<'a> {
             spent: 0,
             depth: 0,
             joined: Vec::new(),
+            walks: 0,
+            probabilities: BTreeMap::new(),
             update: None,
             region: String::new(),
             maker: None,

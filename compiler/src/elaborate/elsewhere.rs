@@ -21,7 +21,10 @@ const PREFIXES: [&str; 13] =
     ["nn", "F", "torch", "functional", "tf", "keras", "layers", "np", "numpy", "jnp", "jax", "flax", "onnx"];
 
 /// Arguments that are called differently here, in the order of what they may mean.
-const ARGUMENTS: [(&str, &str); 38] = [
+const ARGUMENTS: [(&str, &str); 41] = [
+    ("class_weights", "class_weight"),
+    ("sample_weight", "weigh"),
+    ("pos_weight", "positive"),
     ("kernel_size", "kernel"),
     ("kernel_shape", "kernel"),
     ("kernel_size", "size"),
@@ -63,7 +66,9 @@ const ARGUMENTS: [(&str, &str); 38] = [
 ];
 
 /// Arguments without a counterpart.
-const ARGUMENT_WAYS: [(&str, &str); 13] = [
+const ARGUMENT_WAYS: [(&str, &str); 15] = [
+    ("start_dim", "all dims behind the first are joined; fewer by `rearrange(\"n c h w -> n c (h w)\")`"),
+    ("end_dim", "all dims behind the first are joined; fewer by `rearrange(\"n c h w -> n c (h w)\")`"),
     ("in_channels", "the input says how many channels come in: leave it out"),
     ("in_features", "the input says how many features come in: leave it out"),
     ("input_size", "the input says how many features come in: leave it out"),
@@ -80,7 +85,11 @@ const ARGUMENT_WAYS: [(&str, &str); 13] = [
 ];
 
 /// Parameters that take a number which elsewhere stands for something else.
-const NUMBERS: [(&str, &str); 2] = [
+const NUMBERS: [(&str, &str); 3] = [
+    (
+        "shared",
+        "the input says how many channels come in: `prelu` has a slope for each, `prelu(shared=true)` one for all",
+    ),
     ("eps", "the input says how many channels or features come in: leave their number out"),
     ("bias", "the input says how much comes in: of two sizes write the second, `linear(10)`"),
 ];
@@ -121,6 +130,11 @@ pub(super) fn type_help(name: &str) -> Option<&'static str> {
 /// What is written here for a setting of `train` that is called `name` elsewhere.
 pub(super) fn setting_help(name: &str) -> Option<String> {
     renamed(&SETTINGS, &SETTING_WAYS, name)
+}
+
+/// The setting of `train` that is called `name` elsewhere.
+pub(super) fn setting_name(name: &str) -> Option<&'static str> {
+    entry(&SETTINGS, name)
 }
 
 /// What is written here for a setting of `data` that is called `name` elsewhere.

@@ -8,7 +8,9 @@ use crate::elaborate::frame::Frame;
 use crate::elaborate::names::unquoted;
 use crate::elaborate::value::Value;
 use crate::source::Span;
-use crate::syntax::ast::{Argument, Binary, Body, Expr, ExprKind, Name, Statement, StatementKind, Unary};
+use crate::syntax::ast::{
+    Argument, Binary, Body, DefinitionKind, Expr, ExprKind, Name, Statement, StatementKind, Unary,
+};
 
 impl<'a> Elaborator<'a> {
     /// The value of `expr` where the names of `frame` are known.
@@ -122,7 +124,35 @@ impl<'a> Elaborator<'a> {
             _ => self.expression(frame, callee)?,
         };
         let given = self.arguments(frame, arguments)?;
-        self.call(frame, called, callee.span, expr.span, None, given)
+        if self.bundle.is_library(expr.span) {
+            return self.call(frame, called, callee.span, expr.span, None, given);
+        }
+        let written = called.clone();
+        let before = (self.weights.trained.len(), self.graph.len());
+        let value = self.call(frame, called, callee.span, expr.span, None, given)?;
+        self.record_call(frame, expr.span, callee, &written, &value, before);
+        Ok(value)
+    }
+
+    /// Adds a line to the layer table for a call in a formula of a model or a block; the steps of a walk have none.
+    fn record_call(
+        &mut self,
+        frame: &Frame<'a>,
+        span: Span,
+        callee: &Expr,
+        called: &Value<'a>,
+        value: &Value<'a>,
+        before: (usize, usize),
+    ) {
+        let layered = matches!(&frame.owner, Some((DefinitionKind::Model | DefinitionKind::Block, _)));
+        if !layered || self.walks > 0 {
+            return;
+        }
+        let sources = self.bundle.sources();
+        let operation = sources.slice(span).split_whitespace().collect::<Vec<_>>().join(" ");
+        let name = sources.slice(callee.span);
+        let label = name.rsplit('.').next().unwrap_or(name);
+        self.record((span, operation), called, value, before, label);
     }
 
     /// The values of written arguments.

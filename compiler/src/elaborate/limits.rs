@@ -86,6 +86,9 @@ impl<'a> Elaborator<'a> {
             let diagnostic = Diagnostic::error("E0317", message, span)
                 .fact(format!("it would be {}", show_dims(dims)))
                 .note(format!("dim {axis} is {}", in_numbers(&dims[axis])));
+            let any = dims[axis].as_constant() == Some(-1);
+            let help = "a dim of any extent is a name with a capital letter, the batch `N`: `f32[N, T]`";
+            let diagnostic = diagnostic.help_maybe(any.then(|| help.to_owned()));
             return Err(self.report(diagnostic));
         }
         if elements(dims.iter().map(Dim::size)) > ELEMENTS as u128 {

@@ -1,98 +1,12 @@
-//! Uses that have a meaning, though probably not the intended one.
+//! What the text alone shows: attributes that mean nothing, bindings that nothing reads.
 
 use std::collections::BTreeSet;
 
-use crate::diagnostic::{Diagnostic, counted, did_you_mean};
-use crate::elaborate::call::Given;
-use crate::elaborate::context::Elaborator;
-use crate::elaborate::value::{Tensor, Value};
-use crate::source::Span;
+use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::syntax::ast::{
-    Argument, Attribute, Body, Chain, Definition, Dim, Expr, ExprKind, File, Index, ItemKind, Name,
-    SettingKind, Settings, Stage, StageKind, Statement, StatementKind, Type,
+    Argument, Attribute, Body, Chain, Dim, Expr, ExprKind, File, Index, ItemKind, Name, SettingKind,
+    Settings, Stage, StageKind, Statement, StatementKind, Type,
 };
-
-/// What makes an image of an image.
-const IMAGE_LAYERS: [&str; 6] = ["conv", "conv_transpose", "max_pool", "avg_pool", "batch_norm", "relu"];
-
-impl<'a> Elaborator<'a> {
-    /// Warns of a loss on top of a softmax that it contains, and of `linear` along the width of an image.
-    pub(super) fn suspicious(
-        &mut self,
-        definition: &Definition,
-        name: Span,
-        span: Span,
-        given: &[Option<Given<'a>>],
-    ) {
-        let called = definition.name.text.as_str();
-        if !self.bundle.is_library(definition.name.span) || self.bundle.is_library(span) {
-            return;
-        }
-        let Some(Some(Given { value: Value::Tensor(input), .. })) = given.first() else { return };
-        if called == "conv" {
-            self.channels_first(input, name, given);
-        }
-        let Some((made, maker)) = input.made.as_deref() else { return };
-        match (called, maker.as_str()) {
-            ("cross_entropy", "softmax" | "log_softmax") => {
-                let message = format!("`{called}` takes logits and softmax stands before it");
-                let diagnostic = Diagnostic::warning("W0501", message, name)
-                    .fact("contains a softmax itself")
-                    .label(*made, "the other softmax")
-                    .help(format!("give `{called}` what goes into `{maker}`"));
-                self.report(diagnostic);
-            }
-            ("bce_logits", "sigmoid") => {
-                let message = "`bce_logits` takes logits and sigmoid stands before it";
-                let diagnostic = Diagnostic::warning("W0501", message, name)
-                    .fact("contains a sigmoid itself")
-                    .label(*made, "the other sigmoid")
-                    .help("use `binary_cross_entropy` for probabilities");
-                self.report(diagnostic);
-            }
-            ("linear", maker) if input.rank() == 4 && IMAGE_LAYERS.contains(&maker) => {
-                let message = "`linear` of an image works along its width";
-                let diagnostic = Diagnostic::warning("W0301", message, name)
-                    .fact(format!("found {}", input.show()))
-                    .label(*made, "an image is made here")
-                    .help("write `flatten` or `global_avg_pool` before it");
-                self.report(diagnostic);
-            }
-            _ => {}
-        }
-    }
-
-    /// Warns of `conv(in, out, kernel)`, which reads as `conv(out, kernel, stride)`: three sizes without names, of which
-    /// the first is how many channels come in and the second is larger than windows are. Patches side by side and windows
-    /// whose rim is spoken of are meant as they stand.
-    fn channels_first(&mut self, input: &Tensor, name: Span, given: &[Option<Given<'a>>]) {
-        const LARGEST_WINDOW: i64 = 11;
-        let unnamed = |place: usize| match given.get(place).and_then(Option::as_ref) {
-            Some(Given { name: None, value: Value::Int(dim), span }) => Some((dim.extent(), *span)),
-            _ => None,
-        };
-        let (Some((first, _)), Some((second, place)), Some((third, _))) =
-            (unnamed(1), unnamed(2), unnamed(3))
-        else {
-            return;
-        };
-        let channels = input.dims.get(1).map(crate::elaborate::dim::Dim::extent);
-        if channels != Some(first) || second <= LARGEST_WINDOW || second == third {
-            return;
-        }
-        let meant = |one: &Given<'_>| one.name.is_some_and(|(name, _)| matches!(name, "pad" | "bias"));
-        if given.iter().flatten().any(meant) {
-            return;
-        }
-        let count = counted(usize::try_from(first).unwrap_or_default(), "channel");
-        let message = format!("`conv({first}, {second}, {third})` makes {count} of {first}");
-        let diagnostic = Diagnostic::warning("W0302", message, name)
-            .fact(format!("the input has {count}"))
-            .label(place, format!("this is a window of {second}, and {third} its stride"))
-            .help(format!("how many channels come in is never written: `conv({second}, {third})`"));
-        self.report(diagnostic);
-    }
-}
 
 /// Attributes that mean something.
 const ATTRIBUTES: [&str; 8] = ["init", "training", "name", "shape", "inline", "host", "precision", "private"];

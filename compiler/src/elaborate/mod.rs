@@ -34,6 +34,7 @@ mod scan;
 mod scope;
 mod settings;
 mod slope;
+mod suspicious;
 mod training;
 mod twice;
 mod types;
@@ -45,6 +46,7 @@ pub use bundle::{Bundle, library_files, load};
 pub use check::{Subject, lints, missing_gradients, subjects};
 pub use optimizer::{OptimizerHandle, Update, UpdateState};
 pub use resolve::items;
+pub use settings::setting_path;
 
 use crate::diagnostic::{Checked, Diagnostic};
 use crate::ir::{Graph, NodeId, StoredTensor};

@@ -20,6 +20,7 @@ use crate::elaborate::host::HostValue;
 use crate::elaborate::model::groups::groups;
 use crate::elaborate::model::subject::subject;
 use crate::elaborate::scope::Weights;
+use crate::elaborate::settings::TrainSettings;
 use crate::elaborate::value::Value;
 use crate::elaborate::{Bundle, Elaborated, Expansion, Request, Row};
 use crate::ir::{Assignment, NodeId};
@@ -133,14 +134,43 @@ impl<'a> Elaborator<'a> {
         frame.owner = Some((DefinitionKind::Model, subject.model.name.text.clone()));
         frame.init = self.default_init(&mut frame, &subject.item.attributes)?;
         let trained = self.expansion != Expansion::Inference && subject.train.is_some();
-        let mut fields = match subject.data.filter(|_| trained) {
+        let fields = match subject.data.filter(|_| trained) {
             Some((data, module)) => self.fields(data, module)?,
             None => Frame::new(subject.module),
         };
         self.inputs_of_nothing(subject, &settings);
+        let made = self.trained_model(frame, fields, subject, &settings, batch);
+        let Some((place, train)) = subject.train else { return made };
+        if made.is_err() && trained {
+            // What `train` says by itself is held against the language all the same.
+            let _ = self.training(train, &settings, subject.data, batch);
+            if self.expansion == Expansion::Training && settings.values.contains_key("optimizer") {
+                let _ = self.check_optimizer(train, &settings);
+            }
+        }
+        let mut finished = made?;
+        finished.train = Some(place);
+        finished.training = self.training(train, &settings, subject.data, batch)?;
+        finished.settings = self.step_settings(&settings)?;
+        if finished.loss.is_some() && self.expansion == Expansion::Training {
+            self.check_optimizer(train, &settings)?;
+        }
+        Ok(finished)
+    }
+
+    /// The model from its inputs, its loss and its metrics.
+    fn trained_model(
+        &mut self,
+        mut frame: Frame<'a>,
+        mut fields: Frame<'a>,
+        subject: &Subject<'a>,
+        settings: &TrainSettings<'a>,
+        batch: usize,
+    ) -> Outcome<Finished> {
+        let trained = self.expansion != Expansion::Inference && subject.train.is_some();
         let mut failed = false;
         for parameter in &subject.model.parameters {
-            match self.model_input(&mut frame, &mut fields, subject, &settings, parameter, trained) {
+            match self.model_input(&mut frame, &mut fields, subject, settings, parameter, trained) {
                 Ok(value) => frame.bind(&parameter.name.text, value),
                 Err(Reported) => failed = true,
             }
@@ -188,7 +218,7 @@ impl<'a> Elaborator<'a> {
                 names.bind(name, value.clone());
             }
             if let Some((_, train)) = subject.train {
-                self.loss_and_metrics(train, &mut names, &settings, &mut finished)?;
+                self.loss_and_metrics(train, &mut names, settings, &mut finished)?;
             }
         }
         let untrained_step = self.expansion == Expansion::Training && subject.train.is_none();
@@ -207,14 +237,6 @@ impl<'a> Elaborator<'a> {
         }
         if self.expansion == Expansion::Training {
             self.state_assignments();
-        }
-        if let Some((place, train)) = subject.train {
-            finished.train = Some(place);
-            finished.training = self.training(train, &settings, subject.data, batch)?;
-            finished.settings = self.step_settings(&settings)?;
-            if finished.loss.is_some() && self.expansion == Expansion::Training {
-                self.check_optimizer(train, &settings)?;
-            }
         }
         Ok(finished)
     }

@@ -182,17 +182,41 @@ impl<'a> Elaborator<'a> {
         if self.diagnostics.is_full() {
             return Err(self.report(diagnostic));
         }
-        let on_shelf = || Some(format!("write `use \"{}\"` at the top of the file", shelf_file_of(name)?));
-        let help = self.state_for(frame, name).or_else(|| self.augmented_alone(name));
+        let on_shelf = || {
+            let file = shelf_file_of(name)?;
+            let small = name.to_lowercase();
+            let called = if small == name { String::new() } else { format!("here it is called `{small}`: ") };
+            Some(format!("{called}write `use \"{file}\"` at the top of the file"))
+        };
+        let comment = || "a comment begins with `#`; `//` divides whole numbers".to_owned();
+        let help = self.behind_slashes(span).then(comment);
+        let help = help.or_else(|| self.state_for(frame, name)).or_else(|| self.augmented_alone(name));
         let help = help.or_else(|| name_help(name)).or_else(on_shelf).or_else(|| {
             let names = self.visible_names(frame, Wanted::of(what));
             did_you_mean(name, names.iter().map(String::as_str))
         });
+        let help = help.or_else(|| self.named_in_settings(frame, what));
         let help = help.or_else(|| {
             let named = || format!("to give the value a name, write `{name} = ` before the chain");
             self.ends_a_chain(span).then(named)
         });
         Err(self.report(diagnostic.help_maybe(help)))
+    }
+
+    /// The names that a loss or a metric can read.
+    fn named_in_settings(&self, frame: &Frame<'a>, what: &str) -> Option<String> {
+        const MOST: usize = 8;
+        let names: Vec<&str> = frame.names.keys().map(String::as_str).take(MOST).collect();
+        let settings = frame.owner.is_none() && what == "name" && !names.is_empty();
+        settings.then(|| format!("known here are {}", names.join(", ")))
+    }
+
+    /// Whether what stands here is the rest of a line behind `//`, as comments elsewhere.
+    fn behind_slashes(&self, span: Span) -> bool {
+        let text = self.bundle.sources().source(span.file).text();
+        let (before, after) = (text.get(..span.start as usize), text.get(span.end as usize..));
+        let ends = after.and_then(|after| after.lines().next()).is_some_and(|line| line.trim().is_empty());
+        ends && before.is_some_and(|before| before.trim_end_matches(' ').ends_with("//"))
     }
 
     /// Whether what stands here is the bare end of a chain, where other languages name a value.

@@ -197,7 +197,16 @@ impl<'a> Elaborator<'a> {
                     .help(format!("optimizers need no prefix: `{ours}(lr=1e-3)`"));
                 return Err(self.report(diagnostic));
             }
-            return self.fail("E0204", expr.span, "an optimizer is named here", "such as `adam(lr=1e-3)`");
+            let quoted = match &expr.kind {
+                ExprKind::Text(text) => {
+                    Some(format!("without quotes, with its numbers: `{}(lr=1e-3)`", text.to_lowercase()))
+                }
+                _ => None,
+            };
+            let diagnostic = Diagnostic::error("E0204", "an optimizer is named here", expr.span)
+                .fact("such as `adam(lr=1e-3)`")
+                .help_maybe(quoted);
+            return Err(self.report(diagnostic));
         };
         let called = self.known(&frame, text, callee.span, "optimizer")?;
         let Value::Callable(Callable::Definition(definition, module)) = called else {

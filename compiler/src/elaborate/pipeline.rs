@@ -207,14 +207,23 @@ impl<'a> Elaborator<'a> {
             return Ok(value);
         }
         let value = made_by(value, &Rc::new((stage.span, name.text.clone())));
-        self.record(stage, &callee, &value, before, label.unwrap_or(&name.text));
+        let text = self.bundle.sources().slice(stage.span);
+        let operation = match branches {
+            Some(_) => {
+                let names: Vec<&str> = path.iter().map(|name| name.text.as_str()).collect();
+                format!("{} {{ .. }}", names.join("."))
+            }
+            None => text.split_whitespace().collect::<Vec<_>>().join(" "),
+        };
+        let written = (stage.span, operation);
+        self.record(written, &callee, &value, before, label.unwrap_or(&name.text));
         Ok(value)
     }
 
-    /// Adds a line to the layer table; `before` is how many weights and nodes there were.
-    fn record(
+    /// Adds a line to the layer table for what is written at a place; `before` is how many weights and nodes there were.
+    pub(super) fn record(
         &mut self,
-        stage: &Stage,
+        (span, operation): (Span, String),
         called: &Value<'a>,
         value: &Value<'a>,
         before: (usize, usize),
@@ -237,19 +246,13 @@ impl<'a> Elaborator<'a> {
             Some(path) => path.rsplit_once('.').map_or(path.as_str(), |(path, _)| path).to_owned(),
             None => self.stored_path(label),
         };
-        let text = self.bundle.sources().slice(stage.span);
-        let mut operation = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        if let StageKind::Call { path, branches: Some(_), .. } = &stage.kind {
-            let names: Vec<&str> = path.iter().map(|name| name.text.as_str()).collect();
-            operation = format!("{} {{ .. }}", names.join("."));
-        }
         self.rows.push(Row {
             path,
             operation,
             shape: tensor.show(),
             extents: tensor.shape(),
             weights,
-            span: stage.span,
+            span,
             block,
             depth: self.sites.len(),
             nodes: nodes..self.graph.len(),
@@ -361,7 +364,7 @@ fn ends_in_scan(definition: &Definition) -> bool {
 }
 
 /// `value` with its tensors known as made by a stage: where it stands and what it calls.
-fn made_by<'a>(value: Value<'a>, stage: &Rc<(Span, String)>) -> Value<'a> {
+pub(super) fn made_by<'a>(value: Value<'a>, stage: &Rc<(Span, String)>) -> Value<'a> {
     match value {
         Value::Tensor(mut tensor) => {
             tensor.made = Some(stage.clone());

@@ -257,7 +257,17 @@ impl<'a> Elaborator<'a> {
     }
 
     fn no_reader<T>(&mut self, span: Span) -> Outcome<T> {
-        self.fail("E0204", span, "a source is a reader", "such as `idx(\"images\")`")
+        let path = self.bundle.sources().slice(span).trim_matches('"');
+        let reader = match path.rsplit_once('.').map(|(_, ending)| ending) {
+            Some("csv" | "tsv") => Some(format!("`csv(\"{path}\", columns=[\"..\"], label=\"..\")`")),
+            Some("safetensors") => Some(format!("`safetensors(\"{path}\")`")),
+            Some("txt") => Some(format!("`characters(\"{path}\")`")),
+            _ => None,
+        };
+        let diagnostic = Diagnostic::error("E0204", "a source is a reader", span)
+            .fact("such as `idx(\"images\")`")
+            .help_maybe(reader.map(|reader| format!("write {reader}")));
+        Err(self.report(diagnostic))
     }
 
     fn unknown_reader(&mut self, name: &str, span: Span) {
@@ -272,7 +282,7 @@ impl<'a> Elaborator<'a> {
         let diagnostic = Diagnostic::error("E0201", format!("unknown reader `{name}`"), span)
             .fact("not found")
             .note(format!("readers are {}", names().collect::<Vec<_>>().join(", ")))
-            .help_maybe(did_you_mean(name, names()));
+            .help_maybe(did_you_mean(name, names()).or_else(|| reader_of(name)));
         self.note_unread(diagnostic);
     }
 
@@ -296,11 +306,12 @@ impl<'a> Elaborator<'a> {
                     .help("bring the examples into one of the forms that are read: images, cifar10, idx, csv, characters, safetensors")
             }
             None => {
+                let similar = || did_you_mean(text, reader.options.iter().map(|option| option.name));
                 let message = format!("`{}` has no argument `{text}`", reader.name);
                 Diagnostic::error("E0202", message, name.span)
                     .fact("unknown argument")
                     .note(format!("it has: {}", reader.option_names()))
-                    .help_maybe(did_you_mean(text, reader.options.iter().map(|option| option.name)))
+                    .help_maybe(option_of(text).or_else(similar))
             }
             Some(option) if !option.takes.accepts(value) => {
                 let message = format!("`{text}` is {}", option.takes.describe());
@@ -323,13 +334,28 @@ impl<'a> Elaborator<'a> {
         fields: &[Field],
         span: Span,
     ) {
-        let required = |option: &&ReaderOption| option.required && !self.planned_reader;
+        let misnamed = options.iter().any(|(name, _)| reader.option(name).is_none());
+        let required = |option: &&ReaderOption| option.required && !self.planned_reader && !misnamed;
         let missing: Vec<&ReaderOption> = reader.options.iter().filter(required).collect();
         for option in missing {
             if !options.iter().any(|(name, _)| name == option.name) {
                 let message = format!("`{}` needs `{}`", reader.name, option.name);
                 let fact = format!("`{}` is {}", option.name, option.takes.describe());
-                self.note_unread(Diagnostic::error("E0203", message, span).fact(fact));
+                let mut diagnostic = Diagnostic::error("E0203", message, span).fact(fact);
+                if let (Some(path), "csv") = (paths.first(), reader.name) {
+                    let label = fields.get(1).map(|field| format!(", label=\"{}\"", field.name));
+                    let label = label.unwrap_or_default();
+                    let names = match fields.first().map(|field| field.shape.iter().product::<usize>()) {
+                        Some(1) => "\"..\"".to_owned(),
+                        Some(count @ 2..=4) => format!("[{}]", vec!["\"..\""; count].join(", ")),
+                        _ => "[\"..\", \"..\"]".to_owned(),
+                    };
+                    diagnostic = diagnostic.help(format!(
+                        "the first field is fed from `columns`, a second from `label`: \
+                         `csv(\"{path}\", columns={names}{label})`, with the names of the file's header"
+                    ));
+                }
+                self.note_unread(diagnostic);
             }
         }
         if let Err(what) = reader.files.check(paths.len(), fields.len()) {
@@ -357,4 +383,33 @@ impl<'a> Elaborator<'a> {
             }
         }
     }
+}
+
+/// What is written here for a reader that is called `name` elsewhere.
+fn reader_of(name: &str) -> Option<String> {
+    let written = match name.to_lowercase().as_str() {
+        "mnist" | "fashion_mnist" | "emnist" => {
+            "the files of MNIST are read by `idx(\"train-images\", \"train-labels\")`"
+        }
+        "numpy" | "npy" | "npz" | "torch" | "pt" | "hdf5" | "h5" | "parquet" | "pickle" | "tensors" => {
+            "arrays are read from `safetensors(\"examples.safetensors\")`, a tensor for each field"
+        }
+        "pandas" | "read_csv" | "table" | "tsv" => {
+            "a table is read by `csv(\"table.csv\", columns=[\"a\", \"b\"], label=\"class\")`"
+        }
+        "text" | "txt" | "textfile" => "a text is read by `characters(\"text.txt\")`",
+        _ => return None,
+    };
+    Some(written.to_owned())
+}
+
+/// What is written here for an option of a reader that is called `name` elsewhere.
+fn option_of(name: &str) -> Option<String> {
+    let ours = match name {
+        "features" | "inputs" | "x" | "usecols" | "cols" => "columns",
+        "target" | "labels" | "y" | "class" | "label_column" => "label",
+        "split" | "rows" | "limit" | "nrows" => "take",
+        _ => return None,
+    };
+    Some(format!("did you mean `{ours}`?"))
 }

@@ -100,10 +100,11 @@ struct Reading<'e, 'a> {
 impl<'a> Reading<'_, 'a> {
     fn definition(&mut self, definition: &'a Definition) {
         for parameter in &definition.parameters {
-            parameter.ty.iter().for_each(|ty| self.ty(ty));
+            parameter.ty.iter().for_each(|ty| self.free_dims(ty));
             parameter.default.iter().for_each(|default| self.expr(default));
             self.bind(&parameter.name);
         }
+        definition.parameters.iter().filter_map(|one| one.ty.as_ref()).for_each(|ty| self.ty(ty));
         if definition.kind == DefinitionKind::Optimizer {
             self.frame.owner = Some((definition.kind, definition.name.text.clone()));
             self.frame.bind("w", Value::Error);
@@ -130,6 +131,16 @@ impl<'a> Reading<'_, 'a> {
                     .help("leave `in ..` out; `where` states what must hold of a number");
             self.e.report(diagnostic);
         }
+        self.free_dims(ty);
+        for dim in ty.dims.iter().flatten() {
+            if let ast::Dim::One(expr) = dim {
+                let _ = self.e.known_dims(&self.frame, expr);
+            }
+        }
+    }
+
+    /// Binds the free dims that a type names.
+    fn free_dims(&mut self, ty: &'a Type) {
         for dim in ty.dims.iter().flatten() {
             let ast::Dim::One(expr) = dim else { continue };
             let mut names = Vec::new();
@@ -139,7 +150,6 @@ impl<'a> Reading<'_, 'a> {
                     self.frame.bind(name, Value::Error);
                 }
             }
-            let _ = self.e.known_dims(&self.frame, expr);
         }
     }
 

@@ -11,6 +11,13 @@ use crate::syntax::ast::Scan;
 impl<'a> Elaborator<'a> {
     /// The values of all steps along dim 1, then the last carried values.
     pub(super) fn scan(&mut self, frame: &mut Frame<'a>, scan: &'a Scan, span: Span) -> Outcome<Value<'a>> {
+        self.walks += 1;
+        let result = self.walk(frame, scan, span);
+        self.walks -= 1;
+        result
+    }
+
+    fn walk(&mut self, frame: &mut Frame<'a>, scan: &'a Scan, span: Span) -> Outcome<Value<'a>> {
         let x = match self.expression(frame, &scan.over)?.first() {
             Value::Tensor(tensor) if tensor.rank() >= 2 => tensor,
             Value::Error => return Err(Reported),

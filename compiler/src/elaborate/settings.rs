@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
-use crate::elaborate::elsewhere::setting_help;
+use crate::elaborate::elsewhere::{setting_help, setting_name};
 use crate::source::Span;
 use crate::syntax::ast::{self, Expr, Name, Setting, SettingKind};
 
@@ -32,6 +32,27 @@ const UPDATE: [&str; 3] = ["loss", "optimizer", "clip"];
 
 /// The settings of `train` that group others.
 const GROUPS: [&str; 5] = ["metrics", "inputs", "dims", "update", "precision"];
+
+/// The arguments of optimizers that runs are tried with.
+const OF_OPTIMIZERS: [(&str, &str); 6] = [
+    ("lr", "lr"),
+    ("learning_rate", "lr"),
+    ("momentum", "momentum"),
+    ("decay", "decay"),
+    ("weight_decay", "decay"),
+    ("wd", "decay"),
+];
+
+/// The path under which `--set` replaces what is called `name`, here or elsewhere: `epochs`, `optimizer.lr`.
+#[must_use]
+pub fn setting_path(name: &str) -> Option<String> {
+    let name = name.replace('-', "_");
+    if VALUES.contains(&name.as_str()) {
+        return Some(name);
+    }
+    let argument = OF_OPTIMIZERS.iter().find(|(theirs, _)| *theirs == name);
+    argument.map(|(_, ours)| format!("optimizer.{ours}")).or_else(|| setting_name(&name).map(str::to_owned))
+}
 
 /// What `train` says.
 #[derive(Debug, Default)]
@@ -78,11 +99,8 @@ impl<'a> Elaborator<'a> {
                 SettingKind::Value { names, value } => {
                     for name in names {
                         if VALUES.contains(&name.text.as_str()) {
-                            if out.values.insert(name.text.clone(), value).is_some() {
-                                let message = format!("`{}` is set twice", name.text);
-                                self.report(
-                                    Diagnostic::error("E0212", message, name.span).fact("again here"),
-                                );
+                            if let Some(before) = out.values.insert(name.text.clone(), value) {
+                                self.set_twice(&name.text, name.span, before.span);
                             }
                         } else if GROUPS.contains(&name.text.as_str()) {
                             self.not_a_value(name);
@@ -221,9 +239,11 @@ impl<'a> Elaborator<'a> {
                     let mut known: Vec<String> = VALUES.iter().map(|name| (*name).to_owned()).collect();
                     known.extend(settings.dims.iter().map(|(dim, _)| format!("dims.{}", dim.text)));
                     known.extend(self.constants_of_the_file());
+                    let help = setting_path(&written).map(|path| format!("write `--set {path}=..`"));
+                    let similar = || did_you_mean(&written, known.iter().map(String::as_str));
                     let diagnostic = Diagnostic::error("E0505", message, set.value.span)
                         .fact("set on the command line")
-                        .help_maybe(did_you_mean(&written, known.iter().map(String::as_str)));
+                        .help_maybe(help.or_else(similar));
                     self.report(diagnostic);
                 }
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::diagnostic::{Diagnostic, Findings};
 use crate::elaborate::bundle::{Bundle, is_private};
 use crate::elaborate::context::{Elaborator, Reported};
+use crate::elaborate::dim::BATCH;
 use crate::source::Span;
 use crate::syntax::ast::{DefinitionKind, ItemKind, Name, SettingKind, StatementKind};
 
@@ -35,6 +36,12 @@ pub(super) fn names_given_twice(bundle: &Bundle) -> Vec<Diagnostic> {
                     _ => None,
                 });
                 distinct("field", fields, &mut found);
+            }
+            ItemKind::Const(one) if one.name.text == BATCH => {
+                let diagnostic = Diagnostic::error("E0206", "`N` is the batch dim", one.name.span)
+                    .fact("a constant of this name would fix the batch")
+                    .help("give it another name; how large a batch is, is `batch` of `train`");
+                found.add(diagnostic);
             }
             ItemKind::Const(_) | ItemKind::Use(_) | ItemKind::Train(_) => {}
         }

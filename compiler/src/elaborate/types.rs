@@ -104,12 +104,18 @@ impl<'a> Elaborator<'a> {
             Role::Stated => format!("this must be {declared}"),
         };
         let help = match (role, value) {
+            (Role::Parameter { .. }, Value::Int(dim))
+                if declared == "bool" && dim.as_constant() == Some(0) =>
+            {
+                Some("truth is `true` and `false`: write `false`")
+            }
             (Role::Parameter { name, .. }, Value::Int(_)) if declared == "bool" => number_help(name),
             _ => None,
         };
+        let help = help.map(str::to_owned).or_else(|| known_at_build_time(ty, value, role));
         let diagnostic = Diagnostic::error("E0204", message, span)
             .fact(format!("this is {}", value.describe()))
-            .help_maybe(help.map(str::to_owned));
+            .help_maybe(help);
         Err(self.report(diagnostic))
     }
 
@@ -127,6 +133,9 @@ impl<'a> Elaborator<'a> {
                     "float" => {
                         "its elements are `f32`: `f32[N, 8]`; a number known at build time is a `const`"
                     }
+                    "int" if ty.dims.is_none() => {
+                        "a whole number of an example is `i32`; one known at build time is a `const`"
+                    }
                     "int" => "its elements are `i32`: `i32[N, 8]`; a number known at build time is a `const`",
                     _ => "a string is known at build time: make it a `const`",
                 };
@@ -139,6 +148,10 @@ impl<'a> Elaborator<'a> {
             other => {
                 let similar = || did_you_mean(other, ["f32", "f16", "i32", "bool", "int", "float", "str"]);
                 let help = type_help(other).map(str::to_owned).or_else(similar);
+                let alone = ty.dims.is_none() && ty.span == ty.name.span;
+                let help = help.or_else(|| {
+                    alone.then(|| format!("behind a name stands its type: `{other}: f32[N, 8]`"))
+                });
                 let message = format!("unknown type `{other}`");
                 let diagnostic = Diagnostic::error("E0201", message, ty.name.span)
                     .fact("not found")
@@ -214,9 +227,17 @@ impl<'a> Elaborator<'a> {
             }
             Role::Output { .. } | Role::Result { .. } => {
                 let place = tensor.made.as_ref().map_or(span, |made| made.0);
+                let written = declared
+                    .split_once('[')
+                    .filter(|_| tensor.rank() == ty.dims.iter().flatten().count() + 1);
+                let batched = tensor.dims.first().is_some_and(Dim::is_batch);
+                let help = written
+                    .filter(|_| batched && !declared.contains("[N"))
+                    .map(|(element, dims)| format!("the batch dim is declared, too: `{element}[N, {dims}`"));
                 Diagnostic::error("E0302", wrong_shape(role), place)
                     .fact(found)
                     .label(ty.span, format!("declared {declared} here"))
+                    .help_maybe(help)
             }
             Role::Stated => Diagnostic::error("E0302", "the value has another shape", span)
                 .fact(found)
@@ -284,7 +305,11 @@ impl<'a> Elaborator<'a> {
             ast::ItemKind::Const(constant) => Some(constant.name.text.as_str()),
             _ => None,
         }));
-        let similar = did_you_mean(name, names);
+        let similar = if name == "n" || name == "b" || name == "batch" {
+            Some("the batch dim is called `N`".to_owned())
+        } else {
+            did_you_mean(name, names)
+        };
         if !name.starts_with(char::is_uppercase) {
             let diagnostic = Diagnostic::error("E0307", format!("unknown dim `{name}`"), span)
                 .fact("no constant or parameter has this name")
@@ -333,6 +358,24 @@ impl<'a> Elaborator<'a> {
     /// The type of the graph for `element` and `dims`.
     pub(super) fn graph_type(element: Element, dims: &[Dim]) -> TensorType {
         TensorType::new(element, dims.iter().map(Dim::size).collect::<Vec<_>>())
+    }
+}
+
+/// What to write where a number known at build time is declared as another type.
+fn known_at_build_time(ty: &Type, value: &Value<'_>, role: Role<'_>) -> Option<String> {
+    match (ty.name.text.as_str(), value) {
+        ("int", Value::Float(number)) if number.fract() == 0.0 && number.abs() < 1e15 => Some(format!(
+            "a whole number of it is `to_int(...)`, or `{number:.0}`; `//` divides whole numbers"
+        )),
+        ("i32", Value::Int(_))
+            if ty.dims.is_none() && matches!(role, Role::Result { .. } | Role::Output { .. }) =>
+        {
+            Some(
+                "a whole number known at build time is `int`: write `-> int`, or leave the type out"
+                    .to_owned(),
+            )
+        }
+        _ => None,
     }
 }
 

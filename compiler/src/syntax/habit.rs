@@ -1,6 +1,9 @@
 //! Syntax errors as sentences, with an answer to habits brought along from other languages.
 
+mod entry;
 mod hint;
+mod item;
+mod place;
 
 use hint::hint;
 
@@ -10,7 +13,8 @@ use crate::syntax::parser::{Failure, Tokens};
 use crate::syntax::token::{Kind, Token};
 
 /// Words that begin a statement elsewhere, and what is written here.
-const HABITS: [(&str, &str); 18] = [
+const HABITS: [(&str, &str); 19] = [
+    ("assert", "what must hold of parameters stands in `where`, of values in `require(x, x > 0, \"why\")`"),
     ("return", "there is no `return`: the last line of a body is its value"),
     ("for", "a chain is repeated with `-> repeat i in 0..4 { ... }`"),
     ("while", "a chain is repeated with `-> repeat 4 { ... }`; a walk over time is `scan`"),

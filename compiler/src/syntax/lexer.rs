@@ -164,9 +164,19 @@ impl Words<'_> {
             '?' if in_brackets => Some("a dim that may be any is a name with a capital letter: `f32[N, T]`"),
             '?' => Some("a choice is `if condition { a } else { b }`"),
             '→' => Some("an arrow is `->`"),
+            '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{00ad}' => {
+                Some("it cannot be seen: delete it")
+            }
             _ => None,
         };
-        let shown = if letter.is_control() { letter.escape_debug().to_string() } else { letter.to_string() };
+        let unseen = matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{00ad}');
+        let shown = if unseen {
+            letter.escape_unicode().to_string()
+        } else if letter.is_control() {
+            letter.escape_debug().to_string()
+        } else {
+            letter.to_string()
+        };
         self.diagnostics.push(
             Diagnostic::error("E0103", format!("stray character `{shown}`"), span)
                 .fact("no word begins with it")

@@ -1,9 +1,11 @@
 //! `nnc check FILE...`: everything that can be known without a device.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nnc::diagnostic::{Checked, Colour, Diagnostic, render};
+use nnc::elaborate::Bundle;
+use nnc::syntax::ast::{DefinitionKind, ItemKind};
 use nnc_wgsl::PROFILES;
 
 use crate::failure::Failure;
@@ -29,7 +31,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let bundle = Arc::new(bundle);
         if !diagnostics.iter().any(Diagnostic::is_error) {
             let request = arguments.settings.request(&model::profile(PROFILES[0])?, &[], None);
-            diagnostics.extend(nnc::check(&bundle, &request));
+            let examined = nnc::examine(&bundle, &request);
+            diagnostics.extend(examined.diagnostics);
+            let base = file.parent().unwrap_or(Path::new(""));
+            for data in &examined.value {
+                diagnostics.extend(nnc::look_into(&bundle, data, base, &|path| bytes_of(path)));
+            }
         }
         for diagnostic in &diagnostics {
             if arguments.json {
@@ -40,8 +47,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         errors += diagnostics.iter().filter(|d| d.is_error()).count();
         if !arguments.json && diagnostics.is_empty() {
-            output::note(&format!("{}: no errors", file.display()));
+            let none = if has_model(&bundle) { "" } else { "; it has no model" };
+            output::note(&format!("{}: no errors{none}", file.display()));
         }
     }
     if errors == 0 { Ok(()) } else { Err(Failure::Wrong) }
+}
+
+/// The bytes of a file; nothing where there is none.
+fn bytes_of(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|about| about.len())
+}
+
+fn has_model(bundle: &Bundle) -> bool {
+    bundle.main().items.iter().any(|item| match &item.kind {
+        ItemKind::Definition(definition) => definition.kind == DefinitionKind::Model,
+        ItemKind::Train(_) => true,
+        ItemKind::Use(_) | ItemKind::Const(_) | ItemKind::Data(_) => false,
+    })
 }

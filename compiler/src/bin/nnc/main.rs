@@ -29,6 +29,7 @@ mod weights;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use failure::Failure;
@@ -73,9 +74,24 @@ enum Command {
     Devices(devices::Arguments),
 }
 
+/// The arguments; where one is unknown that is a setting of the file, how that is replaced.
+fn arguments() -> Arguments {
+    Arguments::try_parse().unwrap_or_else(|mut error| {
+        let unknown = match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(name)) if error.kind() == ErrorKind::UnknownArgument => name.clone(),
+            _ => error.exit(),
+        };
+        if let Some(path) = nnc::elaborate::setting_path(unknown.trim_start_matches('-')) {
+            let tip = format!("a setting of the file is replaced by `--set {path}=..`");
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        }
+        error.exit()
+    })
+}
+
 fn main() -> ExitCode {
     environment::quiet_device_selection();
-    let result = match Arguments::parse().command {
+    let result = match arguments().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),

@@ -147,7 +147,8 @@ fn show(arguments: &Arguments, epochs: Option<u64>, progress: &mut Progress, eve
             progress.line(&text);
         }
         Event::Saved { path, replaced } => {
-            let instead = if *replaced { ", in place of an earlier run's" } else { "" };
+            let earlier = *replaced && !arguments.resume;
+            let instead = if earlier { ", in place of an earlier run's" } else { "" };
             progress.note(&format!("saved `{}`{instead}", path.display()));
         }
         _ => {}

@@ -100,7 +100,9 @@ impl<'a> Elaborator<'a> {
                 let found = other.describe();
                 let diagnostic = Diagnostic::error("E0204", "an init is needed here", span)
                     .fact(format!("this is {found}"))
-                    .help(unquoted(other).unwrap_or_else(|| INITS.to_owned()));
+                    .help(
+                        unquoted(other).or_else(|| with_numbers(other)).unwrap_or_else(|| INITS.to_owned()),
+                    );
                 Err(self.report(diagnostic))
             }
         }
@@ -144,4 +146,16 @@ impl<'a> Elaborator<'a> {
         frame.bind(&name.text, Value::Tensor(tensor));
         Ok(())
     }
+}
+
+/// What to write for an init whose numbers are left out.
+fn with_numbers(value: &Value<'_>) -> Option<String> {
+    let Value::Callable(called) = value else { return None };
+    let written = match called.name() {
+        "uniform" => "uniform(-0.1, 0.1)",
+        "normal" => "normal(0, 0.02)",
+        "constant" => "constant(0.5)",
+        _ => return None,
+    };
+    Some(format!("it takes its numbers: `{written}`"))
 }

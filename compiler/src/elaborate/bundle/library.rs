@@ -48,7 +48,7 @@ pub(in crate::elaborate) fn shelf_file_of(name: &str) -> Option<&'static str> {
         }
         files
     });
-    FILES.get(name).copied()
+    FILES.get(name).or_else(|| FILES.get(&name.to_lowercase())).copied()
 }
 
 /// The files of the standard library that every model sees, in their order.

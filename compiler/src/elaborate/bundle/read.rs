@@ -87,7 +87,9 @@ impl Reader<'_> {
         let loaded = match shelved {
             Some((path, text)) => Ok(((*path).to_owned(), (*text).to_owned())),
             None if one.path.starts_with("std/") => {
-                Err(format!("the standard library has no file `{}`", one.path))
+                let files: Vec<&str> = SHELF.iter().map(|(path, _)| *path).collect();
+                let files = files.join(" and ");
+                Err(format!("the standard library has no file `{}`; those to be used are {files}", one.path))
             }
             None => self.loader.load(&one.path, from),
         };

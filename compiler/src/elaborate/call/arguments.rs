@@ -38,7 +38,7 @@ impl<'a> Elaborator<'a> {
                         let diagnostic = Diagnostic::error("E0202", message, one.span)
                             .fact("one too many")
                             .note(signature(called, parameters))
-                            .help_maybe(number_of_tensors(called));
+                            .help_maybe(number_of_arguments(called).or_else(|| self.hides_library(called)));
                         return Err(self.report(diagnostic));
                     }
                     next += 1;
@@ -67,7 +67,7 @@ impl<'a> Elaborator<'a> {
             let diagnostic = Diagnostic::error("E0203", message, name)
                 .fact(if missing == 0 { "without an input" } else { "missing argument" })
                 .note(signature(called, parameters))
-                .help_maybe(number_of_tensors(called));
+                .help_maybe(number_of_arguments(called));
             return Err(self.report(diagnostic));
         }
         Ok(bound)
@@ -91,11 +91,21 @@ impl<'a> Elaborator<'a> {
     }
 }
 
-/// What to write in place of a product of one tensor, or of several.
-fn number_of_tensors(called: &str) -> Option<String> {
-    let way = "a product is of two tensors: of more in turn, one alone is moved by `rearrange` and summed by \
-               `sum(x, axis=1)`";
-    (called == "einsum").then(|| way.to_owned())
+/// What to write in place of a call with arguments too many or too few.
+fn number_of_arguments(called: &str) -> Option<String> {
+    let way = match called {
+        "einsum" => {
+            "a product is of two tensors: of more in turn, one alone is moved by `rearrange` and summed by \
+             `sum(x, axis=1)`"
+        }
+        "transpose" => "it swaps the last two dims; any others are moved by `rearrange(\"n c t -> n t c\")`",
+        "flatten" => {
+            "it joins all dims behind the first; fewer are joined by `rearrange(\"n c h w -> n c (h w)\")`"
+        }
+        "global_avg_pool" | "global_max_pool" => "it is over all places and takes no size: leave it out",
+        _ => return None,
+    };
+    Some(way.to_owned())
 }
 
 /// `conv(out, kernel, stride=, pad=)`, without the input. What is no input: the pattern of a product, and the first

@@ -7,7 +7,7 @@ use crate::elaborate::frame::Frame;
 use crate::elaborate::intrinsic;
 use crate::elaborate::value::{Tensor, Value};
 use crate::source::Span;
-use crate::syntax::ast::{Definition, DefinitionKind};
+use crate::syntax::ast::{Definition, DefinitionKind, ItemKind, Parameter};
 
 impl<'a> Elaborator<'a> {
     /// A value that stands where something is called.
@@ -67,5 +67,45 @@ impl<'a> Elaborator<'a> {
             .fact(format!("this is {}", given.value.describe()))
             .help(help);
         Err(self.report(diagnostic))
+    }
+
+    /// A tensor walks into a block whose first parameter is a number of build time: it has no parameter for its input.
+    pub(super) fn takes_no_input(&mut self, definition: &Definition, given: &[Given<'a>]) -> Outcome<()> {
+        const BUILD_TYPES: [&str; 4] = ["int", "float", "bool", "str"];
+        let built = |one: &Parameter| {
+            one.ty
+                .as_ref()
+                .is_some_and(|ty| ty.dims.is_none() && BUILD_TYPES.contains(&ty.name.text.as_str()))
+        };
+        let Some(given) = given.first().filter(|given| given.name.is_none()) else { return Ok(()) };
+        let Value::Tensor(tensor) = given.value.clone().first() else { return Ok(()) };
+        let Some(first) = definition.parameters.first() else { return Ok(()) };
+        if !definition.parameters.iter().all(built) || self.bundle.is_library(definition.name.span) {
+            return Ok(());
+        }
+        let (word, called) = (definition.kind.word(), &definition.name.text);
+        let dims = ["N", "D", "T", "C", "H"].iter().take(tensor.rank().min(5)).copied().collect::<Vec<_>>();
+        let own = self
+            .bundle
+            .sources()
+            .slice(first.name.span.to(first.ty.as_ref().map_or(first.name.span, |ty| ty.span)));
+        let help = format!(
+            "name what goes in, and begin the body with it: `{word} {called}(x: f32[{}], {own}) {{ x -> ... }}`",
+            dims.join(", ")
+        );
+        let diagnostic = Diagnostic::error("E0202", format!("`{called}` takes no input"), given.span)
+            .fact(format!("{} goes into it", tensor.show()))
+            .label(definition.name.span, "all of its parameters are known at build time")
+            .help(help);
+        Err(self.report(diagnostic))
+    }
+
+    /// What to do where `name` is the file's own and stands for something of the library as well.
+    pub(super) fn hides_library(&self, name: &str) -> Option<String> {
+        let known = self.bundle.library_module_of(name).is_some() || intrinsic::find(name).is_some();
+        let main = self.bundle.module(self.bundle.main_module());
+        let own = matches!(main.item(name), Some(ItemKind::Definition(_)));
+        (known && own)
+            .then(|| format!("your `{name}` hides the `{name}` of the library: give it another name"))
     }
 }

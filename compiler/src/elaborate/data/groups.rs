@@ -77,6 +77,7 @@ impl<'a> Elaborator<'a> {
         let Some(value_found) = self.on_device(frame, binding, value)? else { return Ok(()) };
         let found = match value_found {
             Value::Outputs(values) => values,
+            Value::List(values) if names.len() > 1 => values,
             one => vec![one],
         };
         if found.len() < names.len() {

@@ -1,7 +1,10 @@
 //! Layers, functions, inits and schedules that other frameworks have under other names.
 
 /// Their name and ours. Case and `_` do not matter.
-pub(super) const NAMES: [(&str, &str); 174] = [
+pub(super) const NAMES: [(&str, &str); 177] = [
+    ("variance", "var"),
+    ("stddev", "std"),
+    ("reducestd", "std"),
     ("conv1d", "conv"),
     ("conv2d", "conv"),
     ("conv3d", "conv"),

@@ -1,8 +1,13 @@
 //! What other frameworks have as one name and the language as a formula, an argument or a statement.
 
+const PRECISION: &str = "values are f32; stored as f16 they are by `precision = mixed`";
+const F1: &str = "of a prediction and a truth of 0 and 1: `f1 = 2 * sum(x * y) / (sum(x) + sum(y))`";
+const OPTIMIZERS: &str = "near to it are `adam(lr=1e-3)` and `rmsprop(lr=1e-3)`; an update of your own is a formula: \
+                          `optimizer mine(w, g, lr) { w = w - lr * g }`";
+
 /// Their name and what is written here. Case and `_` do not matter. What stands in backticks can be written where `x` and
 /// `y` are tensors.
-pub(super) const WAYS: [(&str, &str); 152] = [
+pub(super) const WAYS: [(&str, &str); 168] = [
     ("view", "axes are split, joined and moved with `rearrange(\"n c h w -> n (c h w)\")`"),
     ("reshape", "axes are split, joined and moved with `rearrange(\"n c h w -> n (c h w)\")`"),
     ("permute", "axes are split, joined and moved with `rearrange(\"n c h w -> n (c h w)\")`"),
@@ -114,9 +119,6 @@ pub(super) const WAYS: [(&str, &str); 152] = [
     ("tril", "a triangle is a choice by places: `select(places(x, -1) <= places(x, -2), x, 0)`"),
     ("triu", "a triangle is a choice by places: `select(places(x, -1) >= places(x, -2), x, 0)`"),
     ("causalmask", "a triangle is a choice by places: `select(places(x, -1) <= places(x, -2), x, -1e9)`"),
-    ("var", "the variance is `mean((x - mean(x)) ** 2)`"),
-    ("variance", "the variance is `mean((x - mean(x)) ** 2)`"),
-    ("std", "the standard deviation is `sqrt(mean((x - mean(x)) ** 2))`"),
     ("median", "the middle of the values in order: `sort(x)[.., 4]`"),
     ("logsumexp", "write `max(x, axis=-1) - max(log_softmax(x), axis=-1)`, which cannot overflow"),
     ("softmin", "write `softmax(-x)`"),
@@ -155,7 +157,26 @@ pub(super) const WAYS: [(&str, &str); 152] = [
     ("poissonnllloss", "write `mean(exp(x) - y * x)`"),
     ("precision", "write `sum(x * y) / sum(x)`, of a prediction and a truth of 0 and 1"),
     ("recall", "write `sum(x * y) / sum(y)`, of a prediction and a truth of 0 and 1"),
-    ("f1", "write `2 * sum(x * y) / (sum(x) + sum(y))`, of a prediction and a truth of 0 and 1"),
+    ("fp16", PRECISION),
+    ("float16", PRECISION),
+    ("bf16", PRECISION),
+    ("amp", PRECISION),
+    ("fp32", "values are f32 without a word; `precision = mixed` stores them as f16"),
+    ("f1", F1),
+    ("f1score", F1),
+    ("fbeta", F1),
+    ("fbetascore", F1),
+    ("adamax", OPTIMIZERS),
+    ("nadam", OPTIMIZERS),
+    ("radam", OPTIMIZERS),
+    ("adadelta", OPTIMIZERS),
+    ("adafactor", OPTIMIZERS),
+    ("rprop", OPTIMIZERS),
+    ("lamb", OPTIMIZERS),
+    ("lars", OPTIMIZERS),
+    ("lbfgs", OPTIMIZERS),
+    ("ftrl", OPTIMIZERS),
+    ("asgd", OPTIMIZERS),
     ("l1", "write `sum(abs(x))`; of all weights it is an argument: `adam(l1=1e-5)`"),
     ("earlystopping", "training ends by a setting: `stop = patience(test.loss, 5)`"),
     ("modelcheckpoint", "weights are kept by a setting: `save = best(test.accuracy)`"),

@@ -151,6 +151,12 @@ fn inside<'a>(
     let message = format!("`{name}` has {extent} entries, the numbers choose from {}", high - low.min(0));
     let diagnostic = Diagnostic::error("E0402", message, call.span)
         .label(said, format!("the numbers run over {low}..{high}"));
+    let help = if low < 0 {
+        format!("entries count from 0: declare the numbers in `0..{extent}`")
+    } else {
+        format!("give it {high} entries, or, if there are {extent}, declare the numbers in `0..{extent}`")
+    };
+    let diagnostic = diagnostic.help(help);
     Err(e.report(diagnostic))
 }
 

@@ -115,7 +115,17 @@ impl<'a> Elaborator<'a> {
             other => {
                 let name = self.spoken_inside(call);
                 let found = other.describe();
-                self.fail("E0204", given.span, format!("`{name}` needs a tensor"), format!("this is {found}"))
+                let whole = matches!(given.value, Value::Int(_));
+                let help = (whole && call.name == "concat").then(|| {
+                    format!(
+                        "an axis has a name: `concat(x, y, axis={})`",
+                        self.bundle.sources().slice(given.span)
+                    )
+                });
+                let diagnostic = Diagnostic::error("E0204", format!("`{name}` needs a tensor"), given.span)
+                    .fact(format!("this is {found}"))
+                    .help_maybe(help);
+                Err(self.report(diagnostic))
             }
         }
     }

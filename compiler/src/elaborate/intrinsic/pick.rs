@@ -10,6 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::value::{Tensor, Value};
+use crate::ir::Kind;
 use crate::ops::Iota;
 
 pub(super) const TABLE: &[Intrinsic] = &[
@@ -40,9 +41,11 @@ fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         let span = call.given("index").span;
         let name = e.spoken_inside(&call);
         let message = format!("`{name}` needs whole numbers to choose by");
+        let formula =
+            !matches!(e.graph.node(index.node).kind, Kind::Source(_)) && index.rank() + 1 == x.rank();
         let diagnostic = Diagnostic::error("E0312", message, span)
             .fact(format!("found {}", index.show()))
-            .help(not_classes(name, &x, &index));
+            .help(not_classes(name, &x, &index, formula));
         return Err(e.report(diagnostic));
     }
     let outer: Vec<Dim> =
@@ -92,8 +95,8 @@ fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     reduced(e, &call, &masked, &[axis], keep, Reduction::Sum).map(Value::Tensor)
 }
 
-/// What to write where `index` holds no whole numbers.
-fn not_classes(name: &str, x: &Tensor, index: &Tensor) -> String {
+/// What to write where `index` holds no whole numbers; `formula` where it is computed.
+fn not_classes(name: &str, x: &Tensor, index: &Tensor, formula: bool) -> String {
     if index.rank() == x.rank() + 1 {
         return format!("the scores come first: `{name}(logits, label)`");
     }
@@ -102,6 +105,10 @@ fn not_classes(name: &str, x: &Tensor, index: &Tensor) -> String {
         "cross_entropy" if index.dims == x.dims => {
             "a distribution over the classes is compared by `soft_cross_entropy(logits, target)`; a class is \
              `label: i32 in 0..10`"
+                .to_owned()
+        }
+        _ if formula => {
+            "a formula of whole numbers and truths is f32: make whole numbers of it with `to_int(...)`"
                 .to_owned()
         }
         _ => "a class is a whole number: declare the field as `label: i32 in 0..10`".to_owned(),
@@ -137,8 +144,12 @@ fn same_classes<'a>(
     let message = format!("the model has {classes} classes, the labels have {}", high - low);
     let convolved = x.made.as_deref().is_some_and(|(_, maker)| maker == "conv");
     let help = match low {
-        0 if convolved => format!("end the model with `conv({high}, 1)`"),
-        0 => format!("end the model with `linear({high})`"),
+        0 => {
+            let last = if convolved { format!("conv({high}, 1)") } else { format!("linear({high})") };
+            format!(
+                "end the model with `{last}`, or, if there are {classes} classes, declare the labels in `0..{classes}`"
+            )
+        }
         1.. => format!("classes count from 0: write `prepare {{ label = label - {low} }}` in `data`"),
         _ => "classes count from 0: bring the labels there in `prepare` of `data`".to_owned(),
     };

@@ -62,12 +62,13 @@ fn rearrange<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
                 _ => (0..names.len()).filter(|place| names[*place].0 == *name).collect(),
             };
             if places.is_empty() && name != ".." {
-                return e.fail(
-                    "E0314",
-                    *span,
-                    format!("`{name}` does not stand on the left"),
-                    "unknown axis",
+                let message = format!("`{name}` does not stand on the left");
+                let help = format!(
+                    "what an axis is split into stands on the left in parentheses, with the size of all but one: \
+                     `(h {name})` and `{name}=2`"
                 );
+                let diagnostic = Diagnostic::error("E0314", message, *span).fact("unknown axis").help(help);
+                return Err(e.report(diagnostic));
             }
             if name == ".." {
                 if places.iter().any(|place| order.contains(place)) {

@@ -56,6 +56,9 @@ fn either<'a>(
         return Err(e.report(diagnostic));
     }
     let x = call.given("x");
+    if let Value::Tensor(tensor) = &x.value {
+        e.number_for_axis(call.name, call.span, tensor, &y);
+    }
     let operands = [(x.value, x.span), (y.value, y.span)];
     e.formula(call.name, call.span, &operands, Bring::Number, |b, x| b.binary(op, x[0], x[1]))
 }

@@ -26,7 +26,15 @@ fn brought_to(name: &str, given: &str, tensor: &Tensor, dims: &[Dim]) -> Option<
         return Some(format!("declare the field as `f32{example}`: files may lack dims of 1"));
     }
     let flat = dims.len() == 2 && count(dims) == count(&tensor.dims);
-    flat.then(|| format!("write `inputs {{ {name} = {given} -> flatten }}` in `train`"))
+    if flat {
+        return Some(format!("write `inputs {{ {name} = {given} -> flatten }}` in `train`"));
+    }
+    let example = crate::elaborate::dim::show_dims(dims.get(1..)?);
+    let alike = tensor.dims.len() == dims.len() && dims.len() > 1;
+    alike.then(|| {
+        let whole = crate::elaborate::dim::show_dims(&tensor.dims);
+        format!("declare the field as `f32{example}`, or the input as `f32{whole}`, whichever the files are")
+    })
 }
 
 impl<'a> Elaborator<'a> {

@@ -160,8 +160,20 @@ impl<'a> Elaborator<'a> {
             }
             Value::Int(_) | Value::Float(_) | Value::Host(_) => Ok(self.result_node(&value)),
             other => {
-                let found = other.describe();
-                self.fail("E0501", expr.span, format!("{what} must be one number"), format!("found {found}"))
+                let called = match other {
+                    Value::Callable(called) => Some(called.name().to_owned()),
+                    Value::Text(text)
+                        if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') =>
+                    {
+                        Some(text.clone())
+                    }
+                    _ => None,
+                };
+                let help = called.map(|called| format!("write what it is of: `{called}(logits, label)`"));
+                let diagnostic = Diagnostic::error("E0501", format!("{what} must be one number"), expr.span)
+                    .fact(format!("found {}", other.describe()))
+                    .help_maybe(help);
+                Err(self.report(diagnostic))
             }
         }
     }

@@ -27,7 +27,8 @@ impl<'a> Elaborator<'a> {
                 let place = model.body.statements.last().map_or(model.body.span, |last| last.span);
                 let diagnostic = Diagnostic::error("E0204", "the output of a model must be a tensor", place)
                     .fact(format!("this is {}", other.describe()))
-                    .label(model.name.span, "the output of this model");
+                    .label(model.name.span, "the output of this model")
+                    .help_maybe(stage_alone(other));
                 return Err(self.report(diagnostic));
             }
             let unnamed = |value: Value<'a>| ("output".to_owned(), [].as_slice(), value);
@@ -90,4 +91,10 @@ impl<'a> Elaborator<'a> {
             _ => self.graph.constant(0.0, number),
         }
     }
+}
+
+/// What to write where a layer or function stands alone on the last line.
+fn stage_alone(value: &Value<'_>) -> Option<String> {
+    let Value::Callable(called) = value else { return None };
+    Some(format!("a stage stands behind an arrow: `-> {}`", called.name()))
 }

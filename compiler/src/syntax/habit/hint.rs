@@ -1,6 +1,7 @@
 //! What to write in place of words that the grammar does not take, by what stands around them.
 
 use super::answer;
+use super::place::At;
 use crate::syntax::parser::Failure;
 use crate::syntax::token::{Kind, Token};
 
@@ -15,115 +16,24 @@ pub(super) fn hint(failure: &Failure, tokens: &[Token], place: usize) -> Option<
     let word = |token: Option<&Token>| {
         token.filter(|token| token.kind == Kind::Name).and_then(|token| answer(&token.text))
     };
-    if let Some(answer) = word(Some(found)).or(word(before).filter(|_| found.kind == Kind::Name)) {
+    let at = At { tokens, place, found, before, next, wanted: &failure.wanted };
+    let in_train = found.text == "with" && at.item().is_some();
+    if let Some(answer) =
+        word(Some(found)).or(word(before).filter(|_| found.kind == Kind::Name)).filter(|_| !in_train)
+    {
         return Some(answer.to_owned());
     }
-    let at = At { tokens, place, found, before, next, wanted: &failure.wanted };
-    let help = at.setting().or_else(|| at.number()).or_else(|| at.assignment()).or_else(|| at.pipeline());
+    let help = at.item().or_else(|| at.stage().map(str::to_owned));
+    if help.is_some() {
+        return help;
+    }
+    let help = at.comment().map(str::to_owned).or_else(|| at.setting()).or_else(|| at.entry());
+    let help = help.or_else(|| at.number()).or_else(|| at.path()).or_else(|| at.assignment());
+    let help = help.or_else(|| at.pipeline());
     help.or_else(|| at.sign().map(str::to_owned))
 }
 
-/// So many words back braces are looked for, lest every mistake of a long body cost the whole of it.
-const FARTHEST: usize = 1_000;
-
-/// A place where the text does not go on as the grammar does.
-struct At<'t> {
-    tokens: &'t [Token],
-    place: usize,
-    found: &'t Token,
-    before: Option<&'t Token>,
-    next: Option<&'t Token>,
-    wanted: &'t [&'static str],
-}
-
-impl<'t> At<'t> {
-    fn wants(&self, wanted: &str) -> bool {
-        self.wanted.contains(&wanted)
-    }
-
-    fn before_is(&self, kind: Kind) -> bool {
-        self.before.is_some_and(|token| token.kind == kind)
-    }
-
-    fn next_is(&self, kind: Kind) -> bool {
-        self.next.is_some_and(|token| token.kind == kind)
-    }
-
-    /// The places from here back to where the statement begins, or the bracket that it stands in; what stands in
-    /// brackets in between is left out.
-    fn statement(&self) -> impl Iterator<Item = usize> + use<'t> {
-        let tokens = self.tokens;
-        let back = move |place: usize| {
-            let before = place.checked_sub(1)?;
-            let token = &tokens[before];
-            match token.kind {
-                Kind::CloseParen | Kind::CloseBracket | Kind::CloseBrace => Some(token.partner),
-                Kind::Separator | Kind::OpenParen | Kind::OpenBracket | Kind::OpenBrace => None,
-                _ => Some(before),
-            }
-        };
-        std::iter::successors(back(self.place), move |place| back(*place))
-    }
-
-    /// The places of the opening braces around this one, from the innermost out.
-    fn open_braces(&self) -> impl Iterator<Item = usize> + use<'t> {
-        let mut closed = 0_usize;
-        let before = self.tokens[..self.place].iter().enumerate().rev().take(FARTHEST);
-        before.filter_map(move |(place, token)| match token.kind {
-            Kind::CloseBrace => {
-                closed += 1;
-                None
-            }
-            Kind::OpenBrace if closed > 0 => {
-                closed -= 1;
-                None
-            }
-            Kind::OpenBrace => Some(place),
-            _ => None,
-        })
-    }
-
-    /// Whether the innermost braces around this place belong to a stage.
-    fn inside_stage(&self) -> bool {
-        let Some(place) = self.open_braces().next() else { return false };
-        let mut words = At { place, ..*self }.statement().map(|place| &self.tokens[place]);
-        let stage = words.find(|token| token.kind == Kind::Arrow || is_item(token));
-        stage.is_some_and(|token| token.kind == Kind::Arrow)
-    }
-
-    /// Whether this place lies in a `train` item.
-    fn inside_train(&self) -> bool {
-        self.inside_item() == Some("train")
-    }
-
-    /// The word that begins the item around this place.
-    fn inside_item(&self) -> Option<&'t str> {
-        self.open_braces().find_map(|place| {
-            let first = At { place, ..*self }.statement().last().map(|place| &self.tokens[place])?;
-            let begins = is_item(first) || matches!(first.text.as_str(), "train" | "data");
-            begins.then_some(first.text.as_str())
-        })
-    }
-
-    /// `batch: 8`, `loss: mse(a, b)`
-    fn setting(&self) -> Option<String> {
-        let colon = match self.found.kind {
-            _ if self.before_is(Kind::Colon) && self.wants("a type") => self.place.checked_sub(1)?,
-            Kind::OpenParen => self.place.checked_sub(2)?,
-            _ => return None,
-        };
-        let name = self.tokens.get(colon.checked_sub(1)?)?;
-        let begins =
-            matches!(self.tokens.get(colon.checked_sub(2)?)?.kind, Kind::Separator | Kind::OpenBrace);
-        let one = self.tokens[colon].kind == Kind::Colon && name.kind == Kind::Name && begins;
-        let ends = self.next_is(Kind::Separator) || self.next_is(Kind::CloseBrace);
-        let alone = ends && matches!(self.found.kind, Kind::Integer | Kind::Float);
-        (one && self.inside_train()).then(|| {
-            let value = if alone { self.found.text.as_str() } else { "..." };
-            format!("a setting is written with `=`: `{} = {value}`", name.text)
-        })
-    }
-
+impl At<'_> {
     /// `0xFF`, `3d`
     fn number(&self) -> Option<String> {
         let number = self.before.filter(|token| token.kind == Kind::Integer)?;
@@ -254,7 +164,7 @@ impl<'t> At<'t> {
                 "a comment begins with `#`, one that describes what follows with `##`"
             }
             Kind::Colon if self.wants("`,`") => "an argument is named with `=`",
-            Kind::Colon if self.wants("`{`") => "a body stands in `{ }`",
+            Kind::Colon if self.wants("`{`") => "a body stands in `{ }`, a formula behind `=`",
             Kind::Dot if self.before_is(Kind::Range) => "the dims that stay as they are, are `..`",
             Kind::Where
                 if (self.wants("a value") || self.wants("a layer name")) && self.next_is(Kind::OpenParen) =>
@@ -288,6 +198,9 @@ impl<'t> At<'t> {
             {
                 "this word is reserved: choose another name"
             }
+            Kind::Weight if self.wants("a value") && self.next_is(Kind::Assign) => {
+                "the weight of each class is `class_weight=[1, 2]`, that of each example `weigh=`"
+            }
             Kind::Weight if self.wants("a value") || self.wants("a parameter") => {
                 "this word is reserved: choose another name"
             }
@@ -305,7 +218,3 @@ impl<'t> At<'t> {
 
 /// Types that other languages call as functions.
 const ELEMENTS: [&str; 7] = ["f32", "i32", "u8", "bool", "float32", "int32", "Tensor"];
-
-fn is_item(token: &Token) -> bool {
-    token.kind == Kind::Name && matches!(token.text.as_str(), "model" | "block" | "fn" | "optimizer")
-}
