@@ -164,6 +164,10 @@ CASES = {
         "adamw(lr=0.2, beta2=0.6, decay=0.1, amsgrad=true)",
         lambda p: optim.AdamW(p, lr=0.2, betas=(0.9, 0.6), weight_decay=0.1, amsgrad=True),
     ),
+    "adamax": (
+        "adamax(lr=0.05, beta2=0.6, decay=0.1)",
+        lambda p: optim.Adamax(p, lr=0.05, betas=(0.9, 0.6), weight_decay=0.1),
+    ),
     "rmsprop": (
         "rmsprop(lr=0.02, momentum=0.5, decay=0.1)",
         lambda p: optim.RMSprop(p, lr=0.02, momentum=0.5, weight_decay=0.1),

@@ -334,6 +334,41 @@ fn adam_is_the_algorithm_of_the_paper() {
 }
 
 #[test]
+fn adamax_is_the_algorithm_of_the_paper() {
+    let (mut w, mut m, mut u) = (1.0_f64, 0.0, 0.0_f64);
+    for step in 1..=4 {
+        let g = w * w + 0.01 * w;
+        m = 0.9 * m + 0.1 * g;
+        u = f64::max(0.5 * u, g.abs() + 1e-3);
+        w -= 0.2 / (1.0 - 0.9_f64.powi(step)) * m / u;
+    }
+    let found = steps("adamax(lr=0.2, beta2=0.5, eps=1e-3, decay=0.01)", 4);
+    close(&found[..1], &[w], 1e-12);
+}
+
+#[test]
+fn var_and_std_are_over_all_or_along_axes() {
+    let x = spread(&[3, 5], 1);
+    let var = |of: &[f64]| {
+        let mean = of.iter().sum::<f64>() / of.len() as f64;
+        of.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / of.len() as f64
+    };
+    let rows: Vec<f64> = x.data().chunks(5).map(var).collect();
+    let columns: Vec<f64> = (0..5)
+        .map(|column| var(&x.data().iter().skip(column).step_by(5).copied().collect::<Vec<_>>()))
+        .collect();
+    close(of_formula("var(x, axis=1)", &x).data(), &rows, 1e-12);
+    close(of_formula("var(x, 0)", &x).data(), &columns, 1e-12);
+    close(of_formula("var(x)", &x).data(), &[var(x.data())], 1e-12);
+    let roots: Vec<f64> = rows.iter().map(|var| var.sqrt()).collect();
+    let kept = of_formula("std(x, axis=-1, keep=true)", &x);
+    assert_eq!(kept.shape(), [3, 1]);
+    close(kept.data(), &roots, 1e-12);
+    let raised: Vec<f64> = rows.iter().map(|var| (var + 0.25).sqrt()).collect();
+    close(of_formula("std(x, 1, eps=0.25)", &x).data(), &raised, 1e-12);
+}
+
+#[test]
 fn sgd_with_momentum_and_decay_is_pytorchs() {
     let (mut w, mut v) = (1.0_f64, 0.0);
     for _ in 0..3 {

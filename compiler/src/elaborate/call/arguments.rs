@@ -67,7 +67,7 @@ impl<'a> Elaborator<'a> {
             let diagnostic = Diagnostic::error("E0203", message, name)
                 .fact(if missing == 0 { "without an input" } else { "missing argument" })
                 .note(signature(called, parameters))
-                .help_maybe(number_of_arguments(called));
+                .help_maybe(number_of_arguments(called).or_else(|| without_self(parameters)));
             return Err(self.report(diagnostic));
         }
         Ok(bound)
@@ -102,6 +102,9 @@ fn number_of_arguments(called: &str) -> Option<String> {
         "flatten" => {
             "it joins all dims behind the first; fewer are joined by `rearrange(\"n c h w -> n c (h w)\")`"
         }
+        "select" => {
+            "what walks in is the condition: `x > 0` goes into `select(1, 0)`, or `select(x > 0, 1, 0)` by itself"
+        }
         "global_avg_pool" | "global_max_pool" => "it is over all places and takes no size: leave it out",
         _ => return None,
     };
@@ -118,4 +121,12 @@ pub(super) fn signature(called: &str, parameters: &[(&str, bool)]) -> String {
         .map(|(name, needed)| if *needed { (*name).to_owned() } else { format!("{name}=") })
         .collect();
     format!("{called}({})", parts.join(", "))
+}
+
+/// What to write where the first parameter is `self`.
+fn without_self(parameters: &[(&str, bool)]) -> Option<String> {
+    let first = parameters.first().is_some_and(|(name, _)| *name == "self");
+    first.then(|| {
+        "there is no `self`: a block begins with its input, `block f(x: f32[N, C]) { ... }`".to_owned()
+    })
 }

@@ -24,6 +24,7 @@ impl<'a> Elaborator<'a> {
             return self.report(diagnostic.help(help));
         }
         let help = match value {
+            Value::Init(_) => Some("an init without numbers stands without parentheses"),
             Value::Tensor(_) => Some(
                 "a stage is called: a value joins as an argument, `x -> add(y)`, and a branch \
                                       that changes nothing is `identity`",

@@ -7,7 +7,7 @@ const OPTIMIZERS: &str = "near to it are `adam(lr=1e-3)` and `rmsprop(lr=1e-3)`;
 
 /// Their name and what is written here. Case and `_` do not matter. What stands in backticks can be written where `x` and
 /// `y` are tensors.
-pub(super) const WAYS: [(&str, &str); 168] = [
+pub(super) const WAYS: [(&str, &str); 167] = [
     ("view", "axes are split, joined and moved with `rearrange(\"n c h w -> n (c h w)\")`"),
     ("reshape", "axes are split, joined and moved with `rearrange(\"n c h w -> n (c h w)\")`"),
     ("permute", "axes are split, joined and moved with `rearrange(\"n c h w -> n (c h w)\")`"),
@@ -166,7 +166,6 @@ pub(super) const WAYS: [(&str, &str); 168] = [
     ("f1score", F1),
     ("fbeta", F1),
     ("fbetascore", F1),
-    ("adamax", OPTIMIZERS),
     ("nadam", OPTIMIZERS),
     ("radam", OPTIMIZERS),
     ("adadelta", OPTIMIZERS),

@@ -1,6 +1,7 @@
 //! `x[.., 0:2]` and coordinates.
 
 use super::{Call, Intrinsic};
+use crate::diagnostic::Diagnostic;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::frame::Frame;
@@ -170,6 +171,12 @@ impl<'a> Elaborator<'a> {
     /// The step of a slice: from 1 on.
     fn slice_step(&mut self, frame: &mut Frame<'a>, expr: &'a Expr) -> Outcome<usize> {
         let step = self.expression(frame, expr)?;
+        if matches!(&step, Value::Int(dim) if dim.extent() < 0) {
+            let diagnostic = Diagnostic::error("E0311", "a slice walks forward", expr.span)
+                .fact("from 1 on")
+                .help("the opposite order along an axis is `reverse(x, 1)`");
+            return Err(self.report(diagnostic));
+        }
         match self.count(&step, expr.span)? {
             step @ 1..=LARGEST_STEP => Ok(step),
             step => {

@@ -1,6 +1,7 @@
 //! Numbers known at build time: extents, ranks, lists.
 
 use super::{Call, Intrinsic};
+use crate::diagnostic::Diagnostic;
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::value::Value;
@@ -48,7 +49,12 @@ fn len<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         Value::List(values) => Ok(Value::int(i64::try_from(values.len()).unwrap_or(i64::MAX))),
         other => {
             let message = format!("`{}` needs a list", e.spoken_inside(&call));
-            e.fail("E0204", given.span, message, format!("this is {}", other.describe()))
+            let help =
+                matches!(other, Value::Tensor(_)).then(|| "the extent of a dim is `size(x, 1)`".to_owned());
+            let diagnostic = Diagnostic::error("E0204", message, given.span)
+                .fact(format!("this is {}", other.describe()))
+                .help_maybe(help);
+            Err(e.report(diagnostic))
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn hint(failure: &Failure, tokens: &[Token], place: usize) -> Option<
     }
     let help = at.comment().map(str::to_owned).or_else(|| at.setting()).or_else(|| at.entry());
     let help = help.or_else(|| at.number()).or_else(|| at.path()).or_else(|| at.assignment());
-    let help = help.or_else(|| at.pipeline());
+    let help = help.or_else(|| at.pipeline()).or_else(|| at.formula());
     help.or_else(|| at.sign().map(str::to_owned))
 }
 

@@ -44,6 +44,15 @@ impl At<'_> {
             Kind::Name if self.wants("`{`") && word(2) == Some("train") => {
                 Some(format!("the data is named behind `on`: `train {} on d {{ ... }}`", word(1)?))
             }
+            Kind::Times | Kind::Power if self.wants("a parameter") => {
+                Some("every parameter has a name; several values come as a list: `fn f(values) = sum(values)`".to_owned())
+            }
+            Kind::Grad if self.wants("a parameter") => {
+                Some("this word is reserved: the gradient of an optimizer is called `g`".to_owned())
+            }
+            Kind::Integer | Kind::Float | Kind::True | Kind::False if self.wants("a type") && self.inside_head() => {
+                Some(format!("a default stands behind `=`: `{} = {found}`", word(2)?))
+            }
             _ if self.wants("`{`") && self.wants("`=`") && !self.wants("`:`") => {
                 let arrow = self.statement().any(|place| self.tokens[place].kind == Kind::Arrow);
                 let formula = self.statement().last().is_some_and(|place| self.tokens[place].text == "fn");
@@ -52,6 +61,53 @@ impl At<'_> {
                     Kind::Plus | Kind::Minus | Kind::Times | Kind::Divide | Kind::Power | Kind::OpenParen | Kind::Arrow
                 );
                 (arrow && formula && operator).then(|| "a formula stands behind `=`: `fn name(x) = ...`".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether this place stands in the parentheses of a definition's head.
+    fn inside_head(&self) -> bool {
+        let open = self.tokens[..self.place].iter().rposition(|token| token.kind == Kind::OpenParen);
+        let head = open.and_then(|open| open.checked_sub(2)).map(|place| self.tokens[place].text.as_str());
+        head.is_some_and(|word| ITEMS.contains(&word))
+    }
+
+    /// `weight w = randn(3)`, `w = weight(3)`, `layer l: linear(8)`, `0.5x`, `sigmoid x`
+    pub(super) fn formula(&self) -> Option<String> {
+        let before = self.before?;
+        let kind = |back: usize| self.place.checked_sub(back).map(|place| self.tokens[place].kind);
+        let ends = self.wants("the end of the line") || self.wants("the end of the item");
+        let (name, found) = (before.text.as_str(), self.found.text.as_str());
+        match (self.found.kind, before.kind) {
+            (Kind::Assign, Kind::Name) if kind(2) == Some(Kind::Weight) => {
+                Some(format!("a weight has a type, and then how it begins: `weight {name}: f32[16, 8] = he`"))
+            }
+            (Kind::Weight, Kind::Assign) if self.next_is(Kind::OpenParen) && kind(2) == Some(Kind::Name) => {
+                let name = &self.tokens[self.place - 2].text;
+                Some(format!("a weight is declared: `weight {name}: f32[16, 8] = he`"))
+            }
+            (Kind::Colon, Kind::Name) if kind(2) == Some(Kind::Layer) => {
+                Some(format!("a layer is bound with `=`: `layer {name} = linear(8)`"))
+            }
+            (Kind::Name, Kind::Float) if ends && before.span.end == self.found.span.start => {
+                Some(format!("a product is written with `*`: `{name} * {found}`"))
+            }
+            (Kind::Name | Kind::Integer | Kind::Float, Kind::Name) if ends && !self.next_is(Kind::Assign) => {
+                Some(format!("arguments stand in parentheses: `{name}({found})`"))
+            }
+            (Kind::Dot, Kind::CloseParen | Kind::Name) if ends && self.next_is(Kind::Name) => {
+                let next = self.next.map_or("relu", |next| next.text.as_str());
+                Some(format!("stages follow one another by arrows: `-> {next}`"))
+            }
+            (Kind::OpenBracket, Kind::CloseParen | Kind::Name) if ends => Some(
+                "of a chain no part is taken: bind it, `y = x -> ...`, and then `y[:, 0]`; the last step is `-> last`"
+                    .to_owned(),
+            ),
+            (Kind::Less | Kind::Greater | Kind::AtLeast | Kind::AtMost | Kind::Equal | Kind::Unequal, _)
+                if self.wants("`]`") =>
+            {
+                Some("by a condition values are chosen, never left out: `select(x > 0, x, 0)`".to_owned())
             }
             _ => None,
         }
