@@ -17,7 +17,7 @@ use crate::syntax::ast::{ItemKind, SettingKind};
 const READ_WHOLE: u64 = 32 << 20;
 
 /// What the files of `data` are not that the model says of them. Relative paths start at `base`; `bytes_of` tells how
-/// long a file is, and nothing where there is none.
+/// long a file is, of a folder the most, and nothing where there is neither.
 #[must_use]
 pub fn look_into(
     bundle: &Bundle,
@@ -41,7 +41,7 @@ pub fn look_into(
             found.push(not_there(part, first, missing.len() - 1, span));
             continue;
         }
-        let whole = lengths.iter().flatten().sum::<u64>() <= READ_WHOLE;
+        let whole = lengths.iter().flatten().all(|length| *length <= READ_WHOLE);
         let alone = Data { parts: vec![part.clone()], ..data.clone() };
         let read = if whole {
             data::open(&alone, &part.name, base).map(|_| ())

@@ -54,9 +54,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if errors == 0 { Ok(()) } else { Err(Failure::Wrong) }
 }
 
-/// The bytes of a file; nothing where there is none.
+/// The bytes of a file, more than any has for a folder; nothing where there is neither.
 fn bytes_of(path: &Path) -> Option<u64> {
-    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|about| about.len())
+    std::fs::metadata(path).ok().map(|about| if about.is_file() { about.len() } else { u64::MAX })
 }
 
 fn has_model(bundle: &Bundle) -> bool {
