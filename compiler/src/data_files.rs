@@ -26,6 +26,7 @@ pub fn look_into(
     bytes_of: &dyn Fn(&Path) -> Option<u64>,
 ) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = Vec::new();
+    let mut told: Vec<&str> = Vec::new();
     for part in &data.parts {
         let span = part.origin.as_ref().and_then(|origin| place_of(bundle, origin));
         let span = span.unwrap_or_else(|| Span::new(bundle.main_file(), 0, 0));
@@ -38,7 +39,10 @@ pub fn look_into(
             .map(|(path, _)| path.as_str())
             .collect();
         if let Some(first) = missing.first() {
-            found.push(not_there(part, first, missing.len() - 1, span));
+            if !missing.iter().all(|path| told.contains(path)) {
+                found.push(not_there(part, first, missing.len() - 1, span));
+            }
+            told.extend(missing);
             continue;
         }
         let whole = lengths.iter().flatten().all(|length| *length <= READ_WHOLE);

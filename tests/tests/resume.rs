@@ -119,6 +119,46 @@ fn a_second_run_leaves_the_first_alone() {
 }
 
 #[test]
+fn best_weights_in_a_folder_of_their_own_are_an_earlier_runs_or_the_same_runs() {
+    if device().is_none() {
+        return;
+    }
+    let folder = workplace();
+    let place = folder.path();
+    fs::write(place.join("points.nn"), MODEL.replace("best(-test.loss)", "best(epoch, to=\"kept\")"))
+        .unwrap();
+    let train = ["train", "points.nn", "--out", "run"];
+    let earlier = "in place of an earlier run's";
+    let said = succeeds(place, &[&train[..], &["--set", "epochs=1"]].concat());
+    assert!(said.contains("saved `kept") && !said.contains(earlier), "{said}");
+    let said = succeeds(place, &[&train[..], &["--resume"]].concat());
+    assert!(said.contains("saved `kept") && !said.contains(earlier), "{said}");
+    let said = succeeds(place, &["train", "points.nn", "--out", "another", "--set", "epochs=1"]);
+    assert!(said.contains(earlier), "{said}");
+}
+
+#[test]
+fn settings_given_as_arguments_are_answered_with_set() {
+    let folder = workplace();
+    for (argument, path) in [
+        ("--epochs", "epochs"),
+        ("--lr", "optimizer.lr"),
+        ("--batch-size", "batch"),
+        ("--learning-rate", "optimizer.lr"),
+        ("--weight-decay", "optimizer.decay"),
+    ] {
+        let words = ["unexpected argument", &format!("`--set {path}=..`")];
+        refused(folder.path(), &["train", "points.nn", argument, "1"], &words);
+        let name = argument.trim_start_matches('-').replace('-', "_");
+        if name != path {
+            let (code, said) = run(folder.path(), &["check", "points.nn", "--set", &format!("{name}=1")]);
+            assert!(code == Some(1) && said.contains(words[1]), "{said}");
+        }
+    }
+    refused(folder.path(), &["train", "points.nn", "--deviec", "cpu"], &["--device"]);
+}
+
+#[test]
 fn a_run_goes_on_only_with_what_it_began_with() {
     if device().is_none() {
         return;

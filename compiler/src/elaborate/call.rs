@@ -3,13 +3,12 @@
 mod arguments;
 mod conditions;
 mod misuse;
+mod order;
 mod slopes;
 
-use std::cmp::Ordering;
-
 use crate::diagnostic::Diagnostic;
+use crate::elaborate::call::order::binding_order;
 use crate::elaborate::context::{Elaborator, Outcome, Reported, Site};
-use crate::elaborate::data::names_in;
 use crate::elaborate::frame::Frame;
 use crate::elaborate::intrinsic::{Call, Intrinsic};
 use crate::elaborate::slope::has_slopes;
@@ -17,9 +16,7 @@ use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, Tensor, Value};
 use crate::ops::StopGradient;
 use crate::source::Span;
-use crate::syntax::ast::{
-    Definition, DefinitionKind, Dim, Expr, ExprKind, ItemKind, Parameter, StatementKind,
-};
+use crate::syntax::ast::{Definition, DefinitionKind, Expr, ExprKind, ItemKind, StatementKind};
 
 /// Functions through which no gradient flows.
 const STOPS: [&str; 9] =
@@ -248,37 +245,6 @@ impl<'a> Elaborator<'a> {
         let arguments = given.filter_map(|((name, _), value)| Some((*name, value?))).collect();
         Ok(Call { name: intrinsic.name, name_span: name, span, rest, arguments })
     }
-}
-
-/// The order in which parameters are bound: one whose type names a later parameter waits for that.
-fn binding_order(parameters: &[Parameter]) -> Vec<usize> {
-    let named = |expr: &Expr, other: &Parameter| {
-        let mut names = Vec::new();
-        names_in(expr, &mut names);
-        names.iter().any(|(name, _)| *name == other.name.text)
-    };
-    let by_type = |place: usize, other: usize| {
-        let dims = parameters[place].ty.iter().flat_map(|ty| ty.dims.iter().flatten());
-        dims.into_iter().any(|dim| matches!(dim, Dim::One(expr) if named(expr, &parameters[other])))
-    };
-    let mut order = Vec::with_capacity(parameters.len());
-    let mut open: Vec<usize> = (0..parameters.len()).collect();
-    while !open.is_empty() {
-        let waits = |place: usize| {
-            open.iter().any(|&other| match other.cmp(&place) {
-                Ordering::Less => {
-                    let default = parameters[place].default.as_ref();
-                    by_type(place, other) || default.is_some_and(|default| named(default, &parameters[other]))
-                }
-                Ordering::Greater => by_type(place, other),
-                Ordering::Equal => false,
-            })
-        };
-        // Types that wait for one another are taken as they stand: what they lack is reported.
-        let next = open.iter().position(|place| !waits(*place)).unwrap_or(0);
-        order.push(open.remove(next));
-    }
-    order
 }
 
 /// Whether `none` came to a typed parameter that may be left out: its default says so.

@@ -5,9 +5,12 @@
 #[cfg(test)]
 mod law;
 mod names;
+mod readers;
 mod settings;
 mod types;
 mod ways;
+
+pub(super) use readers::{option_of_reader, reader_help};
 
 use names::{CALLS, NAMES};
 use settings::{DATA_SETTINGS, DATA_WAYS, SETTING_WAYS, SETTINGS};

@@ -9,6 +9,7 @@ use nnc_runtime::reader::{AUGMENT, LARGEST, PREPARE, READERS, Reader, ReaderOpti
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::elsewhere::{option_of_reader, reader_help};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::value::{Callable, Value};
 use crate::source::Span;
@@ -282,7 +283,7 @@ impl<'a> Elaborator<'a> {
         let diagnostic = Diagnostic::error("E0201", format!("unknown reader `{name}`"), span)
             .fact("not found")
             .note(format!("readers are {}", names().collect::<Vec<_>>().join(", ")))
-            .help_maybe(did_you_mean(name, names()).or_else(|| reader_of(name)));
+            .help_maybe(did_you_mean(name, names()).or_else(|| reader_help(name)));
         self.note_unread(diagnostic);
     }
 
@@ -311,7 +312,7 @@ impl<'a> Elaborator<'a> {
                 Diagnostic::error("E0202", message, name.span)
                     .fact("unknown argument")
                     .note(format!("it has: {}", reader.option_names()))
-                    .help_maybe(option_of(text).or_else(similar))
+                    .help_maybe(option_of_reader(text).or_else(similar))
             }
             Some(option) if !option.takes.accepts(value) => {
                 let message = format!("`{text}` is {}", option.takes.describe());
@@ -383,33 +384,4 @@ impl<'a> Elaborator<'a> {
             }
         }
     }
-}
-
-/// What is written here for a reader that is called `name` elsewhere.
-fn reader_of(name: &str) -> Option<String> {
-    let written = match name.to_lowercase().as_str() {
-        "mnist" | "fashion_mnist" | "emnist" => {
-            "the files of MNIST are read by `idx(\"train-images\", \"train-labels\")`"
-        }
-        "numpy" | "npy" | "npz" | "torch" | "pt" | "hdf5" | "h5" | "parquet" | "pickle" | "tensors" => {
-            "arrays are read from `safetensors(\"examples.safetensors\")`, a tensor for each field"
-        }
-        "pandas" | "read_csv" | "table" | "tsv" => {
-            "a table is read by `csv(\"table.csv\", columns=[\"a\", \"b\"], label=\"class\")`"
-        }
-        "text" | "txt" | "textfile" => "a text is read by `characters(\"text.txt\")`",
-        _ => return None,
-    };
-    Some(written.to_owned())
-}
-
-/// What is written here for an option of a reader that is called `name` elsewhere.
-fn option_of(name: &str) -> Option<String> {
-    let ours = match name {
-        "features" | "inputs" | "x" | "usecols" | "cols" => "columns",
-        "target" | "labels" | "y" | "class" | "label_column" => "label",
-        "split" | "rows" | "limit" | "nrows" => "take",
-        _ => return None,
-    };
-    Some(format!("did you mean `{ours}`?"))
 }
