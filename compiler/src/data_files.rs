@@ -76,16 +76,13 @@ fn does_not_feed(part: &Part, error: DataError, span: Span) -> Diagnostic {
         DataError::At { error, .. } => *error,
         other => other,
     };
-    if let DataError::Foreign { path, cause, .. } = &error
-        && let Some((column, names)) = missing_column(cause)
-    {
+    if let DataError::NoColumn { path, name, available } = &error {
         let file = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
-        let known = || names.split(", ");
-        let help = did_you_mean(column, known()).or_else(|| Some("name columns of its header".to_owned()));
-        return Diagnostic::error("E0405", format!("`{file}` has no column `{column}`"), span)
+        let similar = did_you_mean(name, available.iter().map(String::as_str));
+        return Diagnostic::error("E0405", format!("`{file}` has no column `{name}`"), span)
             .fact(format!("the part `{}` cannot be read", part.name))
-            .note(format!("it has {names}"))
-            .help_maybe(help);
+            .note(format!("it has {}", available.join(", ")))
+            .help(similar.unwrap_or_else(|| "name columns of its header".to_owned()));
     }
     let text = error.to_string();
     let (message, help) = match text.rsplit_once("; ") {
@@ -95,12 +92,6 @@ fn does_not_feed(part: &Part, error: DataError, span: Span) -> Diagnostic {
     Diagnostic::error("E0405", message, span)
         .fact(format!("the part `{}` cannot be read", part.name))
         .help_maybe(help)
-}
-
-/// The column that a table lacks, and those that it has, where that is what is wrong with it.
-fn missing_column(cause: &str) -> Option<(&str, &str)> {
-    let (column, names) = cause.strip_prefix("it has no column `")?.split_once("`; it has: ")?;
-    Some((column, names))
 }
 
 /// The source that stands at this line and column.

@@ -71,6 +71,24 @@ impl Findings {
         }
     }
 
+    /// Drops those after the first `length` that say of the same thing what another of them says before: the same words
+    /// with the same further places, what a field is declared as, or an unknown name that was unknown before.
+    pub fn drop_repeated(&mut self, length: usize) {
+        let mut said = BTreeSet::new();
+        for diagnostic in self.kept.split_off(length.min(self.kept.len())) {
+            let places: Vec<Span> = diagnostic.secondary.iter().map(|label| label.span).collect();
+            let one_thing = !places.is_empty() || ["E0201", "E0312"].contains(&diagnostic.code);
+            let of_a_field = ["E0312", "E0402"].contains(&diagnostic.code);
+            let words = if of_a_field { String::new() } else { diagnostic.message.clone() };
+            let is_new = said.insert((diagnostic.code, words, places));
+            if is_new || !one_thing {
+                self.kept.push(diagnostic);
+            } else {
+                self.count(diagnostic.severity).kept -= 1;
+            }
+        }
+    }
+
     /// All that are kept, in the order of finding. The last error says how many are not, and so does the last
     /// warning.
     #[must_use]

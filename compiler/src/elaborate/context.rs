@@ -21,6 +21,26 @@ pub(super) struct Reported;
 /// A value, or a mistake that has been reported.
 pub(super) type Outcome<T> = Result<T, Reported>;
 
+/// Outcomes that do not need one another: each is looked at, whatever became of those before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Several {
+    failed: bool,
+}
+
+impl Several {
+    /// The value, if there is one.
+    pub(super) fn keep<T>(&mut self, outcome: Outcome<T>) -> Option<T> {
+        self.failed |= outcome.is_err();
+        outcome.ok()
+    }
+
+    /// # Errors
+    /// If one of them was a mistake.
+    pub(super) fn end(self) -> Outcome<()> {
+        if self.failed { Err(Reported) } else { Ok(()) }
+    }
+}
+
 /// A use of something that can be called.
 #[derive(Clone, Debug)]
 pub(super) struct Site<'a> {

@@ -8,10 +8,11 @@ mod random;
 use std::collections::BTreeMap;
 
 use nnc_runtime::artifact::{Data, Field, Location};
+use nnc_wgsl::Element;
 
 use crate::diagnostic::Diagnostic;
 use crate::elaborate::Expansion;
-use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::context::{Elaborator, Outcome, Several};
 use crate::elaborate::data::parts::PARTS;
 use crate::elaborate::dim::{Dim, show_dims};
 use crate::elaborate::frame::Frame;
@@ -22,8 +23,11 @@ use crate::syntax::ast::{self, ExprKind, SettingKind};
 impl<'a> Elaborator<'a> {
     /// A frame with the fields of a batch of `data`, prepared, and augmented while training.
     pub(super) fn fields(&mut self, data: &'a ast::Data, module: usize) -> Outcome<Frame<'a>> {
-        self.unknown_settings(data)?;
-        let stored = self.stored_dims(data, module)?;
+        let mut all = Several::default();
+        all.keep(self.unknown_settings(data));
+        let stored = all.keep(self.stored_dims(data, module));
+        all.end()?;
+        let stored = stored.unwrap_or_default();
         let mut frame = self.declared_fields(data, module, &stored)?;
         self.run_group(&mut frame, data, "prepare")?;
         self.as_declared(&frame, data, module)?;
@@ -42,15 +46,14 @@ impl<'a> Elaborator<'a> {
         stored: &BTreeMap<String, Vec<Dim>>,
     ) -> Outcome<Frame<'a>> {
         let mut frame = Frame::new(module);
-        let mut failed = false;
+        let mut all = Several::default();
         for setting in &data.settings.entries {
             let SettingKind::Field { name, ty } = &setting.kind else { continue };
-            match self.field(&mut frame, name, ty, stored.get(&name.text)) {
-                Ok(tensor) => frame.bind(&name.text, Value::Tensor(tensor)),
-                Err(Reported) => failed = true,
+            if let Some(tensor) = all.keep(self.field(&mut frame, name, ty, stored.get(&name.text))) {
+                frame.bind(&name.text, Value::Tensor(tensor));
             }
         }
-        if failed { Err(Reported) } else { Ok(frame) }
+        all.end().map(|()| frame)
     }
 
     /// The dims that the source yields for each field whose shape `prepare` changes. `prepare` must come out at
@@ -114,17 +117,18 @@ impl<'a> Elaborator<'a> {
 
     /// The data set as the runtime reads it.
     pub(super) fn data_set(&mut self, data: &'a ast::Data, module: usize) -> Outcome<Data> {
-        let stored = self.stored_dims(data, module)?;
+        let mut all = Several::default();
+        let stored = all.keep(self.stored_dims(data, module)).unwrap_or_default();
         let mut frame = Frame::new(module);
         let mut fields = Vec::new();
         let mut parts = Vec::new();
         for setting in &data.settings.entries {
             match &setting.kind {
                 SettingKind::Field { name, ty } => {
-                    let element = self.element(ty)?;
-                    let declared = self.declared_dims(&mut frame, ty)?;
+                    let element = all.keep(self.element(ty)).unwrap_or(Element::F32);
+                    let declared = all.keep(self.declared_dims(&mut frame, ty)).unwrap_or_default();
                     let dims = stored.get(&name.text).map_or(declared, |dims| dims[1..].to_vec());
-                    let range = self.field_range(&mut frame, ty)?;
+                    let range = all.keep(self.field_range(&mut frame, ty)).flatten();
                     fields.push(Field {
                         name: name.text.clone(),
                         element,
@@ -138,9 +142,10 @@ impl<'a> Elaborator<'a> {
         for setting in &data.settings.entries {
             let SettingKind::Value { names, value } = &setting.kind else { continue };
             for name in names.iter().filter(|name| PARTS.contains(&name.text.as_str())) {
-                parts.push(self.part(&mut frame, &name.text, value, &fields)?);
+                parts.extend(all.keep(self.part(&mut frame, &name.text, value, &fields)));
             }
         }
+        all.end()?;
         Ok(Data { name: data.name.text.clone(), fields, parts })
     }
 
@@ -154,6 +159,15 @@ impl<'a> Elaborator<'a> {
             column: u32::try_from(column).unwrap_or(u32::MAX),
         }
     }
+}
+
+/// The names of the parts that have a source.
+pub(super) fn parts_of(data: &ast::Data) -> impl Iterator<Item = &ast::Name> {
+    let named = data.settings.entries.iter().flat_map(|setting| match &setting.kind {
+        SettingKind::Value { names, .. } => names.as_slice(),
+        SettingKind::Group { .. } | SettingKind::Field { .. } => &[],
+    });
+    named.filter(|name| PARTS.contains(&name.text.as_str()))
 }
 
 /// Whether two lists of dims differ in nothing but dims of 1.

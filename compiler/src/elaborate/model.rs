@@ -13,7 +13,7 @@ use std::sync::Arc;
 use nnc_runtime::artifact::HostSymbol;
 
 use crate::diagnostic::Checked;
-use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::context::{Elaborator, Outcome, Reported, Several};
 use crate::elaborate::dim::{BATCH, Dim};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::host::HostValue;
@@ -80,6 +80,8 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
     }
     let failed = e.diagnostics.has_errors();
     let (Ok(finished), false) = (finished, failed) else {
+        let unread = e.unread().into_iter().filter(|one| one.code != "E0508");
+        e.diagnostics.extend(unread);
         return Checked { value: None, diagnostics: e.diagnostics.finish() };
     };
     let trained: Vec<(String, NodeId)> = e
@@ -124,38 +126,48 @@ impl<'a> Elaborator<'a> {
         }
         let settings = self.train_settings(subject.train.map(|(_, train)| train));
         self.replaced_without_training();
-        let batch = self.batch_size(&settings, request)?;
+        let mut all = Several::default();
+        let batch = all.keep(self.batch_size(&settings, request)).unwrap_or(1);
         let extent = i64::try_from(batch).unwrap_or(i64::MAX);
         self.predeclared.insert(BATCH.to_owned(), Value::Int(Dim::symbol(BATCH, extent)));
-        self.free_dims(&settings, request)?;
-        self.dims_of_fields(subject, &settings)?;
+        let made = all.keep(self.fed_model(subject, &settings, request, batch));
+        let Some((place, train)) = subject.train else { return made.ok_or(Reported) };
+        // What `train` says by itself is held against the language, whatever is wrong with the model.
+        let training = all.keep(self.training(train, &settings, subject.data, batch));
+        let step = all.keep(self.step_settings(&settings, made.is_some()));
+        let has_loss = made.as_ref().is_none_or(|made| made.loss.is_some());
+        if has_loss && self.expansion == Expansion::Training {
+            all.keep(self.check_optimizer(train, &settings));
+        }
+        all.end()?;
+        let (Some(finished), Some(training), Some(settings)) = (made, training, step) else {
+            return Err(Reported);
+        };
+        Ok(Finished { train: Some(place), training, settings, ..finished })
+    }
 
+    /// The model on the dims that it is given and the fields that feed it.
+    fn fed_model(
+        &mut self,
+        subject: &Subject<'a>,
+        settings: &TrainSettings<'a>,
+        request: &Request,
+        batch: usize,
+    ) -> Outcome<Finished> {
+        let mut all = Several::default();
+        all.keep(self.free_dims(settings, request));
+        all.keep(self.dims_of_fields(subject, settings));
         let mut frame = Frame::new(subject.module);
         frame.owner = Some((DefinitionKind::Model, subject.model.name.text.clone()));
-        frame.init = self.default_init(&mut frame, &subject.item.attributes)?;
+        frame.init = all.keep(self.default_init(&mut frame, &subject.item.attributes)).flatten();
         let trained = self.expansion != Expansion::Inference && subject.train.is_some();
         let fields = match subject.data.filter(|_| trained) {
-            Some((data, module)) => self.fields(data, module)?,
-            None => Frame::new(subject.module),
+            Some((data, module)) => all.keep(self.fields(data, module)),
+            None => Some(Frame::new(subject.module)),
         };
-        self.inputs_of_nothing(subject, &settings);
-        let made = self.trained_model(frame, fields, subject, &settings, batch);
-        let Some((place, train)) = subject.train else { return made };
-        if made.is_err() && trained {
-            // What `train` says by itself is held against the language all the same.
-            let _ = self.training(train, &settings, subject.data, batch);
-            if self.expansion == Expansion::Training && settings.values.contains_key("optimizer") {
-                let _ = self.check_optimizer(train, &settings);
-            }
-        }
-        let mut finished = made?;
-        finished.train = Some(place);
-        finished.training = self.training(train, &settings, subject.data, batch)?;
-        finished.settings = self.step_settings(&settings)?;
-        if finished.loss.is_some() && self.expansion == Expansion::Training {
-            self.check_optimizer(train, &settings)?;
-        }
-        Ok(finished)
+        self.inputs_of_nothing(subject, settings);
+        all.end()?;
+        self.trained_model(frame, fields.ok_or(Reported)?, subject, settings, batch)
     }
 
     /// The model from its inputs, its loss and its metrics.

@@ -109,6 +109,7 @@ impl<'a> Elaborator<'a> {
         g: NodeId,
     ) -> Outcome<Update> {
         self.count_updates(settings)?;
+        let average = self.average(settings);
         let group = group.and_then(|place| settings.updates.get(place));
         let own = group.and_then(|group| group.values.get("optimizer"));
         let Some(expr) = own.or(settings.values.get("optimizer")).copied() else {
@@ -133,7 +134,7 @@ impl<'a> Elaborator<'a> {
         let weight = self.tensor(w, dims.clone());
         let gradient = self.tensor(g, dims);
         let update = self.run_update(definition, module, (name, expr.span), given, weight, gradient)?;
-        Ok(Update { average: self.average(settings)?, ..update })
+        Ok(Update { average: average?, ..update })
     }
 
     /// The number of `average`, or a formula of the training loop.

@@ -4,10 +4,11 @@ use nnc_runtime::artifact::{HostExpr, Meaning, Save, Training};
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::Settings;
-use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::context::{Elaborator, Outcome, Reported, Several};
+use crate::elaborate::data::parts_of;
 use crate::elaborate::settings::TrainSettings;
 use crate::elaborate::value::Value;
-use crate::syntax::ast::{self, Argument, Expr, ExprKind};
+use crate::syntax::ast::{self, Argument, Expr, ExprKind, Name};
 
 /// The name under which the loss of an `update` is measured.
 pub(super) fn loss_name(layer: &str) -> String {
@@ -23,32 +24,37 @@ impl<'a> Elaborator<'a> {
         data: Option<(&'a ast::Data, usize)>,
         batch: usize,
     ) -> Outcome<Option<Training>> {
-        let Some((data, module)) = data else { return Ok(None) };
-        let data = self.data_set(data, module)?;
-        let parts: Vec<String> = data.parts.iter().map(|part| part.name.clone()).collect();
-        let epochs = self.positive_setting(settings, "epochs")?;
-        let steps = self.positive_setting(settings, "steps")?;
-        let has_loss = settings.values.contains_key("loss") || !settings.updates.is_empty();
-        if has_loss && epochs.is_none() && steps.is_none() && !settings.failed {
+        let Some((item, module)) = data else { return Ok(None) };
+        let mut all = Several::default();
+        let data = all.keep(self.data_set(item, module));
+        let parts: Vec<String> = parts_of(item).map(|part| part.text.clone()).collect();
+        let epochs = all.keep(self.positive_setting(settings, "epochs")).flatten();
+        let steps = all.keep(self.positive_setting(settings, "steps")).flatten();
+        let says = |name: &str| settings.values.contains_key(name);
+        let has_loss = says("loss") || !settings.updates.is_empty();
+        if has_loss && !says("epochs") && !says("steps") && !settings.failed {
             let diagnostic = Diagnostic::error("E0505", "nothing says how long to train", train.model.span)
                 .fact("neither `epochs` nor `steps` is set")
                 .help("write `epochs = 10`");
-            return Err(self.report(diagnostic));
+            all.keep::<()>(Err(self.report(diagnostic)));
         }
-        let seed = self.seed(settings)?;
+        let seed = all.keep(self.seed(settings));
         let own = settings.updates.iter().filter(|update| update.values.contains_key("loss"));
         let losses: Vec<String> = own.map(|update| loss_name(&update.layer.text)).collect();
         let named = settings.metrics.iter().map(|(name, _)| name.text.clone());
         let metrics: Vec<String> = losses.iter().cloned().chain(named).collect();
         let known = super::host_expression::Measured { parts, losses: &losses, metrics: &settings.metrics };
         let stop = match settings.values.get("stop").copied() {
-            Some(expr) => Some(self.stop_condition(expr, &known)?),
+            Some(expr) => all.keep(self.stop_condition(expr, &known)),
             None => None,
         };
         let save = match settings.values.get("save").copied() {
-            Some(expr) => Some(self.save(expr, &known)?),
+            Some(expr) => all.keep(self.save(expr, &known)),
             None => None,
         };
+        let load = all.keep(self.load(settings));
+        all.end()?;
+        let (Some(data), Some(seed), Some(load)) = (data, seed, load) else { return Err(Reported) };
         Ok(Some(Training {
             batch,
             epochs: epochs.and_then(|count| u64::try_from(count).ok()),
@@ -57,7 +63,7 @@ impl<'a> Elaborator<'a> {
             metrics,
             stop,
             save,
-            load: self.load(settings)?,
+            load,
             data,
             meaning: Meaning::default(),
         }))
@@ -167,76 +173,97 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Further settings of a step.
-    pub(super) fn step_settings(&mut self, settings: &TrainSettings<'a>) -> Outcome<Settings> {
+    pub(super) fn step_settings(
+        &mut self,
+        settings: &TrainSettings<'a>,
+        has_weights: bool,
+    ) -> Outcome<Settings> {
         let mut out = Settings::default();
+        let mut all = Several::default();
         if let Some(expr) = settings.values.get("clip").copied() {
-            out.clip = Some(self.largest_norm(expr)?);
+            out.clip = all.keep(self.largest_norm(expr));
         }
-        out.accumulate = self.positive_setting(settings, "accumulate")?;
-        out.memory = self.positive_setting(settings, "memory")?.and_then(|bytes| u64::try_from(bytes).ok());
+        out.accumulate = all.keep(self.positive_setting(settings, "accumulate")).flatten();
+        let memory = all.keep(self.positive_setting(settings, "memory")).flatten();
+        out.memory = memory.and_then(|bytes| u64::try_from(bytes).ok());
         out.memory_span = settings.values.get("memory").map(|expr| expr.span);
         out.freeze_span = settings.values.get("freeze").map(|expr| expr.span);
         out.precision_span = settings.values.get("precision").map(|expr| expr.span);
         if let Some(expr) = settings.values.get("precision").copied() {
-            match self.settled(expr)? {
-                Value::Symbol(name @ ("f32" | "mixed")) => out.precision = Some(name.to_owned()),
-                other => {
-                    let found = other.describe();
-                    let message = "`precision` is f32 or mixed";
-                    return self.fail("E0204", expr.span, message, format!("this is {found}"));
-                }
-            }
+            out.precision = all.keep(self.precision(expr));
         }
         for (name, expr) in &settings.precision {
-            let known = ["storage", "accumulate", "master", "loss_scale"];
-            if !known.contains(&name.text.as_str()) {
-                let diagnostic =
-                    Diagnostic::error("E0505", format!("unknown setting `{}`", name.text), name.span)
-                        .fact("not a setting of `precision`")
-                        .help_maybe(did_you_mean(&name.text, known));
-                return Err(self.report(diagnostic));
-            }
             out.precision_span = Some(name.span);
-            let value = self.settled(expr)?;
-            let wanted = match (name.text.as_str(), &value) {
-                ("storage", Value::Symbol("f16")) => {
-                    out.precision = Some("mixed".to_owned());
-                    None
-                }
-                ("storage" | "accumulate" | "master", Value::Symbol("f32"))
-                | ("loss_scale", Value::Symbol("dynamic")) => None,
-                ("loss_scale", Value::Int(_) | Value::Float(_)) => None,
-                ("storage", _) => Some("f16 or f32"),
-                ("loss_scale", _) => Some("dynamic or a number"),
-                _ => Some("f32"),
-            };
-            if let Some(wanted) = wanted {
-                let message = format!("`{}` of `precision` is {wanted}", name.text);
-                return self.fail("E0204", expr.span, message, format!("this is {}", value.describe()));
+            if all.keep(self.precision_of(name, expr)) == Some(true) {
+                out.precision = Some("mixed".to_owned());
             }
         }
-        if let Some(expr) = settings.values.get("freeze").copied() {
+        if has_weights && let Some(expr) = settings.values.get("freeze").copied() {
             let entries = match &expr.kind {
                 ExprKind::List(entries) => entries.as_slice(),
                 _ => std::slice::from_ref(expr),
             };
             for entry in entries {
-                let path = match &entry.kind {
-                    ExprKind::Text(path) => path.clone(),
-                    _ => self.bundle.sources().slice(entry.span).to_owned(),
-                };
-                if self.weights.below(&path).is_empty() {
-                    let known = self.weights.below("");
-                    let message = format!("no weights lie below `{path}`");
-                    let scopes = known.iter().flat_map(|path| {
-                        path.match_indices('.').map(|(end, _)| &path[..end]).chain([path.as_str()])
-                    });
-                    let diagnostic = Diagnostic::error("E0201", message, entry.span).fact("not found");
-                    return Err(self.report(diagnostic.help_maybe(did_you_mean(&path, scopes))));
-                }
-                out.freeze.push(path);
+                out.freeze.extend(all.keep(self.frozen(entry)));
             }
         }
-        Ok(out)
+        all.end().map(|()| out)
+    }
+
+    /// `precision = mixed`
+    fn precision(&mut self, expr: &'a Expr) -> Outcome<String> {
+        match self.settled(expr)? {
+            Value::Symbol(name @ ("f32" | "mixed")) => Ok(name.to_owned()),
+            other => {
+                let found = other.describe();
+                let message = "`precision` is f32 or mixed";
+                self.fail("E0204", expr.span, message, format!("this is {found}"))
+            }
+        }
+    }
+
+    /// One line of `precision { .. }`: whether it asks for storage in f16.
+    fn precision_of(&mut self, name: &Name, expr: &'a Expr) -> Outcome<bool> {
+        let known = ["storage", "accumulate", "master", "loss_scale"];
+        if !known.contains(&name.text.as_str()) {
+            let diagnostic =
+                Diagnostic::error("E0505", format!("unknown setting `{}`", name.text), name.span)
+                    .fact("not a setting of `precision`")
+                    .help_maybe(did_you_mean(&name.text, known));
+            return Err(self.report(diagnostic));
+        }
+        let value = self.settled(expr)?;
+        let wanted = match (name.text.as_str(), &value) {
+            ("storage", Value::Symbol("f16")) => return Ok(true),
+            ("storage" | "accumulate" | "master", Value::Symbol("f32"))
+            | ("loss_scale", Value::Symbol("dynamic")) => None,
+            ("loss_scale", Value::Int(_) | Value::Float(_)) => None,
+            ("storage", _) => Some("f16 or f32"),
+            ("loss_scale", _) => Some("dynamic or a number"),
+            _ => Some("f32"),
+        };
+        if let Some(wanted) = wanted {
+            let message = format!("`{}` of `precision` is {wanted}", name.text);
+            return self.fail("E0204", expr.span, message, format!("this is {}", value.describe()));
+        }
+        Ok(false)
+    }
+
+    /// The path of a layer that is not trained.
+    fn frozen(&mut self, entry: &Expr) -> Outcome<String> {
+        let path = match &entry.kind {
+            ExprKind::Text(path) => path.clone(),
+            _ => self.bundle.sources().slice(entry.span).to_owned(),
+        };
+        if self.weights.below(&path).is_empty() {
+            let known = self.weights.below("");
+            let message = format!("no weights lie below `{path}`");
+            let scopes = known
+                .iter()
+                .flat_map(|path| path.match_indices('.').map(|(end, _)| &path[..end]).chain([path.as_str()]));
+            let diagnostic = Diagnostic::error("E0201", message, entry.span).fact("not found");
+            return Err(self.report(diagnostic.help_maybe(did_you_mean(&path, scopes))));
+        }
+        Ok(path)
     }
 }

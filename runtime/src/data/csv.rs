@@ -122,8 +122,10 @@ impl Table {
     fn column(&self, name: &str) -> Result<&[f64], DataError> {
         let foreign = |cause: String| DataError::Foreign { path: self.path.clone(), format: "CSV", cause };
         let place = self.names.iter().position(|n| n == name);
-        let place = place.ok_or_else(|| {
-            foreign(format!("it has no column `{name}`; it has: {}", self.names.join(", ")))
+        let place = place.ok_or_else(|| DataError::NoColumn {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            available: self.names.clone(),
         })?;
         let column = &self.columns[place];
         match column.iter().position(|v| !v.is_finite()) {

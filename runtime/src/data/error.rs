@@ -71,6 +71,16 @@ pub enum DataError {
         /// The bytes it should have.
         expected: u64,
     },
+    /// The table has no column of that name.
+    #[error("`{}` has no column `{name}`; it has: {}", path.display(), available.join(", "))]
+    NoColumn {
+        /// The file.
+        path: PathBuf,
+        /// The name looked for.
+        name: String,
+        /// The names of its header.
+        available: Vec<String>,
+    },
     /// The file has no tensor for a field.
     #[error("`{}` has no tensor `{name}`; {}", path.display(), holds(available))]
     NoTensor {

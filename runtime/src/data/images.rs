@@ -53,6 +53,28 @@ pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Col
     Ok(columns)
 }
 
+/// Whether the files hold unsigned bytes, which they do, but not as they are uploaded. Held against the fields is the
+/// first picture that is found: a folder may hold a million.
+pub(super) fn glance(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<bool>, DataError> {
+    let folder = base.join(one_file(part)?);
+    let mut classes = entries(&folder)?;
+    if fields.len() > 1 {
+        classes.retain(|entry| entry.is_dir());
+        if classes.is_empty() {
+            return Err(DataError::NoClasses { path: folder });
+        }
+    }
+    classes.sort();
+    let first = classes.into_iter().find_map(|entry| {
+        let listed = if entry.is_dir() { entries(&entry).ok()? } else { vec![entry] };
+        listed.into_iter().find(|entry| entry.is_file() && is_picture(entry))
+    });
+    if let (Some(first), Some(picture)) = (first, fields.first()) {
+        Pictures::new(picture, vec![first], steps(part, PREPARE), steps(part, AUGMENT))?;
+    }
+    Ok(vec![false; fields.len()])
+}
+
 /// The steps of a group, whose names and arguments [`crate::reader::Reader::check`] has looked at.
 fn steps(part: &Part, group: &str) -> Vec<Step> {
     let listed = part.options.iter().filter(|(name, _)| name == group);
@@ -90,14 +112,18 @@ fn by_class(folder: &Path) -> Result<Vec<(PathBuf, i32)>, DataError> {
 /// The picture files in a folder and the folders within.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
     for entry in entries(folder)? {
-        let ending = entry.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
         if entry.is_dir() {
             collect(&entry, files)?;
-        } else if ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
+        } else if is_picture(&entry) {
             files.push(entry);
         }
     }
     Ok(())
+}
+
+fn is_picture(file: &Path) -> bool {
+    let ending = file.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
 /// What lies in a folder, but for hidden files; a link to a folder is not followed, as it may lead back.

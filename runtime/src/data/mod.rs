@@ -49,7 +49,7 @@ fn functions(reader: &str) -> Option<(Read, BytesOnDisk)> {
         "cifar10" => Some((cifar10::read, no_bytes)),
         "csv" => Some((csv::read, no_bytes)),
         "idx" => Some((idx::read, idx::bytes_on_disk)),
-        "images" => Some((images::read, no_bytes)),
+        "images" => Some((images::read, images::glance)),
         "safetensors" => Some((safetensors::read, safetensors::bytes_on_disk)),
         _ => None,
     }

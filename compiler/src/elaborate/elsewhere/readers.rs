@@ -12,6 +12,9 @@ pub(in crate::elaborate) fn reader_help(name: &str) -> Option<String> {
         "pandas" | "read_csv" | "table" | "tsv" => {
             "a table is read by `csv(\"table.csv\", columns=[\"a\", \"b\"], label=\"class\")`"
         }
+        "imagefolder" | "image_folder" | "folder" | "imagenet" | "image" | "png" | "jpg" | "jpeg" => {
+            "pictures in a folder for each class are read by `images(\"folder\")`"
+        }
         "text" | "txt" | "textfile" => "a text is read by `characters(\"text.txt\")`",
         _ => return None,
     };

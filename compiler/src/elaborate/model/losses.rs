@@ -3,7 +3,7 @@
 use nnc_wgsl::Element;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::elaborate::context::{Elaborator, Outcome, Reported};
+use crate::elaborate::context::{Elaborator, Outcome, Reported, Several};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::model::groups::lies_below;
 use crate::elaborate::model::{Finished, Moved};
@@ -21,39 +21,37 @@ impl<'a> Elaborator<'a> {
         settings: &TrainSettings<'a>,
         finished: &mut Finished,
     ) -> Outcome<()> {
-        let mut failed = false;
+        let mut all = Several::default();
+        let said = self.diagnostics.len();
         if !settings.values.contains_key("loss") && settings.updates.is_empty() && !settings.failed {
             let diagnostic = Diagnostic::error("E0505", "`train` needs a loss", train.model.span)
                 .fact("there is neither `loss` nor an `update` with one")
                 .help("write `loss = cross_entropy(logits, label)`, or any formula that is one number");
-            return Err(self.report(diagnostic));
+            all.keep::<()>(Err(self.report(diagnostic)));
         }
         if let Some(expr) = settings.values.get("loss").copied() {
-            match self.one_number(names, expr, "the loss") {
-                Ok(node) => {
-                    finished.loss = Some(node);
-                    finished.loss_span = Some(expr.span);
-                    self.graph.results.push(("loss".to_owned(), node));
-                }
-                Err(Reported) => failed = true,
+            if let Some(node) = all.keep(self.one_number(names, expr, "the loss")) {
+                finished.loss = Some(node);
+                finished.loss_span = Some(expr.span);
+                self.graph.results.push(("loss".to_owned(), node));
             }
         }
-        failed |= self.update_losses(names, settings, finished).is_err();
+        all.keep(self.update_losses(names, settings, finished));
         for (name, expr) in &settings.metrics {
             if name.text == "loss" && finished.loss.is_some() {
                 let message = "a metric cannot be called `loss`";
                 let diagnostic =
                     Diagnostic::error("E0212", message, name.span).fact("the loss has this name");
-                self.report(diagnostic);
-                failed = true;
+                all.keep::<()>(Err(self.report(diagnostic)));
                 continue;
             }
-            match self.one_number(names, expr, &format!("the metric `{}`", name.text)) {
-                Ok(node) => self.graph.results.push((name.text.clone(), node)),
-                Err(Reported) => failed = true,
+            let what = format!("the metric `{}`", name.text);
+            if let Some(node) = all.keep(self.one_number(names, expr, &what)) {
+                self.graph.results.push((name.text.clone(), node));
             }
         }
-        if failed { Err(Reported) } else { Ok(()) }
+        self.diagnostics.drop_repeated(said);
+        all.end()
     }
 
     /// The losses of `update` groups, each a result `loss_<layer>`, and their sum as the result `loss`. Groups without a
@@ -75,10 +73,12 @@ impl<'a> Elaborator<'a> {
                     .help("move it into an `update`, or let all updates share it");
             return Err(self.report(diagnostic));
         }
+        let mut all = Several::default();
         for update in &settings.updates {
-            let moved = self.update_loss(names, update, finished.loss.zip(finished.loss_span))?;
-            finished.updates.push(moved);
+            let moved = self.update_loss(names, update, finished.loss.zip(finished.loss_span));
+            finished.updates.extend(all.keep(moved));
         }
+        all.end()?;
         if shared.is_some() {
             finished.joint = true;
             return self.optimizer_of_the_rest(settings, first.layer.span, finished);

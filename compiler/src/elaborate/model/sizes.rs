@@ -1,7 +1,7 @@
 //! The batch size and the free dims: what binds them, and names of dims that nothing has.
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::context::{Elaborator, Outcome, Several};
 use crate::elaborate::dim::{BATCH, Dim};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::model::Subject;
@@ -40,17 +40,18 @@ impl<'a> Elaborator<'a> {
 
     /// Free dims from `dims { ... }` and the request.
     pub(super) fn free_dims(&mut self, settings: &TrainSettings<'a>, request: &Request) -> Outcome<()> {
-        self.dims_of_nothing(settings)?;
+        let mut all = Several::default();
+        all.keep(self.dims_of_nothing(settings));
         for (name, expr) in &settings.dims {
-            let value = self.settled(expr)?;
-            let extent = self.whole(&value, expr.span)?.extent();
+            let value = self.settled(expr).and_then(|value| self.whole(&value, expr.span));
+            let Some(extent) = all.keep(value).map(|dim| dim.extent()) else { continue };
             self.predeclared.insert(name.text.clone(), Value::Int(Dim::symbol(&name.text, extent)));
         }
         for (name, extent) in &request.dims {
             let extent = i64::try_from(*extent).unwrap_or(i64::MAX);
             self.predeclared.insert(name.clone(), Value::Int(Dim::symbol(name, extent)));
         }
-        Ok(())
+        all.end()
     }
 
     /// Refuses `dims` that nothing in the file speaks of, and the batch dim among them.
