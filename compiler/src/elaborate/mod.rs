@@ -129,7 +129,7 @@ pub struct Group {
     pub trained: Vec<NodeId>,
     /// How they are moved.
     pub optimizer: OptimizerHandle,
-    /// The largest norm of their gradient.
+    /// The largest norm of their gradient alone, where the group sets one.
     pub clip: Option<f64>,
     /// Whether all groups share one loss and move at once, each by its own optimizer.
     pub joint: bool,
@@ -138,7 +138,7 @@ pub struct Group {
 /// What `train` says about a step besides loss and optimizer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
-    /// The largest gradient norm.
+    /// The largest norm of the gradients of all weights that move at once, of groups that set none of their own.
     pub clip: Option<f64>,
     /// How many batches an update gathers.
     pub accumulate: Option<usize>,
