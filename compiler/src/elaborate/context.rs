@@ -49,6 +49,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) stops: Vec<(Span, String)>,
     /// What `prepare` and `augment` leave to the reader.
     pub(super) host_steps: Vec<HostStep>,
+    /// How many steps a run has, where the file alone says so.
+    pub(super) total_steps: Option<usize>,
     /// Whether a source names a reader of the language that is not built yet, and may give more than the fields.
     pub(super) planned_reader: bool,
     /// Why the examples cannot be read.
@@ -106,6 +108,7 @@ impl<'a> Elaborator<'a> {
             constants: BTreeMap::new(),
             stops: Vec::new(),
             host_steps: Vec::new(),
+            total_steps: None,
             planned_reader: false,
             unread: Vec::new(),
             declared: Vec::new(),

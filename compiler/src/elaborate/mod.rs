@@ -31,6 +31,7 @@ mod pipeline;
 mod reader;
 mod resolve;
 mod scan;
+mod schedule;
 mod scope;
 mod settings;
 mod slope;
@@ -177,6 +178,14 @@ pub struct Row {
     pub depth: usize,
     /// The numbers of the nodes that it made.
     pub nodes: std::ops::Range<usize>,
+}
+
+/// The names of what no formula can say, in the order of the alphabet.
+#[must_use]
+pub fn primitives() -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = intrinsic::names().collect();
+    names.sort_unstable();
+    names
 }
 
 /// Expands the model that `request` names. The value is absent after an error.

@@ -125,18 +125,23 @@ fn probabilities_that_do_not_sum_to_1() {
     if device().is_none() {
         return;
     }
-    let target = ["`target` sums to 1 along axis -1"];
-    for loss in [
-        "categorical_cross_entropy(p, share)",
-        "soft_cross_entropy(logits, share)",
-        "kl_divergence(log_softmax(logits), share)",
+    for (loss, text) in [
+        (
+            "categorical_cross_entropy(p, share)",
+            "this does not hold: `p` and `target` sum to 1 along axis -1",
+        ),
+        ("soft_cross_entropy(logits, share)", "this does not hold: `target` sums to 1 along axis -1"),
+        (
+            "kl_divergence(log_softmax(logits), share)",
+            "this does not hold: `exp(logp)` and `target` sum to 1 along axis -1",
+        ),
     ] {
-        unmet(loss, Some(2), &target);
+        unmet(loss, Some(2), &[text]);
         place(loss, None, None).succeeds(&["train", "model.nn", "--out", "run"]);
     }
     // Logits where probabilities are wanted, and probabilities where their logarithms are.
-    unmet("categorical_cross_entropy(logits, share)", None, &["`p` sums to 1 along axis -1"]);
-    unmet("kl_divergence(p, share)", None, &["`exp(logp)` sums to 1 along axis -1"]);
+    unmet("categorical_cross_entropy(logits, share)", None, &["`p` and `target` sum to 1 along axis -1"]);
+    unmet("kl_divergence(p, share)", None, &["`exp(logp)` and `target` sum to 1 along axis -1"]);
     // Only the last batch of the test part is wrong, which is short.
     let place = place("soft_cross_entropy(logits, share)", None, Some(4));
     let parts =
@@ -185,11 +190,12 @@ fn sequences_that_do_not_fit() {
         return;
     }
     let walk = "rearrange(logits, \"n k -> n 1 k\")";
-    let parts = ["the labels of `ctc` fit into its steps, with a blank between two equal ones"];
+    let parts = [
+        "this does not hold: `ctc` has labels in 0..3 other than the blank 0",
+        "fit into its steps with a blank between two equal ones",
+    ];
     unmet(&format!("ctc({walk}, to_int(ones(N, 2)))"), None, &parts);
-    let parts = ["every label of `ctc` lies in 0..3 and is not the blank 0"];
     unmet(&format!("ctc({walk}, to_int(floor(share[:, 0:1])))"), None, &parts);
-    let parts = ["the number of steps of `ctc` lies in 0..2"];
     unmet(&format!("ctc({walk}, to_int(ones(N, 1)), to_int(floor(share[:, 0]) + 2))"), None, &parts);
 }
 

@@ -3,7 +3,7 @@
 use nnc_wgsl::{Binary, Element, Scalar};
 
 use super::element::requires;
-use super::reduction::as_floats;
+use super::reduction::{LARGEST, as_floats, counted};
 use super::shape::reshaped;
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
@@ -154,13 +154,15 @@ fn inside<'a>(
     Err(e.report(diagnostic))
 }
 
-/// Which element stands where when the lines of an axis are in order; equal ones stay as they lie.
+/// Which element stands where when the lines of an axis are in order; equal ones stay as they lie. Examples that an
+/// evaluation does not count come last.
 fn argsort<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let x = e.tensor_argument(&call, "x")?;
     let axis = e.whole_argument(&call, "axis", -1)?;
     let axis = e.axis(&call, axis, x.rank(), call.span)?;
     let descending = e.bool_argument(&call, "descending", false)?;
     let x = if x.element == Element::I32 { x } else { as_floats(e, &call, &x) };
+    let x = counted(e, &call, x, &[axis], if descending { -LARGEST } else { LARGEST })?;
     let dims = x.dims.clone();
     e.node(&call, Order::new(axis, descending), &[&x], dims).map(Value::Tensor)
 }
@@ -172,6 +174,7 @@ fn cumsum<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let axis = e.axis(&call, axis, x.rank(), call.span)?;
     let reverse = e.bool_argument(&call, "reverse", false)?;
     let x = as_floats(e, &call, &x);
+    let x = if reverse { counted(e, &call, x, &[axis], 0.0)? } else { x };
     let dims = x.dims.clone();
     e.node(&call, RunningSum::new(axis, reverse), &[&x], dims).map(Value::Tensor)
 }

@@ -192,11 +192,16 @@ impl<'a> Elaborator<'a> {
         };
         let mut axes = Vec::with_capacity(values.len());
         for value in values {
-            let axis = self.whole(&value, given.span)?.extent();
-            axes.push(self.axis(call, axis, rank, given.span)?);
+            let written = self.whole(&value, given.span)?.extent();
+            let axis = self.axis(call, written, rank, given.span)?;
+            if axes.contains(&axis) {
+                let name = self.spoken_inside(call);
+                let message = format!("`{name}` along axis {axis} twice");
+                return self.fail("E0313", given.span, message, "an axis stands here once");
+            }
+            axes.push(axis);
         }
         axes.sort_unstable();
-        axes.dedup();
         Ok(axes)
     }
 

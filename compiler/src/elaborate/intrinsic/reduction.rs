@@ -21,7 +21,7 @@ const AXIS: &[&str] = &["x", "axis?", "keep?"];
 const EITHER: &[&str] = &["x", "y?", "axis?", "keep?"];
 
 /// Larger than any float that a network computes, and finite: shaders may assume that there are no infinities.
-const LARGEST: f64 = 3.0e38;
+pub(super) const LARGEST: f64 = 3.0e38;
 
 pub(super) const TABLE: &[Intrinsic] = &[
     Intrinsic { name: "sum", parameters: AXIS, run: |e, c| reduce(e, &c, Reduction::Sum) },
@@ -158,7 +158,7 @@ pub(super) fn as_floats<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, x: &Tensor)
 }
 
 /// `x` with `neutral` in place of the examples that an evaluation does not count, along every axis of `axes` that holds
-/// the batch: once, or several times side by side where `concat` joined it.
+/// the batch: once, or several times side by side where `concat` joined it. Among whole numbers it is the nearest of them.
 pub(super) fn counted<'a>(
     e: &mut Elaborator<'a>,
     call: &Call<'a>,
@@ -193,6 +193,7 @@ fn counted_along<'a>(
     let count = e.graph.host(count.expr, count.symbols);
     #[allow(clippy::cast_precision_loss)]
     let block = batch.extent() as f64;
+    let whole = x.element == Element::I32;
     let node = e.graph.map(&[place, count, x.node], |b, x| {
         let mut place = b.cast(Scalar::F32, x[0]);
         if joined {
@@ -205,7 +206,8 @@ fn counted_along<'a>(
             place = b.binary(Binary::Sub, place, before);
         }
         let counts = b.binary(Binary::Lt, place, x[1]);
-        let neutral = b.real(neutral);
+        #[allow(clippy::cast_possible_truncation)]
+        let neutral = if whole { b.int(neutral as i32) } else { b.real(neutral) };
         b.select(counts, x[2], neutral)
     });
     Ok(Tensor { node, ..x })
