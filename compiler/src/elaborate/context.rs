@@ -1,12 +1,13 @@
 //! What is known while a model is expanded, and how a mistake is reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Findings};
 use crate::elaborate::bundle::Bundle;
 use crate::elaborate::dim::{BATCH, Dim};
+use crate::elaborate::intrinsic::Requirement;
 use crate::elaborate::reader::HostStep;
 use crate::elaborate::scope::Weights;
 use crate::elaborate::value::{Tensor, Value};
@@ -48,6 +49,13 @@ pub(super) struct Elaborator<'a> {
     /// Where a gradient ends, and what ends it.
     pub(super) stops: Vec<(Span, String)>,
     /// What `prepare` and `augment` leave to the reader.
+    pub(super) host_steps: Vec<String>,
+    /// What formulas require.
+    pub(super) required: Vec<Requirement>,
+    /// Values without the examples that an evaluation does not count.
+    pub(super) masks: BTreeSet<NodeId>,
+    /// By what a measurement weighs each batch's value of a node, where that is not its examples.
+    pub(super) weighed: BTreeMap<NodeId, NodeId>,
     pub(super) host_steps: Vec<HostStep>,
     /// How many steps a run has, where the file alone says so.
     pub(super) total_steps: Option<usize>,
@@ -108,6 +116,9 @@ impl<'a> Elaborator<'a> {
             constants: BTreeMap::new(),
             stops: Vec::new(),
             host_steps: Vec::new(),
+            required: Vec::new(),
+            masks: BTreeSet::new(),
+            weighed: BTreeMap::new(),
             total_steps: None,
             planned_reader: false,
             unread: Vec::new(),

@@ -199,6 +199,30 @@ fn sequences_that_do_not_fit() {
     unmet(&format!("ctc({walk}, to_int(ones(N, 1)), to_int(floor(share[:, 0]) + 2))"), None, &parts);
 }
 
+/// A maximum, and what a device computes within bounds, drop what is not a number: the loss shows it all the same.
+#[test]
+fn what_is_required_right_before_a_maximum() {
+    if device().is_none() {
+        return;
+    }
+    let small = "require(logits, new_axis(share[:, 0]) < 0.25, \"the first share is small\")";
+    let found = "gather(logits, new_axis(to_int(floor(10 * share[:, 0]))))";
+    let text = "every number that `gather` looks up lies in 0..3";
+    for (loss, text) in [
+        (format!("mean(relu({small}))"), "the first share is small"),
+        (format!("mean(min({small}, 0.5) + tanh(logits))"), "the first share is small"),
+        (format!("mean(max({found}, 0))"), text),
+        (format!("mean(tanh({found}) ** 2)"), text),
+    ] {
+        unmet(&loss, Some(1), &[text]);
+        let measured = place(&loss, None, Some(4));
+        let train = ["train", "model.nn", "--out", "run"];
+        let parts = ["`loss` is not a number for the examples 4 to 4 of `test`", text];
+        measured.fails(2, measured.nnc(&train), &parts);
+        place(&loss, None, None).succeeds(&train);
+    }
+}
+
 #[test]
 fn what_a_model_requires_itself() {
     if device().is_none() {

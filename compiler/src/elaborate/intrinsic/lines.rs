@@ -2,8 +2,8 @@
 
 use nnc_wgsl::{Binary, Element, Scalar};
 
-use super::element::requires;
 use super::reduction::{LARGEST, as_floats, counted};
+use super::requirement::Held;
 use super::shape::reshaped;
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
@@ -38,7 +38,7 @@ fn take<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     wide[axis] = count;
     let places = e.graph.reshape(index.node, &line);
     let places = spread(e, places, &wide);
-    let node = looked_up(e, &call, [x.node, places], axis)?;
+    let node = looked_up(e, &call, &index, [x.node, places], axis)?;
     let found = Tensor { node, made: None, range: None, ..x };
     reshaped(e, &call, &found, dims)
 }
@@ -73,7 +73,7 @@ fn gather<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let mut long = wide.clone();
     long[axis] = x.dims[axis].size();
     let (elements, places) = (spread(e, x.node, &long), spread(e, index.node, &wide));
-    let node = looked_up(e, &call, [elements, places], axis)?;
+    let node = looked_up(e, &call, &index, [elements, places], axis)?;
     let made = e.made(call.span, call.name);
     Ok(Value::Tensor(Tensor { node, element: x.element, dims, made, range: None }))
 }
@@ -83,6 +83,7 @@ fn gather<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
 fn looked_up<'a>(
     e: &mut Elaborator<'a>,
     call: &Call<'a>,
+    index: &Tensor,
     [elements, places]: [NodeId; 2],
     axis: usize,
 ) -> Outcome<NodeId> {
@@ -112,7 +113,8 @@ fn looked_up<'a>(
     });
     if outside.is_nan() {
         let name = e.spoken_inside(call).to_owned();
-        requires(e, node, &format!("every number that `{name}` looks up lies in 0..{extent}"));
+        let text = format!("every number that `{name}` looks up lies in 0..{extent}");
+        e.must_hold(node, Held::Inside(index.clone(), extent), &text);
     }
     Ok(node)
 }

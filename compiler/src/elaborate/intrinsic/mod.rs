@@ -11,6 +11,7 @@ mod pooling;
 mod product;
 mod rearrange;
 mod reduction;
+mod requirement;
 mod shape;
 mod size;
 
@@ -24,6 +25,7 @@ use crate::elaborate::dim::Dim;
 use crate::elaborate::limits::LARGEST_STEP;
 use crate::elaborate::value::{Tensor, Value};
 use crate::source::Span;
+pub(super) use requirement::Requirement;
 
 /// A primitive.
 pub(super) struct Intrinsic {

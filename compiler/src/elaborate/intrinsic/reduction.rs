@@ -31,6 +31,7 @@ pub(super) const TABLE: &[Intrinsic] = &[
     Intrinsic { name: "min", parameters: EITHER, run: |e, c| either(e, c, Binary::Min, Reduction::Min) },
     Intrinsic { name: "argmax", parameters: AXIS, run: |e, c| place_of(e, &c, Reduction::Max) },
     Intrinsic { name: "argmin", parameters: AXIS, run: |e, c| place_of(e, &c, Reduction::Min) },
+    Intrinsic { name: "averaged", parameters: &["x", "weight"], run: averaged },
     Intrinsic { name: "l2", parameters: &["weights"], run: l2 },
 ];
 
@@ -210,6 +211,7 @@ fn counted_along<'a>(
         let neutral = if whole { b.int(neutral as i32) } else { b.real(neutral) };
         b.select(counts, x[2], neutral)
     });
+    e.masks.insert(node);
     Ok(Tensor { node, ..x })
 }
 
@@ -236,6 +238,17 @@ fn mean<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         count = e.binary(ast::Binary::Multiply, call.span, (count, call.span), (dim, call.span))?;
     }
     e.binary(ast::Binary::Divide, call.span, (Value::Tensor(total), call.span), (count, call.span))
+}
+
+/// `x`, a mean: a measurement of several batches weighs that of each by the number `weight` instead of its examples.
+fn averaged<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let x = e.tensor_argument(&call, "x")?;
+    let weight = e.tensor_argument(&call, "weight")?;
+    if e.expansion == Expansion::Evaluation && x.rank() == 0 && weight.rank() == 0 {
+        let weight = as_floats(e, &call, &weight);
+        e.weighed.insert(x.node, weight.node);
+    }
+    Ok(Value::Tensor(x))
 }
 
 /// The first place along axes of the largest or smallest element, in the order of memory, `i32`, without gradient.
