@@ -77,11 +77,14 @@ fn every_definition_has_a_golden_or_is_part_of_one_that_has() {
     assert!(bare.is_empty(), "without a golden: {bare:?}");
 }
 
-/// Primitives that are known at build time, or draw at random: laws and cases hold them.
-const NO_NUMBERS: [&str; 10] = [
+/// Primitives that are known at build time, draw at random or concern a measurement: laws, cases and runs hold them.
+const NO_NUMBERS: [&str; 14] = [
+    "averaged",
+    "constant",
     "is_list",
     "is_tensor",
     "len",
+    "normal",
     "others",
     "paired",
     "random_each",
@@ -89,6 +92,7 @@ const NO_NUMBERS: [&str; 10] = [
     "rank",
     "sides",
     "size",
+    "uniform",
 ];
 
 #[test]
