@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use nnc_runtime::artifact::{Data, Role};
 
-use crate::compile::{Request, compile, training_step};
+use crate::compile::{Request, compile};
 use crate::diagnostic::{Checked, Diagnostic, Findings, Severity};
 use crate::elaborate::{self, Bundle, Elaborated, Expansion, Subject, elaborate};
+use crate::update::training_step;
 
 /// The most models of a file.
 const MODELS: usize = 256;

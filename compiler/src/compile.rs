@@ -1,6 +1,5 @@
 //! From a model's file to its artifact: the steps of the crate in order.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nnc_runtime::artifact::{Artifact, Role, Training};
@@ -8,14 +7,12 @@ use nnc_wgsl::Profile;
 
 use crate::assemble::KernelTable;
 use crate::diagnostic::{Checked, Diagnostic, Findings};
-use crate::elaborate::{Bundle, Elaborated, Expansion, Row, Settings, elaborate, missing_gradients};
-use crate::gradient::{NoGradient, differentiate};
+use crate::elaborate::{Bundle, Elaborated, Expansion, Row, elaborate};
 use crate::ir::{Graph, NodeId, StoredTensor};
 use crate::meaning::{add_step, meaning};
 use crate::passes::Pass;
 use crate::plan::Storage;
 use crate::program::{Built, Workshop};
-use crate::size::too_large;
 use crate::update;
 
 /// What is to be compiled.
@@ -203,7 +200,7 @@ fn prepare(
         return Checked { value: None, diagnostics };
     }
     if matches!(role, Role::Train | Role::Gradient) {
-        diagnostics.extend(training_step(&mut elaborated, role));
+        diagnostics.extend(update::training_step(&mut elaborated, role));
         if diagnostics.iter().any(Diagnostic::is_error) {
             return Checked { value: None, diagnostics };
         }
@@ -217,108 +214,6 @@ fn prepare(
     let span = settings.memory_span;
     let prepared = Prepared { role, graph, batch, model, training, rows, memory, span };
     Checked { value: Some(prepared), diagnostics }
-}
-
-/// Adds the gradients and, for training, the updates; what is wrong with them.
-pub(crate) fn training_step(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
-    let mut diagnostics = differentiated(elaborated, role);
-    diagnostics.extend(too_large(&elaborated.graph, elaborated.loss_span.unwrap_or_default()));
-    diagnostics
-}
-
-fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
-    let span = elaborated.loss_span.unwrap_or_default();
-    let mut diagnostics = unavailable(&elaborated.settings, span);
-    let groups = elaborated.groups.clone();
-    if groups.is_empty() {
-        return diagnostics;
-    }
-    if elaborated.trained.is_empty()
-        && let Some(at) = elaborated.settings.freeze_span
-    {
-        let frozen = elaborated.settings.freeze.join(", ");
-        let diagnostic = Diagnostic::error("E0502", "all weights are frozen", at)
-            .fact(format!("every weight of the model lies below {frozen}"))
-            .help("leave out of `freeze` what is to be trained");
-        diagnostics.push(diagnostic);
-        return diagnostics;
-    }
-    let mut changed: BTreeMap<NodeId, NodeId> = BTreeMap::new();
-    let mut found: BTreeMap<NodeId, NodeId> = BTreeMap::new();
-    let mut packs: Vec<(String, NodeId)> = Vec::new();
-    let mut losses: Vec<NodeId> = Vec::new();
-    for (place, group) in groups.iter().enumerate() {
-        let graph = &mut elaborated.graph;
-        let loss = update::after(graph, group.loss, &changed);
-        let known = group.joint && place > 0;
-        let weights = if group.joint { &elaborated.trained } else { &group.trained };
-        let slopes = if known { Ok(Vec::new()) } else { differentiate(graph, loss, weights) };
-        match slopes {
-            Ok(slopes) => {
-                found
-                    .extend(weights.iter().zip(slopes).filter_map(|(weight, slope)| Some((*weight, slope?))));
-            }
-            Err(NoGradient { reason, .. }) => panic!(
-                "the operators that a formula is made of have gradients, and no gradient of theirs is \
-                 differentiated: {reason}"
-            ),
-        }
-        let gradients: Vec<Option<NodeId>> =
-            group.trained.iter().map(|weight| found.get(weight).copied()).collect();
-        let Some(packed) = update::pack_gradients(graph, &group.name, &group.trained, &gradients) else {
-            if groups.len() > 1 && !group.joint || group.trained.is_empty() {
-                let message = "no gradient flows from this loss to any weight";
-                let diagnostic = Diagnostic::error("E0502", message, group.span)
-                    .help("use a smooth function of the model's outputs");
-                diagnostics.push(diagnostic);
-            }
-            continue;
-        };
-        losses.push(loss);
-        packs.push((update::region_of(&group.name), packed));
-        if role == Role::Gradient {
-            continue;
-        }
-        let batches = elaborated.settings.accumulate.unwrap_or(1);
-        let step =
-            update::Step { group: &group.name, optimizer: &group.optimizer, clip: group.clip, batches };
-        let applied = update::add_update(graph, &step, packed);
-        diagnostics.extend(applied.diagnostics);
-        if let Some(flat) = applied.value.filter(|_| place + 1 < groups.len() && !group.joint) {
-            changed.extend(update::moved(graph, &group.name, flat));
-        }
-    }
-    let gradients: Vec<Option<NodeId>> =
-        elaborated.trained.iter().map(|weight| found.get(weight).copied()).collect();
-    diagnostics.extend(missing_gradients(elaborated, &gradients));
-    let graph = &mut elaborated.graph;
-    if role == Role::Gradient {
-        graph.assignments.clear();
-        graph.results.retain(|(name, _)| name == "loss");
-        graph.results.extend(packs);
-    } else {
-        if groups.len() > 1 && !groups[0].joint {
-            update::report_losses(graph, &groups, &losses);
-        }
-        let packed: Vec<NodeId> = packs.into_iter().map(|(_, packed)| packed).collect();
-        update::guard(graph, &losses, &packed);
-    }
-    diagnostics
-}
-
-/// Settings that are read and not yet carried out are said, never ignored.
-fn unavailable(settings: &Settings, span: crate::source::Span) -> Vec<Diagnostic> {
-    let mut diagnostics = Vec::new();
-    if settings.precision.as_deref().is_some_and(|p| p != "f32") {
-        let warning = Diagnostic::warning(
-            "W0503",
-            "this version computes in f32, not in mixed precision",
-            settings.precision_span.unwrap_or(span),
-        )
-        .help("remove `precision`, or read the figures as those of f32");
-        diagnostics.push(warning);
-    }
-    diagnostics
 }
 
 /// A diagnostic where a training step takes more memory than the file allows, with the largest tensors by line.

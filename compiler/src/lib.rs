@@ -5,7 +5,7 @@
 //! | text to syntax tree | [`syntax::parse`], all files by [`elaborate::load`] |
 //! | syntax tree to typed graph | [`elaborate::elaborate`] |
 //! | gradients | [`gradient::differentiate`] |
-//! | the optimizer's step | [`update::add_update`] |
+//! | the optimizer's step | [`update::training_step`] |
 //! | rewriting and forming kernels | [`passes::optimize`] |
 //! | graph to kernels | [`lower::lower`] |
 //! | memory | [`plan::plan`] |

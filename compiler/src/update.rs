@@ -13,7 +13,9 @@
 //! their own; a later one's loss is computed with the weights that the earlier ones left.
 
 mod again;
+mod clip;
 mod gather;
+mod step;
 
 use std::collections::BTreeMap;
 
@@ -22,13 +24,15 @@ use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Element, Unary};
 
 use crate::diagnostic::Checked;
-use crate::elaborate::{Group, OptimizerHandle};
+use crate::elaborate::Group;
 use crate::ir::{
     Assignment, FlatRegion, Graph, Kind, NodeId, Source, StoredId, StoredTensor, TensorType, flat_layout,
 };
 use crate::ops::{Pack, Reduce};
 use again::{again, parts_of};
-use gather::gather;
+use clip::clip;
+use gather::{Gathered, gather};
+pub use step::training_step;
 
 /// The name of the region of trained weights.
 pub const WEIGHTS: &str = "weights";
@@ -72,46 +76,48 @@ fn stored_of(graph: &Graph, weight: NodeId) -> StoredId {
     }
 }
 
-/// The gradients scaled so that their norm is at most `norm` (Pascanu et al. 2013), as PyTorch's
-/// `clip_grad_norm_` does it.
-fn clip(graph: &mut Graph, gradients: NodeId, norm: f64) -> NodeId {
-    let squares = graph.map(&[gradients], |b, x| b.binary(Binary::Mul, x[0], x[0]));
-    let square = graph.must(Reduce::new(Reduction::Sum, &[0]), &[squares]);
-    graph.map(&[gradients, square], |b, x| {
-        let length = b.unary(Unary::Sqrt, x[1]);
-        let small = b.real(1e-6);
-        let length = b.binary(Binary::Add, length, small);
-        let largest = b.real(norm);
-        let factor = b.binary(Binary::Div, largest, length);
-        let one = b.real(1.0);
-        let factor = b.binary(Binary::Min, factor, one);
-        b.binary(Binary::Mul, x[0], factor)
-    })
+/// One update of a training step, with its gradients on their way to the optimizer.
+struct Moving<'a> {
+    /// The weights that it moves, and how.
+    group: &'a Group,
+    gathered: Option<Gathered>,
+    gradients: NodeId,
 }
 
-/// One update of a training step.
-#[derive(Clone, Debug)]
-pub struct Step<'a> {
-    /// The group whose weights it moves; empty where there is one for all.
-    pub group: &'a str,
-    /// Its formula.
-    pub optimizer: &'a OptimizerHandle,
-    /// The largest gradient norm.
-    pub clip: Option<f64>,
-    /// How many batches it gathers.
-    pub batches: usize,
+impl<'a> Moving<'a> {
+    /// Of packed gradients, `batches` of which are gathered for an update.
+    fn new(graph: &mut Graph, group: &'a Group, packed: NodeId, batches: usize) -> Moving<'a> {
+        let gathered = (batches > 1).then(|| gather(graph, packed, batches, &named("gathered", &group.name)));
+        let gradients = gathered.as_ref().map_or(packed, |gathered| gathered.gradients);
+        Moving { group, gathered, gradients }
+    }
 }
 
-/// Applies the optimizer to the packed gradients. The group's flat weights as they are afterwards; absent after an
-/// error in the optimizer's formula.
-pub fn add_update(graph: &mut Graph, step: &Step<'_>, gradients: NodeId) -> Checked<Option<NodeId>> {
-    let ty = graph.ty(gradients).clone();
-    let weights = graph.source(Source::Region(region_of(step.group)), ty.clone());
-    let gathered =
-        (step.batches > 1).then(|| gather(graph, gradients, step.batches, &named("gathered", step.group)));
-    let gradients = gathered.as_ref().map_or(gradients, |gathered| gathered.gradients);
-    let gradients = step.clip.map_or(gradients, |norm| clip(graph, gradients, norm));
-    let Checked { value, diagnostics } = step.optimizer.apply(graph, weights, gradients);
+/// Bounds the norms of the gradients of updates that move at once: by itself that of a group with a `clip` of its own, by
+/// `shared` that of all the others together.
+fn bound(graph: &mut Graph, moving: &mut [Moving<'_>], shared: Option<f64>) {
+    let (own, others): (Vec<_>, Vec<_>) = moving.iter_mut().partition(|one| one.group.clip.is_some());
+    let mut together = |moving: Vec<&mut Moving<'_>>, norm: Option<f64>| {
+        let Some(norm) = norm else { return };
+        let gradients: Vec<NodeId> = moving.iter().map(|one| one.gradients).collect();
+        for (one, clipped) in moving.into_iter().zip(clip(graph, &gradients, norm)) {
+            one.gradients = clipped;
+        }
+    };
+    for one in own {
+        let norm = one.group.clip;
+        together(vec![one], norm);
+    }
+    together(others, shared);
+}
+
+/// Applies the optimizer to the gradients. The group's flat weights as they are afterwards; absent after an error in the
+/// optimizer's formula.
+fn add_update(graph: &mut Graph, moving: &Moving<'_>) -> Checked<Option<NodeId>> {
+    let Moving { group, gathered, gradients } = moving;
+    let ty = graph.ty(*gradients).clone();
+    let weights = graph.source(Source::Region(region_of(&group.name)), ty.clone());
+    let Checked { value, diagnostics } = group.optimizer.apply(graph, weights, *gradients);
     let Some(update) = value else { return Checked { value: None, diagnostics } };
     let settle = |graph: &mut Graph, before: NodeId, after: NodeId| {
         gathered.as_ref().map_or(after, |gathered| gathered.at_last(graph, before, after))
@@ -129,7 +135,7 @@ pub fn add_update(graph: &mut Graph, step: &Step<'_>, gradients: NodeId) -> Chec
         graph.assignments.push(Assignment { target: state.before, value });
     }
     if let Some(kept) = update.average {
-        let before = averages(graph, step.group, &ty);
+        let before = averages(graph, &group.name, &ty);
         let after = graph.map(&[kept, before, next], |b, x| {
             let one = b.real(1.0);
             let rest = b.binary(Binary::Sub, one, x[0]);
@@ -186,14 +192,14 @@ pub fn use_averages(graph: &mut Graph) {
 /// # Panics
 /// If no gradients were packed for the group.
 #[must_use]
-pub fn moved(graph: &mut Graph, group: &str, flat: NodeId) -> BTreeMap<NodeId, NodeId> {
+fn moved(graph: &mut Graph, group: &str, flat: NodeId) -> BTreeMap<NodeId, NodeId> {
     let region = graph.regions.iter().find(|region| region.name == region_of(group)).cloned();
     parts_of(graph, &region.expect("packing the gradients declared the region"), flat).into_iter().collect()
 }
 
 /// A loss computed with the weights that earlier updates of the step left.
 #[must_use]
-pub fn after(graph: &mut Graph, loss: NodeId, changed: &BTreeMap<NodeId, NodeId>) -> NodeId {
+fn after(graph: &mut Graph, loss: NodeId, changed: &BTreeMap<NodeId, NodeId>) -> NodeId {
     again(graph, loss, changed)
 }
 
@@ -210,7 +216,7 @@ pub fn sum_of_losses(graph: &mut Graph, losses: &[NodeId]) -> NodeId {
 }
 
 /// Makes the results `loss` and `loss_<group>` those with which the weights were moved.
-pub fn report_losses(graph: &mut Graph, groups: &[Group], losses: &[NodeId]) {
+fn report_losses(graph: &mut Graph, groups: &[Group], losses: &[NodeId]) {
     let total = sum_of_losses(graph, losses);
     for (name, value) in &mut graph.results {
         if name == "loss" {

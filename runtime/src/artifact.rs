@@ -109,6 +109,13 @@ pub fn average_of(path: &str) -> String {
     format!("average of {path}")
 }
 
+/// The output of a measurement that says by what its value `name` counts beside those of other batches, where that is not
+/// the number of examples.
+#[must_use]
+pub fn weight_of(name: &str) -> String {
+    format!("{name}:weight")
+}
+
 /// The path of the weight whose moving average is at `path`.
 #[must_use]
 pub fn averaged(path: &str) -> Option<&str> {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Text from a trained character model, one `nnc run` a character.
+"""Text from a trained character model, one request to `nnc run` a character.
 
     tests/bench/sample.py NNC runs/char_gru/best.safetensors [--start "ROMEO."] [--length 400] [--seed 1] [--warmth 0.8]
 
@@ -56,15 +56,19 @@ def main():
         artifact, given, said = (Path(folder) / name for name in ("model.nna", "in.safetensors", "out.safetensors"))
         build = [asked.nnc, "build", MODEL, "--batch", "1", "--weights", asked.weights, "-o", artifact]
         subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
-        text = asked.start
-        while len(text) < asked.length:
-            seen = [number[character] for character in text[-WINDOW:]]
-            write(given, seen + [0] * (WINDOW - len(seen)))
-            run = [asked.nnc, "run", artifact, "--input", given, "--output", said]
-            subprocess.run(run, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            scores = logits(said, len(seen) - 1)
-            weights = [math.exp((score - max(scores)) / asked.warmth) for score in scores]
-            text += draw.choices(alphabet, weights)[0]
+        run = [asked.nnc, "run", artifact, "--requests"]
+        with subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as model:
+            text = asked.start
+            while len(text) < asked.length:
+                seen = [number[character] for character in text[-WINDOW:]]
+                write(given, seen + [0] * (WINDOW - len(seen)))
+                print(given, said, sep="\t", file=model.stdin, flush=True)
+                if not model.stdout.readline():
+                    sys.exit("`nnc run` has ended")
+                scores = logits(said, len(seen) - 1)
+                weights = [math.exp((score - max(scores)) / asked.warmth) for score in scores]
+                text += draw.choices(alphabet, weights)[0]
+            model.stdin.close()
     sys.stdout.write(text + "\n")
 
 

@@ -86,6 +86,17 @@ def clipped(most):
     return treat
 
 
+def clipped_as_torch_does(most, *parts):
+    """The gradients of each part of the weights, or of all, bounded together by torch.nn.utils.clip_grad_norm_."""
+
+    def treat(weights):
+        for part in parts or [slice(None)]:
+            torch.nn.utils.clip_grad_norm_(weights[part], most)
+        return [w.grad for w in weights]
+
+    return treat
+
+
 def per_step(of):
     return lambda optimizer: lr_scheduler.LambdaLR(optimizer, of)
 
@@ -154,6 +165,37 @@ CASES = {
     "groups": (
         'sgd(lr=0.1, momentum=0.9, decay=0.2)\n  update "*.bias" { optimizer = adam(lr=0.05) }',
         lambda p: Groups(optim.SGD(p[:1], lr=0.1, momentum=0.9, weight_decay=0.2), optim.Adam(p[1:], lr=0.05)),
+    ),
+    "groups_clipped": (
+        'sgd(lr=0.1, momentum=0.9)\n  clip      = 0.4\n  update "*.bias" { optimizer = adam(lr=0.05) }',
+        lambda p: Groups(optim.SGD(p[:1], lr=0.1, momentum=0.9), optim.Adam(p[1:], lr=0.05)),
+        None,
+        False,
+        clipped_as_torch_does(0.4),
+    ),
+    "groups_clipped_apart": (
+        'sgd(lr=0.1)\n  clip      = 0.4\n  update "*.bias" { optimizer = sgd(lr=0.2); clip = 0.4 }',
+        lambda p: Groups(optim.SGD(p[:1], lr=0.1), optim.SGD(p[1:], lr=0.2)),
+        None,
+        False,
+        clipped_as_torch_does(0.4, slice(0, 1), slice(1, 2)),
+    ),
+    "groups_gathered": (
+        'sgd(lr=0.1)\n  accumulate = 2\n  clip      = 0.3\n  update "*.bias" { optimizer = sgd(lr=0.2) }',
+        lambda p: Groups(optim.SGD(p[:1], lr=0.1), optim.SGD(p[1:], lr=0.2)),
+        None,
+        False,
+        clipped_as_torch_does(0.3),
+        None,
+        2,
+    ),
+    "frozen": (
+        "sgd(lr=0.1, momentum=0.9)\n  freeze    = [linear.bias]",
+        lambda p: optim.SGD(p[:1], lr=0.1, momentum=0.9),
+    ),
+    "frozen_pattern": (
+        'adam(lr=0.05, decay=0.1)\n  freeze    = "*.weight"',
+        lambda p: optim.Adam(p[1:], lr=0.05, weight_decay=0.1),
     ),
     "adam": ("adam(lr=0.05, decay=0.1)", lambda p: optim.Adam(p, lr=0.05, weight_decay=0.1)),
     "amsgrad": (

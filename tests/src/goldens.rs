@@ -48,7 +48,9 @@ pub fn goldens() -> BTreeMap<String, Golden> {
             if let Some((model, _)) = line.strip_prefix("model ").and_then(|rest| rest.split_once('(')) {
                 case = model;
             }
-            for name in words(line).filter(|_| !case.is_empty()) {
+            let signs = [("@", " @ "), ("x[..]", "[:")];
+            let signs = signs.iter().filter(|(_, sign)| line.contains(sign)).map(|(name, _)| *name);
+            for name in words(line).chain(signs).filter(|_| !case.is_empty()) {
                 add(name, &file, case);
             }
         }

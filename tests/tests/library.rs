@@ -722,3 +722,76 @@ fn a_loss_over_pairs_counts_only_the_pairs_that_are_there() {
         close(result(&one.graph, "count", &environment).data(), &[total / (4 * count * count) as f64], 1e-12);
     }
 }
+
+#[test]
+fn dropout_lets_the_gradient_through_where_it_kept_the_value() {
+    for formula in ["dropout(x, 0.25)", "dropout_channels(x, 0.4)", "dropout(dropout(x, 0.2), 0.3)"] {
+        let text = format!("model M(x: f32[N, 4, 3, 3]) -> y: f32[N, 4, 3, 3] {{ {formula} }}\n");
+        let Elaborated { mut graph, .. } = expanded(&text, Expansion::Training, 8);
+        let input = |id: &NodeId| matches!(&graph.node(*id).kind, Kind::Source(Source::Input { .. }));
+        let x = graph.nodes().into_iter().find(input).expect("there is one input");
+        let y = graph.results[0].1;
+        let ones = graph.constant(1.0, TensorType::f32([8, 4, 3, 3]));
+        let total = nnc_tests::graphs::weighed_sum(&mut graph, y, ones);
+        let slope = differentiate(&mut graph, total, &[x]).expect("there is a gradient")[0];
+        graph.results.push(("slope".to_owned(), slope.expect("it is not 0")));
+        let environment = environment(&graph, &[("x", Tensor::new([8, 4, 3, 3], vec![2.0; 288]))]);
+        let [y, slope] = ["y", "slope"].map(|name| result(&graph, name, &environment));
+        let halves: Vec<f64> = y.data().iter().map(|value| value / 2.0).collect();
+        close(slope.data(), &halves, 1e-12);
+        assert!(halves.contains(&0.0) && halves.iter().any(|value| *value > 0.0), "{formula}");
+    }
+}
+
+/// A formula of `x: f32[N, 2]` and `k: i32[N]` as a metric of a batch that holds these examples and others behind them.
+fn measured(formula: &str, batch: usize, examples: usize) -> f64 {
+    let text = format!(
+        "fn ordered(x, down) {{\n  y, _ = sort(x, axis=0, descending=down)\n  y\n}}\n\
+         fn best(x, k) {{\n  y, _ = top_k(x, k, axis=0)\n  y\n}}\n\
+         model M(x: f32[N, 2]) -> y: f32[N, 2] {{ x -> linear(2) }}\n\
+         data d {{\n  x: f32[2]\n  k: i32 in 0..9\n  train = safetensors(\"a\")\n}}\n\
+         train M on d {{\n  batch = {batch}\n  epochs = 1\n  loss = mse(y, 0)\n  optimizer = sgd\n  \
+         metrics {{ m = {formula} }}\n}}\n"
+    );
+    let one = expanded(&text, Expansion::Evaluation, batch);
+    // What lies behind the examples that count would come first, in either order.
+    let number = |place: usize| {
+        if place < 2 * examples { ((place * 7) % 11) as f64 } else { [-50.0, 50.0][place / 2 % 2] }
+    };
+    let whole =
+        |place: usize| if place < examples { ((place * 5) % 7) as f64 } else { [8.0, 0.0][place % 2] };
+    let x = Tensor::new([batch, 2], (0..2 * batch).map(number).collect::<Vec<_>>());
+    let k = Tensor::new([batch], (0..batch).map(whole).collect::<Vec<_>>());
+    let mut environment = environment(&one.graph, &[("x", x), ("k", k)]);
+    environment.symbols.insert(HostSymbol::Examples, examples as f64);
+    result(&one.graph, "m", &environment).data()[0]
+}
+
+#[test]
+fn orders_and_places_are_those_of_the_examples_that_a_short_batch_has() {
+    for formula in [
+        "sum(ordered(x, false) * (1 + places(x, 0)))",
+        "sum(ordered(x, true) * (1 + places(x, 0)))",
+        "sum(argsort(x, axis=0) * (1 + places(x, 0)))",
+        "sum(argsort(k, axis=0, descending=true) * (1 + places(k, 0)))",
+        "sum(best(x, 2) * vector([[1, 2], [3, 4]]))",
+        "sum(best(k, 1))",
+        "sum(x[-1]) + 3 * sum(x[0]) + 5 * x[-2, 1]",
+        "sum(x[-3:] * vector([[1, 2], [3, 4], [5, 6]]))",
+        "sum(x[-3::2] * vector([[1, 2], [3, 4]]))",
+        "sum(x[0:2] * vector([[1, 2], [3, 4]])) + sum(k[-1] * k[0])",
+        "sum(window(x, 0, 1, 2))",
+        "mean(x[1:] * x[:-1])",
+        "sum(cumsum(x, axis=0, reverse=true))",
+    ] {
+        let whole = measured(formula, 3, 3);
+        for batch in [4, 5, 8] {
+            let short = measured(formula, batch, 3);
+            assert!((whole - short).abs() < 1e-9, "{formula}: {short} of {batch} instead of {whole}");
+        }
+    }
+    for formula in ["sum(x[0:4])", "sum(x[-4])", "sum(best(x, 4))", "sum(x[3])"] {
+        assert!(measured(formula, 5, 3).is_nan(), "{formula} wants more examples than there are");
+        assert!(measured(formula, 5, 5).is_finite(), "{formula} has all examples");
+    }
+}

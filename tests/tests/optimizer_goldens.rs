@@ -120,7 +120,7 @@ fn optimizers_and_schedules_train_as_pytorchs() {
     let golden: Value = serde_json::from_str(&json).expect("the numbers are JSON");
     let folder = tempfile::tempdir().expect("a folder for the runs");
     let cases = golden["cases"].as_object().expect("the cases");
-    assert!(cases.len() >= 26, "only {} cases", cases.len());
+    assert!(cases.len() >= 31, "only {} cases", cases.len());
     let layers = golden["layers"].as_object().expect("the layers");
     assert!(layers.len() >= 3, "only {} layers", layers.len());
     let mut complaints = Vec::new();

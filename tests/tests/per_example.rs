@@ -184,3 +184,26 @@ fn a_file_that_cannot_be_written_is_refused_and_nothing_is_left() {
         assert_eq!(names(), before, "{out}");
     }
 }
+
+/// Labels are left out, classes weigh differently, and batches differ in both: the mean is that of all examples at once.
+#[test]
+fn a_mean_that_labels_weigh_is_that_of_the_whole_part() {
+    if device().is_none() {
+        return;
+    }
+    let folder = workplace();
+    let text = MODEL
+        .replace("cross_entropy(y, label)", "cross_entropy(y, label, ignore=2, class_weight=[1, 5, 2])")
+        .replace("sure =", "plain = cross_entropy(y, label); sure =");
+    fs::write(folder.path().join("points.nn"), text).unwrap();
+    let measured = |batch: usize| eval(folder.path(), &["--set", &format!("batch={batch}")]);
+    let whole = measured(13);
+    for batch in [1, 2, 5, 12] {
+        let parts = measured(batch);
+        for name in ["loss", "right", "plain", "sure"] {
+            let (whole, parts) = (&whole["test"][name], &parts["test"][name]);
+            let (whole, parts) = (whole.as_f64().unwrap(), parts.as_f64().unwrap());
+            assert!(near(whole, parts), "{name} is {whole} at once, {parts} in batches of {batch}");
+        }
+    }
+}

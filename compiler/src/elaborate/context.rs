@@ -1,12 +1,13 @@
 //! What is known while a model is expanded, and how a mistake is reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Findings};
 use crate::elaborate::bundle::Bundle;
 use crate::elaborate::dim::{BATCH, Dim};
+use crate::elaborate::intrinsic::Requirement;
 use crate::elaborate::reader::HostStep;
 use crate::elaborate::scope::Weights;
 use crate::elaborate::value::{Tensor, Value};
@@ -69,6 +70,14 @@ pub(super) struct Elaborator<'a> {
     pub(super) stops: Vec<(Span, String)>,
     /// What `prepare` and `augment` leave to the reader.
     pub(super) host_steps: Vec<HostStep>,
+    /// What formulas require.
+    pub(super) required: Vec<Requirement>,
+    /// Values without the examples that an evaluation does not count.
+    pub(super) masks: BTreeSet<NodeId>,
+    /// By what a measurement weighs each batch's value of a node, where that is not its examples.
+    pub(super) weighed: BTreeMap<NodeId, NodeId>,
+    /// How many steps a run has, where the file alone says so.
+    pub(super) total_steps: Option<usize>,
     /// Whether a source names a reader of the language that is not built yet, and may give more than the fields.
     pub(super) planned_reader: bool,
     /// Why the examples cannot be read.
@@ -130,6 +139,10 @@ impl<'a> Elaborator<'a> {
             constants: BTreeMap::new(),
             stops: Vec::new(),
             host_steps: Vec::new(),
+            required: Vec::new(),
+            masks: BTreeSet::new(),
+            weighed: BTreeMap::new(),
+            total_steps: None,
             planned_reader: false,
             unread: Vec::new(),
             declared: Vec::new(),

@@ -11,7 +11,7 @@ use crate::elaborate::value::Value;
 use crate::source::Span;
 
 /// Primitives that give an element for each element, or only ask what kind of value there is.
-const ELEMENTWISE: [&str; 21] = [
+const ELEMENTWISE: [&str; 22] = [
     "exp",
     "log",
     "sqrt",
@@ -32,6 +32,7 @@ const ELEMENTWISE: [&str; 21] = [
     "mul",
     "random_like",
     "is_tensor",
+    "paired",
     "is_list",
 ];
 

@@ -31,6 +31,7 @@ mod pipeline;
 mod reader;
 mod resolve;
 mod scan;
+mod schedule;
 mod scope;
 mod settings;
 mod slope;
@@ -131,7 +132,7 @@ pub struct Group {
     pub trained: Vec<NodeId>,
     /// How they are moved.
     pub optimizer: OptimizerHandle,
-    /// The largest norm of their gradient.
+    /// The largest norm of their gradient alone, where the group sets one.
     pub clip: Option<f64>,
     /// Whether all groups share one loss and move at once, each by its own optimizer.
     pub joint: bool,
@@ -140,7 +141,7 @@ pub struct Group {
 /// What `train` says about a step besides loss and optimizer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
-    /// The largest gradient norm.
+    /// The largest norm of the gradients of all weights that move at once, of groups that set none of their own.
     pub clip: Option<f64>,
     /// How many batches an update gathers.
     pub accumulate: Option<usize>,
@@ -179,6 +180,14 @@ pub struct Row {
     pub depth: usize,
     /// The numbers of the nodes that it made.
     pub nodes: std::ops::Range<usize>,
+}
+
+/// The names of what no formula can say, in the order of the alphabet.
+#[must_use]
+pub fn primitives() -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = intrinsic::names().collect();
+    names.sort_unstable();
+    names
 }
 
 /// Expands the model that `request` names. The value is absent after an error.

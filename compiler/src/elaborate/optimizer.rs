@@ -109,6 +109,7 @@ impl<'a> Elaborator<'a> {
         g: NodeId,
     ) -> Outcome<Update> {
         self.count_updates(settings)?;
+        self.count_steps(settings)?;
         let average = self.average(settings);
         let group = group.and_then(|place| settings.updates.get(place));
         let own = group.and_then(|group| group.values.get("optimizer"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::elaborate::library_files;
+use crate::elaborate::{library_files, primitives};
 use crate::library::{Entry, entries};
 
 const HEAD: &str = "# The standard library
@@ -15,6 +15,19 @@ least three shapes (`tests/goldens/`). What stands in `std/attention.nn` and `st
 `use \"std/attention.nn\"`; the rest is there without a word. This file is made from `compiler/std/` by
 `NNC_BLESS=1 cargo test -p nnc-tests --test library_reference`.
 ";
+
+const PRIMITIVES: &str = "
+## Primitives
+
+What no formula can say; what each takes stands in `docs/language.md`, section 5. Those that draw at random are held
+against laws (`tests/tests/library.rs`), those known at build time against cases.
+
+| primitive | golden |
+|---|---|
+";
+
+/// What is written in signs, and the walk.
+const SIGNS: [&str; 3] = ["@", "x[..]", "scan"];
 
 /// What each definition is called, takes and gives, how it is computed, where it comes from, and what it is held
 /// against: `goldens` has lines of Markdown by the definition's name.
@@ -29,6 +42,12 @@ pub fn reference(goldens: &BTreeMap<String, String>) -> String {
         let _ = write!(out, "\n## `{file}`\n\n{}\n", about(text));
         for entry in by_file.remove(file).unwrap_or_default() {
             describe(&mut out, &entry, goldens);
+        }
+    }
+    out.push_str(PRIMITIVES);
+    for name in SIGNS.into_iter().chain(primitives()) {
+        if let Some(golden) = goldens.get(name) {
+            let _ = writeln!(out, "| `{name}` | {golden} |");
         }
     }
     out

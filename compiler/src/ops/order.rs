@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | operands | `x: f32[..]` or `i32[..]` |
-//! | result | `i32[..]`: at each place the index of the element that belongs there; equal ones as they lie |
+//! | result | `i32[..]`: at each place the index of the element there; equal ones as they lie; NaN is the largest |
 //! | gradient | none: the result jumps |
 //! | schedule | lines |
 
@@ -53,12 +53,18 @@ impl Operator for Order {
             let key = |place: usize| {
                 let mut moved = at.to_vec();
                 moved[self.axis] = place;
-                x.at(&moved) + 0.0
+                let key = x.at(&moved);
+                (key.is_nan(), if key.is_nan() { 0.0 } else { key + 0.0 })
+            };
+            let compared = |(none, key): (bool, f64), (other_none, other): (bool, f64)| {
+                none.cmp(&other_none).then(key.total_cmp(&other))
             };
             let mut places: Vec<usize> = (0..x.shape()[self.axis]).collect();
-            places.sort_by(|&i, &j| {
-                if self.descending { key(j).total_cmp(&key(i)) } else { key(i).total_cmp(&key(j)) }
-            });
+            places.sort_by(
+                |&i, &j| {
+                    if self.descending { compared(key(j), key(i)) } else { compared(key(i), key(j)) }
+                },
+            );
             places[at[self.axis]] as f64
         })
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::TrainError;
-use crate::artifact::{Role, Training};
+use crate::artifact::{Role, Training, weight_of};
 use crate::data::{self, Batches, Feed};
 use crate::gpu::Session;
 use crate::host::{Clock, Measured};
@@ -63,6 +63,7 @@ pub fn evaluate_each(
     let (feed, names, clock) = begin(session, training, part, base)?;
     let mut pass = Measuring::new(session, part, &feed, &names, clock);
     pass.run(each)?;
+    pass.first = pass.first.take().or(pass.empty.take());
     Ok(Unmeasured { count: pass.unmeasured, first: pass.unmet()? })
 }
 
@@ -108,6 +109,15 @@ struct Measuring<'a> {
     unmeasured: u64,
     /// The first of these batches, with the name of the value.
     first: Option<(Waiting, String)>,
+    /// The same of a batch of which nothing counts, which says nothing about the others.
+    empty: Option<(Waiting, String)>,
+}
+
+/// What was measured on a batch.
+struct OfBatch {
+    values: Vec<f64>,
+    /// By what each value counts beside those of other batches.
+    weights: Vec<f64>,
 }
 
 /// A batch that was submitted.
@@ -126,7 +136,7 @@ impl<'a> Measuring<'a> {
         names: &'a [String],
         clock: Clock,
     ) -> Measuring<'a> {
-        Measuring { session, part, feed, names, clock, unmeasured: 0, first: None }
+        Measuring { session, part, feed, names, clock, unmeasured: 0, first: None, empty: None }
     }
 
     /// Two steps are in flight.
@@ -134,7 +144,7 @@ impl<'a> Measuring<'a> {
         &mut self,
         each: &mut dyn FnMut(&Example<'_>) -> Result<(), TrainError>,
     ) -> Result<Vec<Measured>, TrainError> {
-        let mut sums = vec![0.0; self.names.len()];
+        let mut sums = vec![(0.0, 0.0); self.names.len()];
         let mut waiting: VecDeque<Waiting> = VecDeque::new();
         let (of, mut submitted) = (self.feed.examples() as u64, 0);
         let mut batches = Batches::start(self.feed.clone(), 0, 0, 1);
@@ -150,9 +160,12 @@ impl<'a> Measuring<'a> {
             }
             if next.is_none() || self.session.in_flight() == Session::DEPTH {
                 let Some(done) = waiting.pop_front() else { break };
-                let values = self.collect(&done)?;
-                for (sum, value) in sums.iter_mut().zip(&values) {
-                    *sum += done.examples as f64 * value;
+                let OfBatch { values, weights } = self.collect(&done)?;
+                for ((sum, total), (value, weight)) in sums.iter_mut().zip(values.iter().zip(weights)) {
+                    if weight != 0.0 {
+                        *sum += weight * value;
+                        *total += weight;
+                    }
                 }
                 each(&Example { place: done.first, of, names: self.names, values: &values })?;
             }
@@ -160,24 +173,35 @@ impl<'a> Measuring<'a> {
                 batches.recycle(batch);
             }
         }
-        let mean = |sum: f64| if submitted > 0 { sum / submitted as f64 } else { f64::NAN };
+        if sums.iter().any(|(_, total)| *total == 0.0) {
+            self.first = self.first.take().or(self.empty.take());
+        }
         let measured = self.names.iter().zip(sums);
         Ok(measured
-            .map(|(name, sum)| Measured { part: self.part.to_owned(), name: name.clone(), value: mean(sum) })
+            .map(|(name, (sum, total))| {
+                let value = if total == 0.0 { f64::NAN } else { sum / total };
+                Measured { part: self.part.to_owned(), name: name.clone(), value }
+            })
             .collect())
     }
 
     /// What the oldest step in flight has measured.
-    fn collect(&mut self, done: &Waiting) -> Result<Vec<f64>, TrainError> {
+    fn collect(&mut self, done: &Waiting) -> Result<OfBatch, TrainError> {
         let outputs = self.session.collect()?;
         let number = |name: &String| outputs.as_ref().and_then(|o| o.number(name)).unwrap_or(f64::NAN);
         let values: Vec<f64> = self.names.iter().map(number).collect();
-        if let Some(place) = values.iter().position(|value| value.is_nan()) {
+        let weight = |name: &String| outputs.as_ref().and_then(|o| o.number(&weight_of(name)));
+        let weights: Vec<f64> =
+            self.names.iter().map(|name| weight(name).unwrap_or(done.examples as f64)).collect();
+        if values.iter().any(|value| value.is_nan()) {
             self.unmeasured += done.examples;
-            let names = self.names;
-            self.first.get_or_insert_with(|| (*done, names[place].clone()));
         }
-        Ok(values)
+        let nothing = values.iter().zip(&weights).zip(self.names).filter(|((value, _), _)| value.is_nan());
+        for ((_, weight), name) in nothing {
+            let found = if *weight == 0.0 { &mut self.empty } else { &mut self.first };
+            found.get_or_insert_with(|| (*done, name.clone()));
+        }
+        Ok(OfBatch { values, weights })
     }
 
     /// What a formula requires and the first batch with a value that is not a number does not keep. It is run once more,

@@ -327,7 +327,8 @@ fn line_value(spec: &LineSpec, point: &[u32], inputs: &Inputs<'_>) -> f64 {
             let mut places: Vec<u32> = (0..spec.length).collect();
             places.sort_by(|&i, &j| {
                 let (first, second) = if descending { (j, i) } else { (i, j) };
-                (along(0, first) + 0.0).total_cmp(&(along(0, second) + 0.0))
+                let (first, second) = (along(0, first), along(0, second));
+                first.partial_cmp(&second).unwrap_or_else(|| first.is_nan().cmp(&second.is_nan()))
             });
             f64::from(places[here as usize])
         }

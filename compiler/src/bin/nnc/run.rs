@@ -1,5 +1,6 @@
-//! `nnc run FILE|ARTIFACT`: the model's outputs from its inputs.
+//! `nnc run FILE|ARTIFACT`: the model's outputs from its inputs, of one file or of as many as stdin names.
 
+use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
 use nnc_runtime::artifact::{Artifact, Init, Program, Role};
@@ -23,11 +24,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// A safetensors file with the model's inputs by name.
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "requests")]
+    input: Option<PathBuf>,
     /// The safetensors file to write, with the model's outputs by name.
-    #[arg(long, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "requests")]
+    output: Option<PathBuf>,
+    /// Each line of stdin names an input and an output, apart by a tab. The name of an output that is written goes to
+    /// stdout, so that the next input may depend on it; device and model are opened once.
+    #[arg(long, conflicts_with_all = ["input", "output"])]
+    requests: bool,
     /// Examples computed at once.
     #[arg(long, value_parser = model::batch)]
     batch: Option<usize>,
@@ -38,33 +43,80 @@ const BATCH: usize = 64;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?;
-    let inputs = Inputs::open(&arguments.input)?;
-    let artifact = artifact(arguments, &device, &inputs)?;
-    let mut session = Session::open_roles(&artifact, &device, &[Role::Infer])?;
-    session.initialize(artifact.training.as_ref().map_or(0, |t| t.seed))?;
-    if let Some(path) = &arguments.weights {
-        session.write_tensors(&weights::load(path, session.tensors())?)?;
-    }
-    let mut outputs: Vec<Tensor> = Vec::new();
-    let program = session.program(Role::Infer)?;
-    let examples = inputs.examples(&inputs::batched_names(program))?;
-    let batches = inputs.batches(&artifact, program)?;
-    check_whole(program, examples)?;
-    let mut first = 0;
-    for batch in batches {
-        let batch = batch?;
-        let clock = Clock::single(0, batch.examples as u64);
-        let results = session.run(Role::Infer, &batch, &clock)?;
-        if let Some(fault) = session.unmet(Role::Infer, &batch, &clock)? {
-            return Err(unmet(&fault, first, batch.examples));
+    match (&arguments.input, &arguments.output) {
+        (Some(input), Some(output)) => {
+            let inputs = Inputs::open(input)?;
+            let mut running = Running::open(arguments, &device, &inputs)?;
+            let names = running.answer(&inputs, output)?;
+            output::note(&format!("`{}`: {names}", output.display()));
+            Ok(())
         }
-        first += batch.examples;
-        append(&mut outputs, results.tensors(), session.program(Role::Infer)?, batch.examples);
+        _ => answer_requests(arguments, &device),
     }
-    weights::write(&arguments.output, &outputs)?;
-    let names: Vec<String> = outputs.iter().map(|t| format!("{} {:?}", t.path, t.shape)).collect();
-    output::note(&format!("`{}`: {}", arguments.output.display(), names.join(", ")));
+}
+
+/// Answers the lines of stdin, one after the other.
+fn answer_requests(arguments: &Arguments, device: &Device) -> Result<(), Failure> {
+    let mut running = None;
+    for (number, line) in (1..).zip(std::io::stdin().lock().lines()) {
+        let line = line.map_err(|e| Failure::new(format!("line {number} of stdin cannot be read: {e}")))?;
+        let Some((input, output)) = line.split_once('\t') else {
+            return Err(Failure::new(format!(
+                "line {number} of stdin names no input and output, apart by a tab: `{line}`"
+            )));
+        };
+        let inputs = Inputs::open(Path::new(input))?;
+        let running = match &mut running {
+            Some(running) => running,
+            none => none.insert(Running::open(arguments, device, &inputs)?),
+        };
+        running.answer(&inputs, Path::new(output))?;
+        output::line(output);
+    }
     Ok(())
+}
+
+/// A model on a device, with its weights.
+struct Running {
+    artifact: Artifact,
+    session: Session,
+}
+
+impl Running {
+    /// Compiled for as many examples at once as these inputs have, where the command line does not say.
+    fn open(arguments: &Arguments, device: &Device, inputs: &Inputs) -> Result<Running, Failure> {
+        let artifact = artifact(arguments, device, inputs)?;
+        let mut session = Session::open_roles(&artifact, device, &[Role::Infer])?;
+        session.initialize(artifact.training.as_ref().map_or(0, |t| t.seed))?;
+        if let Some(path) = &arguments.weights {
+            session.write_tensors(&weights::load(path, session.tensors())?)?;
+        }
+        Ok(Running { artifact, session })
+    }
+
+    /// Writes the outputs of all examples; their names and shapes.
+    fn answer(&mut self, inputs: &Inputs, output: &Path) -> Result<String, Failure> {
+        let session = &mut self.session;
+        let mut outputs: Vec<Tensor> = Vec::new();
+        let program = session.program(Role::Infer)?;
+        let examples = inputs.examples(&inputs::batched_names(program))?;
+        let batches = inputs.batches(&self.artifact, program)?;
+        check_whole(program, examples)?;
+        let mut first = 0;
+        for batch in batches {
+            let batch = batch?;
+            let clock = Clock::single(0, batch.examples as u64);
+            let results = session.run(Role::Infer, &batch, &clock)?;
+            if let Some(fault) = session.unmet(Role::Infer, &batch, &clock)? {
+                return Err(unmet(&fault, first, batch.examples));
+            }
+            first += batch.examples;
+            append(&mut outputs, results.tensors(), session.program(Role::Infer)?, batch.examples);
+        }
+        weights::write(output, &outputs)?;
+        let names: Vec<String> = outputs.iter().map(|t| format!("{} {:?}", t.path, t.shape)).collect();
+        Ok(names.join(", "))
+    }
 }
 
 fn artifact(arguments: &Arguments, device: &Device, inputs: &Inputs) -> Result<Artifact, Failure> {

@@ -46,7 +46,7 @@ impl<'a> Elaborator<'a> {
         Err(reported)
     }
 
-    /// `where` conditions. What only the training loop knows is not held against them.
+    /// `where` conditions. What the training loop knows is held against them at the steps that are known.
     pub(in crate::elaborate) fn preconditions(
         &mut self,
         frame: &mut Frame<'a>,
@@ -55,8 +55,11 @@ impl<'a> Elaborator<'a> {
     ) -> Outcome<()> {
         for condition in &definition.conditions {
             let value = self.expression(frame, condition)?.first();
-            let holds = matches!(value, Value::Bool(true) | Value::Host(_));
-            if holds || self.condition(frame, condition)? {
+            if let Value::Host(truth) = &value {
+                self.schedule_holds(frame, (definition, name), condition, truth)?;
+                continue;
+            }
+            if matches!(value, Value::Bool(true)) || self.condition(frame, condition)? {
                 continue;
             }
             let called = self.spoken_name(&definition.name.text).to_owned();

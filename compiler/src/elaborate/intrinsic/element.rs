@@ -5,6 +5,7 @@ use std::sync::Arc;
 use nnc_wgsl::{Binary, Scalar, Unary};
 
 use super::reduction::as_floats;
+use super::requirement::Held;
 use super::{Call, Intrinsic};
 use crate::elaborate::arithmetic::{Bring, Operand};
 use crate::elaborate::call::Given;
@@ -73,7 +74,7 @@ fn require<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     }
     let x = e.tensor_argument(&call, "x")?;
     let x = as_floats(e, &call, &x);
-    let operands = [operand(condition), (Value::Tensor(x), call.span)];
+    let operands = [operand(condition.clone()), (Value::Tensor(x), call.span)];
     let value = e.formula(call.name, call.span, &operands, Bring::TruthThenNumbers, |b, x| {
         // Added, so that the gradient passes: no weight moves where the condition does not hold, and a gradient that
         // asks for it cannot be computed beside the value.
@@ -82,7 +83,10 @@ fn require<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         b.binary(Binary::Add, x[1], more)
     })?;
     if let Value::Tensor(tensor) = &value {
-        requires(e, tensor.node, &text);
+        match condition.value.first() {
+            Value::Tensor(truth) => e.must_hold(tensor.node, Held::Truth(truth), &text),
+            _ => requires(e, tensor.node, &text),
+        }
     }
     Ok(value)
 }

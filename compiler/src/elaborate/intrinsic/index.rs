@@ -1,15 +1,27 @@
-//! `x[.., 0:2]` and coordinates.
+//! `x[.., 0:2]` and coordinates. In an evaluation the batch may be short: then the last example is the last one there.
 
+use super::element::requires;
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
+use crate::elaborate::Expansion;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::frame::Frame;
+use crate::elaborate::host::HostValue;
 use crate::elaborate::limits::LARGEST_STEP;
 use crate::elaborate::value::{Tensor, Value};
-use crate::ops::{Iota, Slice};
+use crate::ops::{Broadcast, Gather, Iota, Slice};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, Index};
+use nnc_wgsl::{Binary, Element, Scalar};
+
+/// A number of elements along an axis, every `step`-th from `from` on.
+pub(super) struct Part<'d> {
+    pub(super) axis: usize,
+    pub(super) from: &'d Dim,
+    pub(super) step: usize,
+    pub(super) length: &'d Dim,
+}
 
 pub(super) const TABLE: &[Intrinsic] =
     &[Intrinsic { name: "places", parameters: &["x", "axis"], run: places }];
@@ -55,7 +67,7 @@ impl<'a> Elaborator<'a> {
             let fact = format!("{named} places for {}", tensor.show());
             return self.fail("E0311", span, "more places than dims", fact);
         }
-        let mut start = vec![0; tensor.rank()];
+        let mut start = vec![Dim::constant(0); tensor.rank()];
         let mut step = vec![1; tensor.rank()];
         let mut dims = tensor.dims.clone();
         let mut dropped = Vec::new();
@@ -72,7 +84,7 @@ impl<'a> Elaborator<'a> {
                     if at.extent() < 0 || at.extent() >= tensor.dims[axis].extent() {
                         return self.out_of_range(expr, &tensor, axis);
                     }
-                    start[axis] = at.size();
+                    start[axis] = at;
                     dims[axis] = Dim::constant(1);
                     dropped.push(axis);
                     axis += 1;
@@ -100,9 +112,9 @@ impl<'a> Elaborator<'a> {
                         Some(expr) => self.slice_step(frame, expr)?,
                         None => 1,
                     };
-                    start[axis] = from.size();
                     step[axis] = by;
                     let length = to.subtract(&from).ok_or(Reported)?;
+                    start[axis] = from;
                     dims[axis] = if by == 1 {
                         length
                     } else {
@@ -120,19 +132,30 @@ impl<'a> Elaborator<'a> {
     fn sliced(
         &mut self,
         tensor: &Tensor,
-        start: &[usize],
+        start: &[Dim],
         step: &[usize],
         dims: Vec<Dim>,
         dropped: &[usize],
         span: Span,
     ) -> Outcome<Value<'a>> {
+        let mut tensor = tensor.clone();
+        let mut step = step.to_vec();
+        let mut first: Vec<usize> = start.iter().map(Dim::size).collect();
+        for axis in 0..tensor.rank() {
+            if self.may_be_short(&tensor.dims[axis]) && !dims[axis].has_batch() {
+                let part = Part { axis, from: &start[axis], step: step[axis], length: &dims[axis] };
+                tensor = self.present(&tensor, &part, span)?;
+                (first[axis], step[axis]) = (0, 1);
+            }
+        }
+        let tensor = &tensor;
         self.mark(span);
         let extent: Vec<usize> = dims.iter().map(Dim::size).collect();
         let whole = extent == tensor.shape() && step.iter().all(|step| *step == 1);
         let node = if whole {
             tensor.node
         } else {
-            match self.graph.apply(Slice::new(start, &extent, step), &[tensor.node]) {
+            match self.graph.apply(Slice::new(&first, &extent, &step), &[tensor.node]) {
                 Ok(node) => node,
                 Err(error) => return self.fail("E0311", span, "the slice does not fit", error.message),
             }
@@ -146,6 +169,66 @@ impl<'a> Elaborator<'a> {
         let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
         let node = self.graph.reshape(node, &shape);
         Ok(Value::Tensor(Tensor { node, dims, range: None, ..tensor.clone() }))
+    }
+
+    /// Whether an axis of this extent holds examples of which an evaluation may have fewer.
+    pub(super) fn may_be_short(&self, dim: &Dim) -> bool {
+        self.expansion == Expansion::Evaluation && dim.has_batch()
+    }
+
+    /// A part of the examples that are there, with places from the end counted from the last of them. Where there are too
+    /// few a run says so; of whole numbers, none of which is not a number, those that are not there are -1.
+    pub(super) fn present(&mut self, x: &Tensor, part: &Part<'_>, span: Span) -> Outcome<Tensor> {
+        let Part { axis, from, step, length } = *part;
+        let (Some(count), Some(from)) = (HostValue::of_dim(&x.dims[axis]), HostValue::of_dim(from)) else {
+            return self.fail(
+                "E0208",
+                span,
+                format!("`{}` cannot be counted", x.dims[axis]),
+                "in evaluation",
+            );
+        };
+        self.mark(span);
+        let mut line = vec![1; x.rank()];
+        line[axis] = length.size();
+        let mut dims = x.dims.clone();
+        dims[axis] = length.clone();
+        let shape: Vec<usize> = dims.iter().map(Dim::size).collect();
+        let place = self.graph.must(Iota::new(&line, axis), &[]);
+        let (count, from) =
+            (self.graph.host(count.expr, count.symbols), self.graph.host(from.expr, from.symbols));
+        #[allow(clippy::cast_precision_loss)]
+        let step = step as f64;
+        let place = self.graph.map(&[place, from, count], |b, x| {
+            let (place, step) = (b.cast(Scalar::F32, x[0]), b.real(step));
+            let moved = b.binary(Binary::Mul, place, step);
+            let place = b.binary(Binary::Add, moved, x[1]);
+            let (zero, none) = (b.real(0.0), b.real(-1.0));
+            let (begun, ended) = (b.binary(Binary::Ge, place, zero), b.binary(Binary::Lt, place, x[2]));
+            let there = b.binary(Binary::And, begun, ended);
+            let place = b.select(there, place, none);
+            b.cast(Scalar::I32, place)
+        });
+        let place = if line == shape { place } else { self.graph.must(Broadcast::new(&shape), &[place]) };
+        let element = x.element;
+        let wide = match element {
+            Element::F32 | Element::I32 => x.node,
+            _ => self.graph.map(&[x.node], |b, x| b.cast(Scalar::I32, x[0])),
+        };
+        let mut node = self.graph.must(Gather::new(axis), &[wide, place]);
+        let float = element == Element::F32;
+        node = self.graph.map(&[node, place], |b, x| {
+            let zero = b.int(0);
+            let missing = b.binary(Binary::Lt, x[1], zero);
+            let (nothing, none) = if float { (b.real(0.0), b.real(f64::NAN)) } else { (zero, b.int(-1)) };
+            let more = b.select(missing, none, nothing);
+            b.binary(Binary::Add, x[0], more)
+        });
+        if float {
+            requires(self, node, "the last batch has the examples that are chosen by their places");
+        }
+        let element = if float { element } else { Element::I32 };
+        Ok(Tensor { node, dims, element, made: None, range: None })
     }
 
     /// A place along an axis of extent `whole`; negative ones count from the end.

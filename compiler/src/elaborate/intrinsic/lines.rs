@@ -2,8 +2,8 @@
 
 use nnc_wgsl::{Binary, Element, Scalar};
 
-use super::element::requires;
-use super::reduction::as_floats;
+use super::reduction::{LARGEST, as_floats, counted};
+use super::requirement::Held;
 use super::shape::reshaped;
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
@@ -38,7 +38,7 @@ fn take<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     wide[axis] = count;
     let places = e.graph.reshape(index.node, &line);
     let places = spread(e, places, &wide);
-    let node = looked_up(e, &call, [x.node, places], axis)?;
+    let node = looked_up(e, &call, &index, [x.node, places], axis)?;
     let found = Tensor { node, made: None, range: None, ..x };
     reshaped(e, &call, &found, dims)
 }
@@ -73,7 +73,7 @@ fn gather<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let mut long = wide.clone();
     long[axis] = x.dims[axis].size();
     let (elements, places) = (spread(e, x.node, &long), spread(e, index.node, &wide));
-    let node = looked_up(e, &call, [elements, places], axis)?;
+    let node = looked_up(e, &call, &index, [elements, places], axis)?;
     let made = e.made(call.span, call.name);
     Ok(Value::Tensor(Tensor { node, element: x.element, dims, made, range: None }))
 }
@@ -83,6 +83,7 @@ fn gather<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
 fn looked_up<'a>(
     e: &mut Elaborator<'a>,
     call: &Call<'a>,
+    index: &Tensor,
     [elements, places]: [NodeId; 2],
     axis: usize,
 ) -> Outcome<NodeId> {
@@ -112,7 +113,8 @@ fn looked_up<'a>(
     });
     if outside.is_nan() {
         let name = e.spoken_inside(call).to_owned();
-        requires(e, node, &format!("every number that `{name}` looks up lies in 0..{extent}"));
+        let text = format!("every number that `{name}` looks up lies in 0..{extent}");
+        e.must_hold(node, Held::Inside(index.clone(), extent), &text);
     }
     Ok(node)
 }
@@ -160,13 +162,15 @@ fn inside<'a>(
     Err(e.report(diagnostic))
 }
 
-/// Which element stands where when the lines of an axis are in order; equal ones stay as they lie.
+/// Which element stands where when the lines of an axis are in order; equal ones stay as they lie. Examples that an
+/// evaluation does not count come last.
 fn argsort<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let x = e.tensor_argument(&call, "x")?;
     let axis = e.whole_argument(&call, "axis", -1)?;
     let axis = e.axis(&call, axis, x.rank(), call.span)?;
     let descending = e.bool_argument(&call, "descending", false)?;
     let x = if x.element == Element::I32 { x } else { as_floats(e, &call, &x) };
+    let x = counted(e, &call, x, &[axis], if descending { -LARGEST } else { LARGEST })?;
     let dims = x.dims.clone();
     e.node(&call, Order::new(axis, descending), &[&x], dims).map(Value::Tensor)
 }
@@ -178,6 +182,7 @@ fn cumsum<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let axis = e.axis(&call, axis, x.rank(), call.span)?;
     let reverse = e.bool_argument(&call, "reverse", false)?;
     let x = as_floats(e, &call, &x);
+    let x = if reverse { counted(e, &call, x, &[axis], 0.0)? } else { x };
     let dims = x.dims.clone();
     e.node(&call, RunningSum::new(axis, reverse), &[&x], dims).map(Value::Tensor)
 }

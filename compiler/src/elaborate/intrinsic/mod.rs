@@ -11,6 +11,7 @@ mod pooling;
 mod product;
 mod rearrange;
 mod reduction;
+mod requirement;
 mod shape;
 mod size;
 
@@ -24,6 +25,7 @@ use crate::elaborate::dim::Dim;
 use crate::elaborate::limits::LARGEST_STEP;
 use crate::elaborate::value::{Tensor, Value};
 use crate::source::Span;
+pub(super) use requirement::Requirement;
 
 /// A primitive.
 pub(super) struct Intrinsic {
@@ -202,11 +204,16 @@ impl<'a> Elaborator<'a> {
         };
         let mut axes = Vec::with_capacity(values.len());
         for value in values {
-            let axis = self.whole(&value, given.span)?.extent();
-            axes.push(self.axis(call, axis, rank, given.span)?);
+            let written = self.whole(&value, given.span)?.extent();
+            let axis = self.axis(call, written, rank, given.span)?;
+            if axes.contains(&axis) {
+                let name = self.spoken_inside(call);
+                let message = format!("`{name}` along axis {axis} twice");
+                return self.fail("E0313", given.span, message, "an axis stands here once");
+            }
+            axes.push(axis);
         }
         axes.sort_unstable();
-        axes.dedup();
         Ok(axes)
     }
 

@@ -3,8 +3,8 @@
 use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Element, Scalar};
 
-use super::element::requires;
 use super::reduction::{as_floats, reduced};
+use super::requirement::Held;
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
 use crate::elaborate::context::{Elaborator, Outcome};
@@ -88,7 +88,8 @@ fn pick<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     if outside.is_nan() {
         let name = e.spoken_inside(&call).to_owned();
         let what = if name == "pick" { "index" } else { "label" };
-        requires(e, node, &format!("every {what} of `{name}` lies in 0..{classes}"));
+        let text = format!("every {what} of `{name}` lies in 0..{classes}");
+        e.must_hold(node, Held::Inside(index.clone(), classes), &text);
     }
     let masked = Tensor { node, ..x.clone() };
     let keep = e.bool_argument(&call, "keep", false)?;
@@ -204,7 +205,8 @@ fn one_hot<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     });
     if outside.is_nan() {
         let name = e.spoken_inside(&call).to_owned();
-        requires(e, node, &format!("every index of `{name}` lies in 0..{count}"));
+        let text = format!("every index of `{name}` lies in 0..{count}");
+        e.must_hold(node, Held::Inside(index.clone(), count), &text);
     }
     Ok(Value::Tensor(e.tensor(node, dims)))
 }

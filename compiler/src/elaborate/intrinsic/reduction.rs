@@ -21,7 +21,7 @@ const AXIS: &[&str] = &["x", "axis?", "keep?"];
 const EITHER: &[&str] = &["x", "y?", "axis?", "keep?"];
 
 /// Larger than any float that a network computes, and finite: shaders may assume that there are no infinities.
-const LARGEST: f64 = 3.0e38;
+pub(super) const LARGEST: f64 = 3.0e38;
 
 pub(super) const TABLE: &[Intrinsic] = &[
     Intrinsic { name: "sum", parameters: AXIS, run: |e, c| reduce(e, &c, Reduction::Sum) },
@@ -31,6 +31,7 @@ pub(super) const TABLE: &[Intrinsic] = &[
     Intrinsic { name: "min", parameters: EITHER, run: |e, c| either(e, c, Binary::Min, Reduction::Min) },
     Intrinsic { name: "argmax", parameters: AXIS, run: |e, c| place_of(e, &c, Reduction::Max) },
     Intrinsic { name: "argmin", parameters: AXIS, run: |e, c| place_of(e, &c, Reduction::Min) },
+    Intrinsic { name: "averaged", parameters: &["x", "weight"], run: averaged },
     Intrinsic { name: "l2", parameters: &["weights"], run: l2 },
 ];
 
@@ -161,7 +162,7 @@ pub(super) fn as_floats<'a>(e: &mut Elaborator<'a>, call: &Call<'a>, x: &Tensor)
 }
 
 /// `x` with `neutral` in place of the examples that an evaluation does not count, along every axis of `axes` that holds
-/// the batch: once, or several times side by side where `concat` joined it.
+/// the batch: once, or several times side by side where `concat` joined it. Among whole numbers it is the nearest of them.
 pub(super) fn counted<'a>(
     e: &mut Elaborator<'a>,
     call: &Call<'a>,
@@ -196,6 +197,7 @@ fn counted_along<'a>(
     let count = e.graph.host(count.expr, count.symbols);
     #[allow(clippy::cast_precision_loss)]
     let block = batch.extent() as f64;
+    let whole = x.element == Element::I32;
     let node = e.graph.map(&[place, count, x.node], |b, x| {
         let mut place = b.cast(Scalar::F32, x[0]);
         if joined {
@@ -208,9 +210,11 @@ fn counted_along<'a>(
             place = b.binary(Binary::Sub, place, before);
         }
         let counts = b.binary(Binary::Lt, place, x[1]);
-        let neutral = b.real(neutral);
+        #[allow(clippy::cast_possible_truncation)]
+        let neutral = if whole { b.int(neutral as i32) } else { b.real(neutral) };
         b.select(counts, x[2], neutral)
     });
+    e.masks.insert(node);
     Ok(Tensor { node, ..x })
 }
 
@@ -237,6 +241,17 @@ fn mean<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
         count = e.binary(ast::Binary::Multiply, call.span, (count, call.span), (dim, call.span))?;
     }
     e.binary(ast::Binary::Divide, call.span, (Value::Tensor(total), call.span), (count, call.span))
+}
+
+/// `x`, a mean: a measurement of several batches weighs that of each by the number `weight` instead of its examples.
+fn averaged<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let x = e.tensor_argument(&call, "x")?;
+    let weight = e.tensor_argument(&call, "weight")?;
+    if e.expansion == Expansion::Evaluation && x.rank() == 0 && weight.rank() == 0 {
+        let weight = as_floats(e, &call, &weight);
+        e.weighed.insert(x.node, weight.node);
+    }
+    Ok(Value::Tensor(x))
 }
 
 /// The first place along axes of the largest or smallest element, in the order of memory, `i32`, without gradient.

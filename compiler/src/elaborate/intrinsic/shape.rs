@@ -1,5 +1,6 @@
 //! The same elements under another shape, joined and split.
 
+use super::index::Part;
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
 use crate::elaborate::Expansion;
@@ -186,6 +187,11 @@ fn window<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     if from + size.size() > x.dims[axis].size() {
         let message = format!("{size} elements from {from} on are outside dim {axis}");
         return e.fail("E0311", call.span, message, format!("found {}", x.show()));
+    }
+    if e.may_be_short(&x.dims[axis]) && !size.has_batch() {
+        let from = Dim::constant(i64::try_from(from).unwrap_or(i64::MAX));
+        let part = Part { axis, from: &from, step: 1, length: &size };
+        return e.present(&x, &part, call.span).map(Value::Tensor);
     }
     let mut start = vec![0; x.rank()];
     start[axis] = from;

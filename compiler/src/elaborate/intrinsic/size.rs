@@ -1,4 +1,4 @@
-//! Numbers known at build time: extents, ranks, lists.
+//! Numbers known at build time: extents, ranks, lists; and that two shapes are one.
 
 use super::{Call, Intrinsic};
 use crate::diagnostic::Diagnostic;
@@ -12,6 +12,7 @@ pub(super) const TABLE: &[Intrinsic] = &[
     Intrinsic { name: "others", parameters: &["x", "axis"], run: others },
     Intrinsic { name: "len", parameters: &["list"], run: len },
     Intrinsic { name: "sides", parameters: &["number", "count", "least?"], run: sides },
+    Intrinsic { name: "paired", parameters: &["x", "y"], run: paired },
     Intrinsic { name: "is_list", parameters: &["value"], run: is_list },
     Intrinsic { name: "is_tensor", parameters: &["value"], run: is_tensor },
 ];
@@ -41,6 +42,27 @@ fn others<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
     let axes = e.axes(&call, "axis", x.rank())?;
     let rest = (0..x.rank()).filter(|axis| !axes.contains(axis));
     Ok(Value::List(rest.map(|axis| Value::int(i64::try_from(axis).unwrap_or(i64::MAX))).collect()))
+}
+
+/// `x`, where `y` has its shape or one of them is a single number: what is to be taken element by element broadcasts
+/// elsewhere without a word.
+fn paired<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {
+    let value = call.given("x").value;
+    let (Value::Tensor(x), Value::Tensor(y)) = (value.clone().first(), call.given("y").value.first()) else {
+        return Ok(value);
+    };
+    if x.dims == y.dims || x.rank() == 0 || y.rank() == 0 {
+        return Ok(value);
+    }
+    let name = e.spoken_inside(&call).to_owned();
+    let (long, short) = if x.rank() > y.rank() { (&x, &y) } else { (&y, &x) };
+    let spare = long.dims.split_last().is_some_and(|(last, rest)| last.extent() == 1 && rest == short.dims);
+    let help = spare.then(|| "drop the dim of size 1 first: `x[.., 0]`".to_owned());
+    let diagnostic = Diagnostic::error("E0301", format!("the shapes of `{name}` do not fit"), call.span)
+        .fact(format!("{} with {}", x.show(), y.show()))
+        .note("it goes element by element: both have one shape, or one is a single number")
+        .help_maybe(help);
+    Err(e.report(diagnostic))
 }
 
 fn len<'a>(e: &mut Elaborator<'a>, call: Call<'a>) -> Outcome<Value<'a>> {

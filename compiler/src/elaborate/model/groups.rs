@@ -26,7 +26,7 @@ pub(super) fn groups(
             .map(|(_, node)| *node)
             .collect(),
         optimizer: optimizer(Some(place)),
-        clip: moved.clip.or(finished.settings.clip),
+        clip: moved.clip,
         joint: finished.joint,
     };
     let mut groups: Vec<Group> = finished.updates.iter().enumerate().map(group).collect();
@@ -36,9 +36,8 @@ pub(super) fn groups(
         let rest = trained.iter().filter(|(path, _)| home(path).is_none());
         let rest: Vec<NodeId> = rest.map(|(_, node)| *node).collect();
         if groups.is_empty() || !rest.is_empty() {
-            let (name, clip) = (String::new(), finished.settings.clip);
-            let (optimizer, joint) = (optimizer(None), finished.joint);
-            groups.push(Group { name, loss, span, trained: rest, optimizer, clip, joint });
+            let (name, optimizer, joint) = (String::new(), optimizer(None), finished.joint);
+            groups.push(Group { name, loss, span, trained: rest, optimizer, clip: None, joint });
         }
     }
     groups

@@ -1,5 +1,6 @@
 //! The loss, those of `update` groups, and the metrics: one number each.
 
+use nnc_runtime::artifact::weight_of;
 use nnc_wgsl::Element;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -30,10 +31,12 @@ impl<'a> Elaborator<'a> {
             all.keep::<()>(Err(self.report(diagnostic)));
         }
         if let Some(expr) = settings.values.get("loss").copied() {
-            if let Some(node) = all.keep(self.one_number(names, expr, "the loss")) {
+            let loss = self.one_number(names, expr, "the loss");
+            let loss = loss.and_then(|node| self.with_requirements(node, expr.span));
+            if let Some(node) = all.keep(loss) {
                 finished.loss = Some(node);
                 finished.loss_span = Some(expr.span);
-                self.graph.results.push(("loss".to_owned(), node));
+                self.add_measured("loss", node);
             }
         }
         all.keep(self.update_losses(names, settings, finished));
@@ -47,11 +50,19 @@ impl<'a> Elaborator<'a> {
             }
             let what = format!("the metric `{}`", name.text);
             if let Some(node) = all.keep(self.one_number(names, expr, &what)) {
-                self.graph.results.push((name.text.clone(), node));
+                self.add_measured(&name.text, node);
             }
         }
         self.diagnostics.drop_repeated(said);
         all.end()
+    }
+
+    /// Adds the result `name`, and by what a measurement weighs it.
+    fn add_measured(&mut self, name: &str, node: NodeId) {
+        self.graph.results.push((name.to_owned(), node));
+        if let Some(weight) = self.weighed.get(&node) {
+            self.graph.results.push((weight_of(name), *weight));
+        }
     }
 
     /// The losses of `update` groups, each a result `loss_<layer>`, and their sum as the result `loss`. Groups without a
@@ -112,7 +123,8 @@ impl<'a> Elaborator<'a> {
         }
         let (loss, span) = match (update.values.get("loss").copied(), shared) {
             (Some(expr), _) => {
-                (self.one_number(names, expr, &format!("the loss of `{}`", layer.text))?, expr.span)
+                let loss = self.one_number(names, expr, &format!("the loss of `{}`", layer.text))?;
+                (self.with_requirements(loss, expr.span)?, expr.span)
             }
             (None, Some(shared)) => shared,
             (None, None) if update.failed => return Err(Reported),

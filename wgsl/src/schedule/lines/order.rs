@@ -1,8 +1,8 @@
 //! Lines in order: the place of an element is the number of those before it. Short lines are counted through; long ones
 //! block by block, and then each element looks up its place in every other block by halving.
 //!
-//! Equal elements stay in the order in which they lie. Elements that are not ordered (not a number) may leave places
-//! that nothing is written to.
+//! Equal elements stay in the order in which they lie. Keys are compared as whole numbers made of their bits, so that the
+//! order is whole whatever a driver makes of comparisons: what is not a number is larger than all others.
 
 use std::fmt::Write as _;
 
@@ -50,16 +50,29 @@ impl Lines {
         self.extents.iter().product::<u32>() / self.length()
     }
 
+    /// Appends the key `name` as a whole number in the order of the keys, from its bits.
+    fn key(&self, name: &str, bits: &str, body: &mut String) {
+        let _ = if self.element == Element::I32 {
+            writeln!(body, "let {name} = {bits} ^ 0x80000000u;")
+        } else {
+            writeln!(
+                body,
+                "let {name}_bits = {bits};\n\
+                 let {name}_signed = select({name}_bits | 0x80000000u, ~{name}_bits, {name}_bits > 0x80000000u);\n\
+                 let {name} = select({name}_signed, 0xffffffffu, ({name}_bits & 0x7fffffffu) > 0x7f800000u);"
+            )
+        };
+    }
+
     /// Whether the key `one` at `i` stands before the key `other` at `j`.
     fn before(&self, one: &str, i: &str, other: &str, j: &str) -> String {
         let sign = if self.descending { ">" } else { "<" };
         format!("({one} {sign} {other}) | (({one} == {other}) & ({i} < {j}))")
     }
 
-    /// Binds the keys as `keys`; their place.
+    /// Binds the bits of the keys as `keys`; their place.
     pub(super) fn declare(&self, source: &mut Source) -> Address {
-        let ty = if self.element == Element::I32 { "i32" } else { "f32" };
-        source.storage(Slot::Read(self.slot), "keys", ty);
+        source.storage(Slot::Read(self.slot), "keys", "u32");
         Address::declare(source, "keys", &self.place)
     }
 
@@ -120,20 +133,17 @@ fn ranked(mut source: Source, lines: &Lines, block: u32, end: &End<'_>, profile:
     items(&mut source, lines, profile, &mut body);
     let coords = lines.coordinates(&mut source, &mut body);
     let block = source.param("block", block);
+    lines.key("own", &format!("keys[{}]", keys.at(&moved(&coords, lines.axis, "j"))), &mut body);
     let _ = writeln!(
         body,
-        "let own = keys[{}];\n\
-         let first = (j / {block}) * {block};\n\
+        "let first = (j / {block}) * {block};\n\
          let last = min(first + {block}, p.length);\n\
          var rank = first;\n\
-         for (var i = first; i < last; i += 1u) {{\n\
-         let other = keys[{}];\n\
-         rank += select(0u, 1u, {});\n\
-         }}",
-        keys.at(&moved(&coords, lines.axis, "j")),
-        keys.at(&moved(&coords, lines.axis, "i")),
-        lines.before("other", "i", "own", "j")
+         for (var i = first; i < last; i += 1u) {{"
     );
+    lines.key("other", &format!("keys[{}]", keys.at(&moved(&coords, lines.axis, "i"))), &mut body);
+    let before = lines.before("other", "i", "own", "j");
+    let _ = writeln!(body, "rank += select(0u, 1u, {before});\n}}");
     finished(source, lines, &coords, "j", end, profile, "rank of each element", body)
 }
 
@@ -147,9 +157,12 @@ fn merged(mut source: Source, lines: &Lines, from: usize, end: &End<'_>, profile
     let _ = writeln!(
         body,
         "let begin = line * p.length;\n\
-         let element = blocks[begin + j];\n\
-         let own = keys[{}];\n\
-         let home = (j / {BLOCK}u) * {BLOCK}u;\n\
+         let element = blocks[begin + j];"
+    );
+    lines.key("own", &format!("keys[{}]", keys.at(&moved(&coords, lines.axis, "element"))), &mut body);
+    let _ = writeln!(
+        body,
+        "let home = (j / {BLOCK}u) * {BLOCK}u;\n\
          var rank = j - home;\n\
          for (var first = 0u; first < p.length; first += {BLOCK}u) {{\n\
          if (first != home) {{\n\
@@ -157,15 +170,16 @@ fn merged(mut source: Source, lines: &Lines, from: usize, end: &End<'_>, profile
          var high = min(first + {BLOCK}u, p.length);\n\
          while (low < high) {{\n\
          let middle = (low + high) >> 1u;\n\
-         let i = blocks[begin + middle];\n\
-         let other = keys[{}];\n\
-         if ({}) {{ low = middle + 1u; }} else {{ high = middle; }}\n\
+         let i = blocks[begin + middle];"
+    );
+    lines.key("other", &format!("keys[{}]", keys.at(&moved(&coords, lines.axis, "i"))), &mut body);
+    let before = lines.before("other", "i", "own", "element");
+    let _ = writeln!(
+        body,
+        "if ({before}) {{ low = middle + 1u; }} else {{ high = middle; }}\n\
          }}\n\
          rank += low - first;\n\
-         }}\n}}",
-        keys.at(&moved(&coords, lines.axis, "element")),
-        keys.at(&moved(&coords, lines.axis, "i")),
-        lines.before("other", "i", "own", "element")
+         }}\n}}"
     );
     finished(source, lines, &coords, "element", end, profile, "merge of ordered blocks", body)
 }

@@ -74,7 +74,7 @@ fn begins(spec: &LineSpec, lines: &Lines, order: usize, profile: &Profile) -> La
          while (low < high) {{\n\
          let middle = (low + high) >> 1u;\n\
          let j = order[line * p.length + middle];\n\
-         if (keys[{}] < result) {{ low = middle + 1u; }} else {{ high = middle; }}\n\
+         if (bitcast<i32>(keys[{}]) < result) {{ low = middle + 1u; }} else {{ high = middle; }}\n\
          }}\n\
          begins[item] = low;",
         keys.at(&moved(&coords, spec.axis, "j"))
