@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use nnc_runtime::artifact::{Bound, Dispatch, Location, Program, Requirement, Role};
-use nnc_wgsl::{Element, Kernel, Slot};
+use nnc_runtime::artifact::{Area, Dispatch, Location, Program, Requirement, Role};
+use nnc_wgsl::{Element, Kernel, Profile, Slot};
 
+use crate::bind::{BoundLaunch, bind};
 use crate::ir::{Graph, NodeId};
 use crate::lower::Lowered;
 use crate::plan::Plan;
@@ -18,12 +19,12 @@ pub struct KernelTable {
 }
 
 impl KernelTable {
-    fn place(&mut self, kernel: &Kernel) -> usize {
-        if let Some(&place) = self.places.get(kernel) {
+    fn place(&mut self, kernel: Kernel) -> usize {
+        if let Some(&place) = self.places.get(&kernel) {
             return place;
         }
         self.kernels.push(kernel.clone());
-        self.places.insert(kernel.clone(), self.kernels.len() - 1);
+        self.places.insert(kernel, self.kernels.len() - 1);
         self.kernels.len() - 1
     }
 
@@ -34,21 +35,43 @@ impl KernelTable {
     }
 }
 
-/// The program of a graph that was lowered and planned.
+/// What all launches of a program bind, in order.
 ///
 /// # Panics
 /// If a launch binds a value without memory: our bug.
 #[must_use]
+pub fn bindings(lowered: &Lowered, plan: &Plan, profile: &Profile) -> Vec<BoundLaunch> {
+    let mut bound = Vec::new();
+    for (number, stage) in lowered.stages.iter().enumerate() {
+        for (place, work) in stage.work.iter().enumerate() {
+            for launch in &work.schedule.launches {
+                let areas: Vec<Option<Area>> =
+                    launch.slots.iter().map(|&slot| plan.area(lowered, number, place, slot)).collect();
+                bound.push(bind(launch, &areas, profile));
+            }
+        }
+    }
+    bound
+}
+
+/// The program of a graph that was lowered, planned and [bound](bindings).
+///
+/// # Panics
+/// If `bound` has not one entry for each launch.
+#[must_use]
+#[allow(clippy::too_many_arguments)]
 pub fn assemble(
     graph: &Graph,
     lowered: &Lowered,
     plan: &Plan,
+    bound: Vec<BoundLaunch>,
     role: Role,
     batch: usize,
     sources: &Sources,
     kernels: &mut KernelTable,
 ) -> Program {
-    let mut dispatches = Vec::new();
+    let mut dispatches = Vec::with_capacity(bound.len());
+    let mut bound = bound.into_iter();
     for (number, stage) in lowered.stages.iter().enumerate() {
         let written: Vec<NodeId> = stage.work.iter().flat_map(|w| w.writes.iter().copied()).collect();
         let first = written.first().copied().unwrap_or(stage.cluster.members[0]);
@@ -60,20 +83,19 @@ pub fn assemble(
         let requires = requirements(graph, &stage.cluster.members, sources);
         for (place, work) in stage.work.iter().enumerate() {
             for launch in &work.schedule.launches {
-                let bindings = launch
-                    .slots
-                    .iter()
-                    .map(|&slot| plan.area(lowered, number, place, slot).map_or(Bound::Host, Bound::Area));
-                let writes = launch.slots.iter().enumerate().filter_map(|(at, slot)| match slot {
+                let BoundLaunch { kernel, params, bindings, .. } =
+                    bound.next().expect("every launch has been bound");
+                let writes = launch.slots.iter().filter_map(|slot| match slot {
                     Slot::Write(k) if graph.ty(work.writes[*k]).element == Element::F32 => {
-                        Some((at, describe(graph, work.writes[*k])))
+                        let area = plan.area(lowered, number, place, *slot)?;
+                        Some((area, describe(graph, work.writes[*k])))
                     }
                     _ => None,
                 });
                 dispatches.push(Dispatch {
-                    kernel: kernels.place(&launch.kernel),
-                    params: launch.params.clone(),
-                    bindings: bindings.collect(),
+                    kernel: kernels.place(kernel),
+                    params,
+                    bindings,
                     workgroups: launch.workgroups,
                     label: label.clone(),
                     origin: location(graph, first, sources),

@@ -16,6 +16,7 @@
 
 pub mod account;
 pub mod assemble;
+pub mod bind;
 pub mod check;
 pub mod compile;
 mod data_files;

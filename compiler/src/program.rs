@@ -5,7 +5,8 @@ use std::sync::Arc;
 use nnc_runtime::artifact::{Artifact, Program, Role};
 use nnc_wgsl::Profile;
 
-use crate::assemble::{KernelTable, assemble};
+use crate::assemble::{KernelTable, assemble, bindings};
+use crate::bind::BoundLaunch;
 use crate::ir::Graph;
 use crate::lower::{Lowered, lower};
 use crate::passes::{self, Pass};
@@ -39,19 +40,35 @@ pub struct Workshop<'a> {
 }
 
 impl Workshop<'_> {
-    /// Optimizes, lowers, plans and assembles a graph; `observe` sees it after each pass.
+    /// Optimizes, lowers, plans and assembles a graph; `observe` sees it after each pass. Where kernels that bind the
+    /// arenas as a whole do not fit the profile, all of it is done again with a buffer for every value.
     pub fn build(
         &mut self,
         mut graph: Graph,
         role: Role,
         batch: usize,
-        observe: impl FnMut(&Pass, &Graph),
+        mut observe: impl FnMut(&Pass, &Graph),
     ) -> (Built, Program) {
-        passes::optimize(&mut graph, self.profile, observe);
+        let given = graph.clone();
+        passes::optimize(&mut graph, self.profile, &mut observe);
+        let (mut built, mut bound) = self.bound(graph, role);
+        if !bound.iter().all(|launch| launch.fits) {
+            let mut graph = given;
+            graph.apart = true;
+            passes::optimize(&mut graph, self.profile, observe);
+            (built, bound) = self.bound(graph, role);
+        }
+        let Built { graph, lowered, plan, .. } = &built;
+        let program = assemble(graph, lowered, plan, bound, role, batch, self.sources, &mut self.kernels);
+        (built, program)
+    }
+
+    /// The kernels and the memory of an optimized graph, and what each launch binds.
+    fn bound(&mut self, graph: Graph, role: Role) -> (Built, Vec<BoundLaunch>) {
         let lowered = lower(&graph, self.profile);
         let plan = plan(&graph, &lowered, &mut self.storage, role, self.profile);
-        let program = assemble(&graph, &lowered, &plan, role, batch, self.sources, &mut self.kernels);
-        (Built { role, graph, lowered, plan }, program)
+        let bound = bindings(&lowered, &plan, self.profile);
+        (Built { role, graph, lowered, plan }, bound)
     }
 }
 

@@ -291,8 +291,8 @@ pub struct Dispatch {
     pub label: String,
     /// The line of the model it comes from.
     pub origin: Option<Location>,
-    /// The values it writes that can hold non-finite floats: (place among `bindings`, what it is).
-    pub writes: Vec<(usize, String)>,
+    /// The values it writes that can hold non-finite floats: where each lies, and what it is.
+    pub writes: Vec<(Area, String)>,
     /// What must hold for those values to be numbers, besides that its operands are.
     pub requires: Vec<Requirement>,
 }

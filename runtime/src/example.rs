@@ -172,24 +172,24 @@ fn gradient() -> Program {
 }
 
 fn predict(y: Area) -> Dispatch {
-    dispatch(0, &[X, W, y].map(Bound::Area), "predict  x, w -> y", (2, "y"))
+    dispatch(0, &[X, W, y].map(Bound::Area), "predict  x, w -> y", (y, "y"))
 }
 
 fn distance(loss: Area, error: Area) -> Dispatch {
     let bindings = [Bound::Area(Y), Bound::Area(T), Bound::Host, Bound::Area(loss), Bound::Area(error)];
-    dispatch(1, &bindings, "mean square  y, t -> loss", (3, "loss"))
+    dispatch(1, &bindings, "mean square  y, t -> loss", (loss, "loss"))
 }
 
 fn slope(g: Area) -> Dispatch {
-    dispatch(2, &[X, Y, T, g].map(Bound::Area), "gradient  x, y, t -> w", (3, "the gradient of w"))
+    dispatch(2, &[X, Y, T, g].map(Bound::Area), "gradient  x, y, t -> w", (g, "the gradient of w"))
 }
 
 fn update() -> Dispatch {
     let areas = [W, MOMENTUM, G, LOSS, GUARD].map(Bound::Area);
-    dispatch(3, &[&areas[..], &[Bound::Host]].concat(), "momentum  w", (0, "w"))
+    dispatch(3, &[&areas[..], &[Bound::Host]].concat(), "momentum  w", (W, "w"))
 }
 
-fn dispatch(kernel: usize, bindings: &[Bound], label: &str, writes: (usize, &str)) -> Dispatch {
+fn dispatch(kernel: usize, bindings: &[Bound], label: &str, writes: (Area, &str)) -> Dispatch {
     Dispatch {
         kernel,
         params: vec![BATCH as u32, 2, 0, 0],

@@ -120,10 +120,8 @@ impl Artifact {
         ensure(dispatch.workgroups.iter().all(|n| (1..=65_535).contains(n)), || {
             format!("a grid of {:?} workgroups", dispatch.workgroups)
         })?;
-        for (place, what) in &dispatch.writes {
-            ensure(matches!(dispatch.bindings.get(*place), Some(Bound::Area(_))), || {
-                format!("`{what}` is written at binding {place}, which is no area")
-            })?;
+        for (area, what) in &dispatch.writes {
+            self.validate_area(program, area).map_err(|e| e.within(&format!("`{what}`")))?;
         }
         Ok(())
     }
@@ -255,7 +253,7 @@ mod tests {
         refused(|a| a.programs[0].dispatches[0].workgroups[0] = 65_536, "grid");
         refused(|a| a.programs[0].dispatches[0].bindings.truncate(1), "bindings for");
         refused(|a| a.programs[0].dispatches[0].bindings[0] = Bound::Host, "is bound as");
-        refused(|a| a.programs[0].dispatches[0].writes[0].0 = 77, "which is no area");
+        refused(|a| a.programs[0].dispatches[0].writes[0].0.offset = 77, "not at a multiple of");
         refused(|a| a.programs[0].input_bytes = 4, "reach beyond");
         refused(|a| a.programs[0].inputs[1].offset = a.programs[0].inputs[0].offset, "overlap");
         refused(|a| a.programs[0].batch = 7, "does not begin with the batch");

@@ -52,6 +52,16 @@ ROWS = [
 ]
 STEPS = (20, 40)
 
+# (what, layer, fewest, why): of a walk, each step
+WALKS = [
+    ("LSTM", "lstm(32)", 2, "product and cell, and their gradient"),
+    ("GRU", "gru(32)", 2, "the same"),
+    ("GRU, reset before", "gru(32, reset_after=false)", 4, "the second product needs the first; the same backwards"),
+    ("MGU", "mgu(32)", 4, "the same"),
+    ("LSTM, projected", "lstm(32, project=8)", 4, "the projection needs the cell; the same backwards"),
+    ("LSTM, cut each 5th", "lstm(32, truncate=5)", 2, "as the LSTM"),
+]
+
 
 def dispatches(nnc, text, profile):
     """The places of all dispatches of the training step, `line:column`."""
@@ -71,13 +81,14 @@ def main():
         heads = tuple(f"{line}:" for line in lines)
         counts = [sum(place.startswith(heads) for place in dispatches(nnc, text, p)) for p in PROFILES]
         print(f"{what:24}{counts[0]:>16}{counts[1]:>16}{fewest:>8}  {why}")
-    counts = []
-    for profile in PROFILES:
-        texts = [MODEL.format(shape=f"{steps}, 6", before="identity", layer="lstm(32) -> last", after="linear(10)")
-                 for steps in STEPS]
-        few, many = (len(dispatches(nnc, text, profile)) for text in texts)
-        counts.append((many - few) / (STEPS[1] - STEPS[0]))
-    print(f"{'LSTM, each step':24}{counts[0]:>16.1f}{counts[1]:>16.1f}{2:>8}  product and cell, and their gradient")
+    for what, layer, fewest, why in WALKS:
+        counts = []
+        for profile in PROFILES:
+            texts = [MODEL.format(shape=f"{steps}, 6", before="identity", layer=f"{layer} -> last", after="linear(10)")
+                     for steps in STEPS]
+            few, many = (len(dispatches(nnc, text, profile)) for text in texts)
+            counts.append((many - few) / (STEPS[1] - STEPS[0]))
+        print(f"{what + ', a step':24}{counts[0]:>16.1f}{counts[1]:>16.1f}{fewest:>8}  {why}")
 
 
 main()

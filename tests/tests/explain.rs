@@ -139,6 +139,46 @@ fn every_line_says_what_became_of_it() {
     assert_eq!(dropout, ["nothing is left of `dropout(0.5)` in this program"]);
 }
 
+/// Attention over so many steps; `bias` is added to the scores.
+fn attention(steps: usize, bias: &str) -> String {
+    format!(
+        "model M(x: f32[N, {steps}, 8]) -> y: f32[N, {steps}, 8] {{
+  weight b: f32[{steps}] = normal(0, 1)
+  scores = einsum(\"n t c, n s c -> n t s\", x, x)
+  einsum(\"n t s, n s c -> n t c\", softmax(scores{bias}, axis=2), x)
+}}
+data d {{
+  x: f32[{steps}, 8]
+  train = safetensors(\"d.safetensors\")
+}}
+train M on d {{
+  batch = 2
+  epochs = 1
+  loss = mean(y * y)
+  optimizer = sgd
+}}
+"
+    )
+}
+
+#[test]
+fn scores_that_are_stored_say_why() {
+    for (text, role, wanted) in [
+        (attention(4000, ""), Role::Infer, Some("a row of 4000 is longer than")),
+        (attention(50, " + b"), Role::Train, Some("summed along several axes")),
+        (attention(50, " + b"), Role::Infer, None),
+        (attention(50, ""), Role::Infer, None),
+    ] {
+        let (lines, _) = accounts(&text, role);
+        let facts = lines.iter().flat_map(|line| &line.facts).map(|fact| fact.text.as_str());
+        let stored: Vec<&str> = facts.filter(|text| text.contains("are stored:")).collect();
+        match wanted {
+            Some(reason) => assert!(stored.iter().any(|text| text.contains(reason)), "{stored:?}"),
+            None => assert!(stored.is_empty(), "{stored:?}"),
+        }
+    }
+}
+
 #[test]
 fn every_kernel_is_accounted_for_once() {
     let trained = format!(

@@ -1,5 +1,5 @@
-//! Recurrence costs one kernel a step forward and one backward, whatever the cell, and a walk of any length is made of
-//! the same few kernels.
+//! Recurrence costs one kernel a step forward and one backward for each product that a cell must take after another,
+//! whatever the cell and however few buffers a kernel may bind, and a walk of any length is made of the same few kernels.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use nnc::source::NoFiles;
 use nnc_runtime::artifact::Role;
 use nnc_tests::command::{nnc, succeed};
 use nnc_tests::device::device;
-use nnc_wgsl::Profile;
+use nnc_wgsl::{PROFILES, Profile};
 
 /// Layers that walk over time, as stages of a model, and what they need to be declared.
 const CELLS: [(&str, &str, &str); 6] = [
@@ -82,19 +82,57 @@ fn dispatches(compiled: &Compiled) -> usize {
     compiled.artifact.programs[0].dispatches.len()
 }
 
+/// Cells of which one product takes the result of another: between two of them lies a barrier of the whole device.
+const TWO_PRODUCTS: [(&str, &str); 4] = [
+    ("gru, reset before the product", "gru(32, reset_after=false)"),
+    ("mgu", "mgu(32)"),
+    ("lstm with a projection", "lstm(32, project=8)"),
+    ("lstm with a projection and peepholes", "lstm(32, project=8, peepholes=true)"),
+];
+
+/// How many dispatches a walk takes more for each step.
+fn each_step(layers: &str, declared: &str, profile: &str) -> usize {
+    let of = |steps| dispatches(&trained(layers, declared, steps, profile));
+    of(9) - of(8)
+}
+
 #[test]
 fn a_step_of_a_walk_is_one_kernel_forward_and_one_backward() {
     for (name, layers, declared) in CELLS {
         let walks = 1 + layers.matches("->").count();
-        for profile in ["apple-m1", "nvidia-hopper", "lavapipe"] {
-            let of = |steps| dispatches(&trained(layers, declared, steps, profile));
-            let (eight, nine) = (of(8), of(9));
-            assert_eq!(nine - eight, 2 * walks, "{name} on {profile}: {eight} dispatches, then {nine}");
+        for profile in PROFILES {
+            assert_eq!(each_step(layers, declared, profile), 2 * walks, "{name} on {profile}");
         }
-        let of = |steps| dispatches(&trained(layers, declared, steps, "webgpu-default"));
-        let (eight, nine) = (of(8), of(9));
-        eprintln!("{name}: {} dispatches more a step where a kernel binds 8 buffers", nine - eight);
-        assert!(nine - eight <= 8 * walks, "{name}: {eight} dispatches, then {nine}");
+    }
+}
+
+#[test]
+fn a_step_of_a_cell_of_two_products_is_two_kernels_forward_and_two_backward() {
+    for (name, layers) in TWO_PRODUCTS {
+        for profile in PROFILES {
+            assert_eq!(each_step(layers, "", profile), 4, "{name} on {profile}");
+        }
+    }
+}
+
+/// Where a step is cut, only the sums and paddings of the marks come on top, for several steps at once.
+#[test]
+fn a_walk_that_is_cut_takes_little_more() {
+    for profile in PROFILES {
+        let of = |steps| dispatches(&trained("lstm(32, truncate=5)", "", steps, profile));
+        let (few, many) = (of(20), of(40));
+        assert!(2 * (many - few) <= 5 * 20, "{profile}: {few} dispatches, then {many}");
+    }
+}
+
+/// Memory that is shared by the values of a kernel: no kernel binds more buffers than there are.
+#[test]
+fn no_kernel_of_a_walk_binds_more_buffers_than_the_profile_has() {
+    for profile in PROFILES {
+        let compiled = trained("lstm(32, peepholes=true)", "", 9, profile);
+        let most = compiled.artifact.kernels.iter().map(nnc_wgsl::storage_buffers).max();
+        let limit = compiled.artifact.profile.storage_buffers as usize;
+        assert!(most <= Some(limit), "{profile}: {most:?} buffers");
     }
 }
 

@@ -12,6 +12,7 @@ mod philox;
 pub mod print;
 mod profile;
 pub mod schedule;
+mod share;
 #[cfg(feature = "validate")]
 mod validate;
 
@@ -23,5 +24,6 @@ pub use kernel::{
 };
 pub use philox::random_uniform;
 pub use profile::{PROFILES, Profile};
+pub use share::{Begin, Shared, share, storage_buffers};
 #[cfg(feature = "validate")]
 pub use validate::{Target, Translation, ValidateError, translate, validate, workgroup_bytes};

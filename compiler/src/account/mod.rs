@@ -15,7 +15,7 @@ use crate::passes::why_separate;
 use crate::program::Built;
 use crate::source::{Sources, Span};
 
-use words::listed;
+use words::{listed, stored};
 
 /// Sources of one kernel that are named; a kernel with more of them names the first.
 const NAMED: usize = 3;
@@ -80,6 +80,7 @@ impl FactKind {
 pub fn account(built: &Built, rows: &[Row], sources: &Sources, profile: &Profile) -> Vec<LineAccount> {
     let mut teller = Teller { built, sources, lines: BTreeMap::new() };
     teller.kernels(profile);
+    teller.stored_rows();
     teller.views();
     teller.memory();
     teller.gone(rows);
@@ -161,6 +162,16 @@ impl<'a> Teller<'a> {
                 let readers = self.graph().readers(*copy).into_iter().map(|(reader, _)| self.name(reader));
                 let text = format!("k{kernel} copies, because {} needs it in one piece", listed(readers));
                 self.tell(home, FactKind::Copied, text);
+            }
+        }
+    }
+
+    /// The values between products that are stored, and why.
+    fn stored_rows(&mut self) {
+        for node in self.graph().nodes() {
+            if let Some(refusal) = self.graph().node(node).refusal {
+                let text = format!("the values from {} on are stored: {}", self.name(node), stored(refusal));
+                self.tell(self.line(node), FactKind::Apart, text);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What nodes are called, and reasons as sentences.
 
 use crate::account::Teller;
-use crate::ir::{Graph, Kind, NodeId, Origin};
+use crate::ir::{Graph, Kind, NodeId, Origin, Refusal};
 use crate::passes::Separate;
 
 impl<'a> Teller<'a> {
@@ -60,6 +60,22 @@ impl<'a> Teller<'a> {
             Separate::Settled => format!("{producer_name} and {reader_name} had their kernels when they met"),
             Separate::Buffers(limit) => format!("together they bind more than {limit} buffers"),
         }
+    }
+}
+
+/// Why values between products are stored.
+pub(super) fn stored(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Leave => {
+            "something else than the products and reductions between them needs them".to_owned()
+        }
+        Refusal::Equality => "they are held against others for equality, as the largest is".to_owned(),
+        Refusal::Axes => "they are summed along several axes, as the gradient of a bias is".to_owned(),
+        Refusal::Length(length) => {
+            format!("a row of {length} is longer than the memory of a workgroup holds")
+        }
+        Refusal::Buffers(limit) => format!("a kernel between the products binds more than {limit} buffers"),
+        Refusal::Form => "no kernel has the form of the products around them".to_owned(),
     }
 }
 

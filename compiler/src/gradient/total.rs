@@ -23,7 +23,8 @@ pub(super) fn total(graph: &mut Graph, parts: &[NodeId]) -> NodeId {
     if let [one] = parts {
         return *one;
     }
-    let parts = tiles_joined(graph, parts);
+    let parts = pads_joined(graph, parts);
+    let parts = tiles_joined(graph, &parts);
     let parts = alike_joined(graph, &parts, joined_product);
     let mut parts = alike_joined(graph, &parts, joined_sum);
     while parts.len() > 1 {
@@ -37,6 +38,27 @@ fn added(graph: &mut Graph, parts: &[NodeId]) -> NodeId {
         return *one;
     }
     graph.map(parts, |b, x| x[1..].iter().fold(x[0], |sum, &part| b.binary(Binary::Add, sum, part)))
+}
+
+/// The parts, where those that are padded with zeros in one way are the padded sum of what they pad: a slice that every
+/// step takes is a part of the value like any other.
+fn pads_joined(graph: &mut Graph, parts: &[NodeId]) -> Vec<NodeId> {
+    let mut by_form: BTreeMap<Vec<usize>, Vec<NodeId>> = BTreeMap::new();
+    for &part in parts {
+        if let Some(Lowering::Pad { mut low, value: 0.0 }) = graph.operator(part).map(|op| op.lower()) {
+            low.extend(&graph.ty(graph.operands(part)[0]).shape);
+            by_form.entry(low).or_default().push(part);
+        }
+    }
+    let mut left = parts.to_vec();
+    for alike in by_form.into_values().filter(|alike| alike.len() > 1) {
+        let inner: Vec<NodeId> = alike.iter().map(|part| graph.operands(*part)[0]).collect();
+        let sum = total(graph, &inner);
+        let pad = graph.operator(alike[0]).cloned().expect("a padded value is computed");
+        left.retain(|part| !alike.contains(part));
+        left.push(graph.must_shared(pad, &[sum]));
+    }
+    left
 }
 
 /// Values padded with zeros along one axis, each to another place, which together fill it: their concatenation.
@@ -255,8 +277,14 @@ mod tests {
     }
 
     #[test]
+    fn slices_that_every_step_takes_are_summed_before_they_are_put_together() {
+        assert_eq!(summed(tiles(&[4, 0, 6, 2, 6, 0, 4, 2, 0, 2, 4, 6])), Concat::new(1).label());
+        assert_eq!(summed(tiles(&[4, 4, 4])), Pad::new(&[0, 4], &[0, 2], 0.0).label());
+    }
+
+    #[test]
     fn slices_that_overlap_or_leave_gaps_are_added() {
-        for begins in [[4, 0, 6, 3], [4, 0, 6, 0]] {
+        for begins in [[4, 0, 6, 3], [4, 0, 2, 1]] {
             assert!(summed(tiles(&begins)).starts_with("map"));
         }
     }

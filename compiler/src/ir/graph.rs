@@ -12,6 +12,7 @@ use petgraph::Direction;
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
 use petgraph::visit::EdgeRef;
 
+use super::refusal::Refusal;
 use super::stored::{FlatRegion, StoredId, StoredTensor};
 use super::types::TensorType;
 use crate::ops::{Map, Operator, Reshape, TypeError};
@@ -104,6 +105,9 @@ pub struct Node {
     /// The row between products that it belongs to, once the pass `product_rows` has found it: all values of one number
     /// are computed by one kernel.
     pub product_row: Option<u32>,
+    /// Why the values from this product to others are stored, where the pass `product_rows` found that they are reduced
+    /// between them.
+    pub refusal: Option<Refusal>,
 }
 
 /// A value that replaces a stored tensor or region when the step ends.
@@ -133,6 +137,8 @@ pub struct Graph {
     pub stored: Vec<StoredTensor>,
     /// The flat regions that hold trained weights; those of optimizer moments have no members.
     pub regions: Vec<FlatRegion>,
+    /// Whether kernels bind each value by itself: the arenas are too large to be bound as a whole.
+    pub apart: bool,
 }
 
 impl Graph {
@@ -157,7 +163,7 @@ impl Graph {
     pub fn source(&mut self, source: Source, ty: TensorType) -> NodeId {
         let origin = self.origin.clone();
         let kind = Kind::Source(source);
-        NodeId(self.net.add_node(Node { kind, ty, origin, cluster: None, product_row: None }))
+        NodeId(self.net.add_node(Node { kind, ty, origin, cluster: None, product_row: None, refusal: None }))
     }
 
     /// Adds a splat constant.
@@ -195,7 +201,8 @@ impl Graph {
         let ty = op.infer(&types)?;
         let origin = self.origin.clone();
         let kind = Kind::Operator(op);
-        let node = self.net.add_node(Node { kind, ty, origin, cluster: None, product_row: None });
+        let node =
+            self.net.add_node(Node { kind, ty, origin, cluster: None, product_row: None, refusal: None });
         for (slot, operand) in operands.iter().enumerate() {
             self.net.add_edge(operand.0, node, slot);
         }

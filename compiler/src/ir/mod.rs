@@ -3,6 +3,7 @@
 mod graph;
 mod interpret;
 mod print;
+mod refusal;
 mod stored;
 mod tensor;
 mod types;
@@ -10,6 +11,7 @@ mod types;
 pub use graph::{Assignment, Graph, Kind, Node, NodeId, Origin, Source};
 pub use interpret::{Environment, evaluate, evaluate_node};
 pub use print::print;
+pub use refusal::Refusal;
 pub use stored::{ALIGNMENT, FlatRegion, StoredId, StoredTensor, flat_layout};
 pub use tensor::{Tensor, for_each_point};
 pub use types::{TensorType, broadcast_shape, contiguous_strides, elements};

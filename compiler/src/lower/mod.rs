@@ -1,5 +1,6 @@
 //! From clusters to kernels: each cluster becomes a specification for its schedule, with formulas and places.
 
+mod anchored;
 mod coalesce;
 mod formula;
 mod groups;
@@ -9,7 +10,9 @@ mod layout;
 mod member;
 mod moves;
 mod product_row;
+mod row;
 mod spec;
+mod stores;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
 //! Rows between products: which members open and close a row, and the specification of its kernel.
 
-use nnc_wgsl::schedule::{self, Closing, Factor, Opening, ProductRowSpec, Reduction, RowStep};
+use nnc_wgsl::schedule::{self, Closing, Factor, Opening, ProductRowSpec, RowStep};
 use nnc_wgsl::{Place, Profile, Write};
 
 use super::Work;
@@ -10,7 +10,7 @@ use super::groups::contract_groups;
 use super::hosts::HostTable;
 use super::layout::{Layout, signed};
 use super::member::{Level, kept, level_of};
-use super::spec::{Given, own_place, written};
+use super::spec::{Given, own_place, reductions, written};
 use crate::ir::{Graph, NodeId};
 use crate::ops::Lowering;
 use crate::passes::{Anchor, Cluster};
@@ -116,14 +116,7 @@ impl Letters {
 pub(super) fn work(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, profile: &Profile) -> Work {
     let graph = given.graph;
     let RowProducts { openings, closings } = product_row_parts(graph, &cluster.members);
-    let reductions: Vec<(NodeId, Reduction)> = cluster
-        .members
-        .iter()
-        .filter_map(|&id| match graph.operator(id).map(|op| op.lower()) {
-            Some(Lowering::Reduce { reduction, .. }) => Some((id, reduction)),
-            _ => None,
-        })
-        .collect();
+    let reductions = reductions(graph, cluster);
     let before: Vec<Piece> = openings.iter().map(|&id| (id, 0)).collect();
     let after: Vec<NodeId> = reductions.iter().map(|(id, _)| *id).collect();
     let closes = |id: &NodeId| closings.iter().any(|(closing, _)| closing == id);

@@ -1,6 +1,7 @@
 //! The passes: rewrites that keep a graph's meaning, in one table, run by one runner.
 
 mod algebra;
+mod buffers;
 mod common_subexpressions;
 mod constants;
 mod dead_code;

@@ -6,10 +6,11 @@
 //! after elementwise kernels have taken over the memory of operands that they are the last to read.
 
 mod arena;
+mod lifetimes;
 mod print;
 mod storage;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use nnc_runtime::artifact::{Area, Buffer, Port, Role};
 use nnc_wgsl::{Profile, Slot};
@@ -22,9 +23,6 @@ use crate::passes::Anchor;
 pub use arena::{Request, Spot, lower_bound, pack};
 pub use print::print;
 pub use storage::{ALIGNMENT, Storage};
-
-/// The largest arena, in bytes; larger needs are split over several.
-const ARENA: u64 = 1 << 30;
 
 /// Where everything of a program lies.
 #[derive(Clone, Debug)]
@@ -246,119 +244,6 @@ impl Planner<'_> {
         values.map(|id| self.lowered.homes.root(*id))
     }
 
-    fn place_the_rest(&mut self, profile: &Profile) {
-        let alive = self.lifetimes();
-        let shared = self.share_in_place(&alive);
-        let mut requests: Vec<Request> = Vec::new();
-        let mut roots: BTreeMap<NodeId, usize> = BTreeMap::new();
-        for (&id, &lifetime) in &alive {
-            let root = root_of(&shared, id);
-            match roots.get(&root) {
-                Some(&k) => {
-                    let whole = &mut requests[k].alive;
-                    *whole = (whole.0.min(lifetime.0), whole.1.max(lifetime.1));
-                }
-                None => {
-                    roots.insert(root, requests.len());
-                    requests.push(Request { bytes: self.bytes(root), alive: lifetime });
-                }
-            }
-        }
-        let mut scratch: Vec<Vec<Vec<usize>>> = Vec::new();
-        for (number, stage) in self.lowered.stages.iter().enumerate() {
-            let mut of_stage = Vec::new();
-            for work in &stage.work {
-                let of_work = work
-                    .schedule
-                    .scratch
-                    .iter()
-                    .map(|words| {
-                        let bytes = (*words as u64 * 4).next_multiple_of(16).max(16);
-                        requests.push(Request { bytes, alive: (number, number) });
-                        requests.len() - 1
-                    })
-                    .collect();
-                of_stage.push(of_work);
-            }
-            scratch.push(of_stage);
-        }
-        let (spots, arenas) = pack(&requests, ARENA.min(profile.binding_bytes.max(128 << 20)));
-        let area = |k: usize| Area {
-            buffer: Buffer::Arena(spots[k].arena),
-            offset: spots[k].offset,
-            bytes: requests[k].bytes,
-        };
-        for &id in alive.keys() {
-            let whole = area(roots[&root_of(&shared, id)]);
-            self.plan.areas.insert(id, Area { bytes: self.bytes(id), ..whole });
-        }
-        self.plan.scratch = scratch
-            .iter()
-            .map(|stage| stage.iter().map(|work| work.iter().map(|&k| area(k)).collect()).collect())
-            .collect();
-        self.plan.lower_bound = lower_bound(&requests);
-        self.plan.arenas = arenas;
-        self.plan.alive = alive;
-        self.plan.in_place = shared;
-    }
-
-    /// The first and last stage of every value that has no place yet.
-    fn lifetimes(&self) -> BTreeMap<NodeId, (usize, usize)> {
-        let mut alive: BTreeMap<NodeId, (usize, usize)> = BTreeMap::new();
-        for (number, stage) in self.lowered.stages.iter().enumerate() {
-            for id in stage.work.iter().flat_map(|work| work.into.iter().copied()) {
-                if !self.plan.areas.contains_key(&id) {
-                    alive.entry(id).or_insert((number, number));
-                }
-            }
-            for id in self.reads(stage) {
-                if let Some(lifetime) = alive.get_mut(&id) {
-                    lifetime.1 = number;
-                }
-            }
-        }
-        let end = self.lowered.stages.len();
-        for assignment in &self.graph.assignments {
-            if let Some(lifetime) = alive.get_mut(&assignment.value) {
-                lifetime.1 = end;
-            }
-        }
-        alive
-    }
-
-    /// Results of elementwise kernels that take the memory of an operand nothing reads afterwards.
-    fn share_in_place(&self, alive: &BTreeMap<NodeId, (usize, usize)>) -> BTreeMap<NodeId, NodeId> {
-        let mut shared: BTreeMap<NodeId, NodeId> = BTreeMap::new();
-        for (number, stage) in self.lowered.stages.iter().enumerate() {
-            if stage.cluster.anchor != Anchor::Map {
-                continue;
-            }
-            for work in &stage.work {
-                let mut given: BTreeSet<NodeId> = BTreeSet::new();
-                let home = |id: NodeId| self.lowered.homes.root(id);
-                let own = work.writes.iter().zip(&work.into).filter(|(value, into)| value == into);
-                for &value in own.map(|(value, _)| value).filter(|v| alive.contains_key(v)) {
-                    let taken = work.reads.iter().zip(&work.pointwise).find_map(|(read, pointwise)| {
-                        let id = (*read)?;
-                        let only =
-                            work.reads.iter().flatten().filter(|other| home(**other) == id).count() == 1;
-                        let fits = *pointwise
-                            && only
-                            && !given.contains(&id)
-                            && alive.get(&id).is_some_and(|lifetime| lifetime.1 == number)
-                            && self.graph.ty(id).bytes() == self.graph.ty(value).bytes();
-                        fits.then_some(id)
-                    });
-                    if let Some(id) = taken {
-                        given.insert(id);
-                        shared.insert(value, id);
-                    }
-                }
-            }
-        }
-        shared
-    }
-
     fn copy_late(&mut self, late: &[(NodeId, NodeId)]) {
         for (target, value) in late {
             let (from, to) = (self.plan.areas[value], self.plan.areas[target]);
@@ -366,13 +251,6 @@ impl Planner<'_> {
             self.plan.copies.push((Area { bytes, ..from }, Area { bytes, ..to }));
         }
     }
-}
-
-fn root_of(shared: &BTreeMap<NodeId, NodeId>, mut id: NodeId) -> NodeId {
-    while let Some(&operand) = shared.get(&id) {
-        id = operand;
-    }
-    id
 }
 
 fn overlap(a: Area, b: Area) -> bool {

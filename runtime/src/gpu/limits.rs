@@ -22,16 +22,16 @@ pub(super) fn check(
     let limits = device.device.limits();
     let binding = limits.max_storage_buffer_binding_size;
     let dispatches = programs.iter().flat_map(|program| &program.dispatches);
-    let bound = dispatches.flat_map(|dispatch| (0..dispatch.bindings.len()).map(move |at| (dispatch, at)));
-    let too_large = bound.filter_map(|(dispatch, at)| match dispatch.bindings[at] {
-        Bound::Area(area) if area.bytes > binding => Some((dispatch, at, area)),
+    let bound = dispatches.flat_map(|dispatch| dispatch.bindings.iter().map(move |bound| (dispatch, bound)));
+    let too_large = bound.filter_map(|(dispatch, bound)| match bound {
+        Bound::Area(area) if area.bytes > binding => Some((dispatch, *area)),
         Bound::Area(_) | Bound::Host => None,
     });
     // The largest weight is what the model's author can name; moments and values follow from it.
     let is_weight = |tensor: &Stored| matches!(tensor.kind, StoredKind::Weight | StoredKind::State);
     let rank = |area: &Area| (stored(artifact, area).is_some_and(is_weight), area.bytes);
-    if let Some((dispatch, at, area)) = too_large.rev().max_by_key(|(.., area)| rank(area)) {
-        let what = name(artifact, dispatch, at, &area);
+    if let Some((dispatch, area)) = too_large.rev().max_by_key(|(_, area)| rank(area)) {
+        let what = name(artifact, dispatch, &area);
         let line = place(dispatch.origin.as_ref());
         return over(format!("{what} in `{}` at {line}", dispatch.label), area.bytes, binding);
     }
@@ -56,12 +56,12 @@ fn stored<'a>(artifact: &'a Artifact, area: &Area) -> Option<&'a Stored> {
     })
 }
 
-/// The stored tensor that binding `at` is, else the value that is written there, else the memory it lies in.
-fn name(artifact: &Artifact, dispatch: &Dispatch, at: usize, area: &Area) -> String {
+/// The stored tensor that fills the area, else the value that is written there, else the memory it lies in.
+fn name(artifact: &Artifact, dispatch: &Dispatch, area: &Area) -> String {
     if let Some(tensor) = stored(artifact, area) {
         return format!("`{}`", tensor.path);
     }
-    if let Some((_, what)) = dispatch.writes.iter().find(|(place, _)| *place == at) {
+    if let Some((_, what)) = dispatch.writes.iter().find(|(written, _)| written == area) {
         return format!("`{what}`");
     }
     match area.buffer {

@@ -6,7 +6,7 @@ use super::device::Device;
 use super::error::DeviceError;
 use super::session::{Session, check_batch};
 use super::transfer;
-use crate::artifact::{Area, Bound, Buffer, Location, Requirement, Role};
+use crate::artifact::{Area, Buffer, Location, Requirement, Role};
 use crate::batch::Batch;
 use crate::host::{Clock, host_block};
 
@@ -66,8 +66,7 @@ impl Session {
         wrong: fn(f32) -> bool,
     ) -> Result<Option<Fault>, DeviceError> {
         let dispatch = &self.program(role)?.dispatches[place];
-        for (binding, what) in &dispatch.writes {
-            let Bound::Area(area) = &dispatch.bindings[*binding] else { continue };
+        for (area, what) in &dispatch.writes {
             let bytes = self.read_area(role, area)?;
             let floats = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word));
             let count = floats.filter(|value| wrong(*value)).count();

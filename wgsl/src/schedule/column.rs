@@ -12,6 +12,7 @@ use super::output::Output;
 use super::reads::{Reads, row_space};
 use super::source::{Shape, Source};
 use super::space::{Space, coordinates};
+use super::walk::Walk;
 use crate::access::{Place, Read, Write};
 use crate::element::Element;
 use crate::kernel::{Launch, Schedule, Slot};
@@ -100,7 +101,8 @@ fn reduce(spec: &RowSpec, space: &Space, kept: usize, plan: &Plan) -> Launch {
     let mut reads = Reads::declare(&mut source, space, kept, &exprs);
     reads.load_fixed(&kept_coords, &mut body);
     let _ = writeln!(body, "var sum = {};", initial(step.reduction));
-    walk(&mut source, &space.extents[kept..], along, &mut body, |reduced, out| {
+    let walk = Walk::over(&mut source, "reduced_extent", &space.extents[kept..], along);
+    walk.each(["first", "end"], &mut body, |reduced, out| {
         let coords = [kept_coords.as_slice(), reduced].concat();
         let values = reads.load(&step.expr, &coords, &[], out);
         let value = &statements(&step.expr, &values, Width::One, "t", out)[0];
@@ -141,51 +143,6 @@ fn reduce(spec: &RowSpec, space: &Space, kept: usize, plan: &Plan) -> Launch {
     body.push_str("}\n");
     let shape = Shape { workgroup: [across, along], groups: tiles * plan.splits };
     source.launch(format!("column {across}x{along}"), &shape, &body)
-}
-
-/// Appends the loop from `from` to `to` in steps of `along`, with the coordinates of the reduced axes.
-fn walk(
-    source: &mut Source,
-    extents: &[u32],
-    along: u32,
-    out: &mut String,
-    point: impl FnOnce(&[String], &mut String),
-) {
-    let rank = extents.len();
-    let coords: Vec<String> = (0..rank).map(|a| format!("j{a}")).collect();
-    let names: Vec<String> =
-        extents.iter().enumerate().map(|(a, &e)| source.param(&format!("reduced_extent{a}"), e)).collect();
-    let carries = rank > 0 && extents[rank - 1].saturating_mul(4) >= along;
-    let decode = |flat: &str, keyword: &str, out: &mut String| {
-        let mut rest = flat.to_owned();
-        for a in (1..rank).rev() {
-            let _ = writeln!(
-                out,
-                "let rest{a} = {rest} / {0};\n{keyword} j{a} = {rest} - rest{a} * {0};",
-                names[a]
-            );
-            rest = format!("rest{a}");
-        }
-        if rank > 0 {
-            let _ = writeln!(out, "{keyword} j0 = {rest};");
-        }
-    };
-    if carries {
-        decode("first", "var", out);
-    }
-    let _ = writeln!(out, "for (var flat = first; flat < end; flat += {along}u) {{");
-    if !carries {
-        decode("flat", "let", out);
-    }
-    point(&coords, out);
-    if carries {
-        let _ = writeln!(out, "j{} += {along}u;", rank - 1);
-        for a in (1..rank).rev() {
-            let word = if along == 1 { "if" } else { "while" };
-            let _ = writeln!(out, "{word} (j{a} >= {0}) {{ j{a} -= {0}; j{1} += 1u; }}", names[a], a - 1);
-        }
-    }
-    out.push_str("}\n");
 }
 
 fn combine_partials(

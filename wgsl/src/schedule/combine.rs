@@ -25,6 +25,24 @@ pub(crate) fn initial(reduction: Reduction) -> String {
     }
 }
 
+/// Appends the combination of `{total}_sum` over a workgroup of one axis, in a fixed order, as `{total}`; `partial` is
+/// workgroup memory with an element for each invocation.
+pub(crate) fn combine_workgroup(reduction: Reduction, threads: u32, total: &str, out: &mut String) {
+    let sum = combine(reduction, "partial[local.x]", "partial[local.x + half]");
+    let _ = writeln!(
+        out,
+        "partial[local.x] = {total}_sum;\n\
+         workgroupBarrier();\n\
+         for (var half = {}u; half > 0u; half = half >> 1u) {{\n\
+         if (local.x < half) {{ partial[local.x] = {sum}; }}\n\
+         workgroupBarrier();\n\
+         }}\n\
+         let {total} = partial[0];\n\
+         workgroupBarrier();",
+        threads / 2
+    );
+}
+
 /// Appends the reduction of `count` elements of `name` from `address` on, `stride` apart, as `value`.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn combine_loop(

@@ -19,6 +19,7 @@ mod source;
 mod space;
 mod spec;
 mod stored;
+mod walk;
 mod window;
 
 pub use self::column::column;

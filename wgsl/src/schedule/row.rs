@@ -4,12 +4,13 @@
 
 use std::fmt::Write as _;
 
-use super::combine::{combine, initial};
+use super::RowSpec;
+use super::combine::{combine, combine_workgroup, initial};
 use super::output::Output;
 use super::reads::{Reads, row_space};
 use super::source::{Shape, Source};
 use super::space::coordinates;
-use super::{Reduction, RowSpec};
+use super::walk::Walk;
 use crate::expr::Expr;
 use crate::kernel::{Schedule, Slot};
 use crate::print::{Width, statements};
@@ -39,12 +40,13 @@ pub fn row(spec: &RowSpec, profile: &Profile) -> Schedule {
     if shared {
         source.declare(&format!("var<workgroup> partial: array<f32, {threads}>;\n"));
     }
-    let walk = Walk::along(&mut source, &space.extents[kept..], threads);
+    source.param("length", length);
+    let walk = Walk::over(&mut source, "row_extent", &space.extents[kept..], threads);
     let mut steps: Vec<String> = Vec::new();
     for (s, step) in spec.steps.iter().enumerate() {
         let total = format!("step{s}");
         let _ = writeln!(body, "var {total}_sum = {};", initial(step.reduction));
-        walk.each(&kept_coords, &mut body, |coords, out| {
+        each_point(&walk, threads, &kept_coords, &mut body, |coords, out| {
             let values = reads.load(&step.expr, coords, &steps, out);
             let value = &statements(&step.expr, &values, Width::One, "t", out)[0];
             let _ =
@@ -74,7 +76,7 @@ pub fn row(spec: &RowSpec, profile: &Profile) -> Schedule {
                 Output::declare(&mut source, &format!("w{k}"), &space.writes[k], Slot::Write(k), Width::One)
             })
             .collect();
-        walk.each(&kept_coords, &mut body, |coords, out| {
+        each_point(&walk, threads, &kept_coords, &mut body, |coords, out| {
             let values = reads.load(&spec.element_expr, coords, &steps, out);
             let results = statements(&spec.element_expr, &values, Width::One, "t", out);
             for (output, value) in outputs.iter().zip(&results) {
@@ -104,91 +106,25 @@ fn threads(length: u32, profile: &Profile) -> u32 {
     }
 }
 
-/// The loop over a row.
-struct Walk {
-    extents: Vec<String>,
-    length: String,
-    /// The innermost extent.
-    last: u32,
+/// Appends the loop over a row with the body that `point` writes, given all coordinates.
+fn each_point(
+    walk: &Walk,
     threads: u32,
-}
-
-impl Walk {
-    fn along(source: &mut Source, extents: &[u32], threads: u32) -> Walk {
-        let length = source.param("length", extents.iter().product());
-        let last = extents.last().copied().unwrap_or(1);
-        let extents =
-            extents.iter().enumerate().map(|(a, &e)| source.param(&format!("row_extent{a}"), e)).collect();
-        Walk { extents, length, last, threads }
+    kept: &[String],
+    out: &mut String,
+    point: impl FnOnce(&[String], &mut String),
+) {
+    let all = |reduced: &[String]| [kept, reduced].concat();
+    if threads > 1 {
+        return walk.each(["local.x", "p.length"], out, |reduced, out| point(&all(reduced), out));
     }
-
-    /// Appends the coordinates of a place in the row.
-    fn decode(&self, place: &str, keyword: &str, out: &mut String) {
-        let mut rest = place.to_owned();
-        for (a, extent) in self.extents.iter().enumerate().skip(1).rev() {
-            let _ = writeln!(
-                out,
-                "let rest{a} = {rest} / {extent};\n{keyword} j{a} = {rest} - rest{a} * {extent};"
-            );
-            rest = format!("rest{a}");
-        }
-        if !self.extents.is_empty() {
-            let _ = writeln!(out, "{keyword} j0 = {rest};");
-        }
+    let coords: Vec<String> = (0..walk.extents().len()).map(|a| format!("j{a}")).collect();
+    for (j, extent) in coords.iter().zip(walk.extents()) {
+        let _ = writeln!(out, "for (var {j} = 0u; {j} < {extent}; {j} += 1u) {{");
     }
-
-    /// Appends the loop with the body that `point` writes, given all coordinates.
-    fn each(&self, kept: &[String], out: &mut String, point: impl FnOnce(&[String], &mut String)) {
-        let mut coords = kept.to_vec();
-        let rank = self.extents.len();
-        coords.extend((0..rank).map(|a| format!("j{a}")));
-        if self.threads == 1 {
-            for (a, extent) in self.extents.iter().enumerate() {
-                let _ = writeln!(out, "for (var j{a} = 0u; j{a} < {extent}; j{a} += 1u) {{");
-            }
-            if rank == 0 {
-                out.push_str("{\n");
-            }
-            point(&coords, out);
-            out.push_str(&"}\n".repeat(rank.max(1)));
-            return;
-        }
-        let carries = rank > 1 && self.last.saturating_mul(4) >= self.threads;
-        if carries {
-            out.push_str("{\n");
-            self.decode("local.x", "var", out);
-        }
-        let _ =
-            writeln!(out, "for (var flat = local.x; flat < {}; flat += {}u) {{", self.length, self.threads);
-        if !carries {
-            self.decode("flat", "let", out);
-        }
-        point(&coords, out);
-        if carries {
-            let _ = writeln!(out, "j{} += {}u;", rank - 1, self.threads);
-            for a in (1..rank).rev() {
-                let extent = &self.extents[a];
-                let _ = writeln!(out, "while (j{a} >= {extent}) {{ j{a} -= {extent}; j{} += 1u; }}", a - 1);
-            }
-            out.push_str("}\n");
-        }
-        out.push_str("}\n");
+    if coords.is_empty() {
+        out.push_str("{\n");
     }
-}
-
-/// Appends the combination of `{total}_sum` over a workgroup, in a fixed order, as `{total}`.
-fn combine_workgroup(reduction: Reduction, threads: u32, total: &str, out: &mut String) {
-    let sum = combine(reduction, "partial[local.x]", "partial[local.x + half]");
-    let _ = writeln!(
-        out,
-        "partial[local.x] = {total}_sum;\n\
-         workgroupBarrier();\n\
-         for (var half = {}u; half > 0u; half = half >> 1u) {{\n\
-         if (local.x < half) {{ partial[local.x] = {sum}; }}\n\
-         workgroupBarrier();\n\
-         }}\n\
-         let {total} = partial[0];\n\
-         workgroupBarrier();",
-        threads / 2
-    );
+    point(&all(&coords), out);
+    out.push_str(&"}\n".repeat(coords.len().max(1)));
 }

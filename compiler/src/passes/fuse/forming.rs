@@ -3,7 +3,7 @@
 //! What is known of a cluster is kept with it, so that a value that joins costs what it reads, not what the
 //! cluster holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use nnc_wgsl::Profile;
 
@@ -11,16 +11,9 @@ use super::order::Order;
 use super::soundness::{Rules, Summary};
 use super::{Anchor, Cluster, cluster_of, parts_pay, product_cluster};
 use crate::ir::{Graph, Kind, NodeId};
-use crate::lower::{homes, is_view, layouts};
+use crate::lower::is_view;
 use crate::ops::Lowering;
 use crate::passes::product_rows::units;
-
-/// Kernels over spaces up to this size are joined though they share no operand, in elements.
-const SMALL: usize = 1 << 16;
-
-/// How many clusters of its kind, the last before it, a cluster is held against: what was joined is the last of them, and
-/// the steps of a walk, each of which needs the one before, are as many as there are steps.
-const LOOK_BACK: usize = 16;
 
 /// The members of each cluster, in an order in which each cluster comes after those it reads from; those that give
 /// stored tensors their next values come last, after all readers of the present ones.
@@ -45,14 +38,12 @@ pub(super) struct Formed {
 
 pub(super) struct State<'a> {
     pub(super) rules: Rules<'a>,
-    /// The most buffers that a kernel may bind.
-    pub(super) bindings: usize,
     pub(super) profile: &'a Profile,
     /// Where each node stands in the graph's order, by node number.
     pub(super) rank: Vec<usize>,
     /// The cluster of each node, by node number.
     pub(super) home: Vec<Option<usize>>,
-    clusters: Vec<Option<Formed>>,
+    pub(super) clusters: Vec<Option<Formed>>,
     pub(super) order: Order,
 }
 
@@ -60,20 +51,12 @@ impl<'a> State<'a> {
     fn new(graph: &'a Graph, profile: &'a Profile) -> State<'a> {
         let order = graph.order();
         let numbers = order.iter().map(|id| id.index() + 1).max().unwrap_or(0);
-        let (mut rank, mut by_number) = (vec![0; numbers], vec![None; numbers]);
+        let mut rank = vec![0; numbers];
         for (place, id) in order.into_iter().enumerate() {
             rank[id.index()] = place;
         }
-        let layouts = layouts(graph);
-        let homes = homes(graph, &layouts);
-        for (id, layout) in layouts {
-            by_number[id.index()] = Some(layout);
-        }
-        let results = graph.results.iter().map(|(_, id)| *id);
-        let results = results.chain(graph.assignments.iter().map(|a| a.value)).collect();
         State {
-            rules: Rules { graph, layouts: by_number, homes, results },
-            bindings: (profile.storage_buffers as usize).saturating_sub(1),
+            rules: Rules::new(graph, profile),
             profile,
             rank,
             home: vec![None; numbers],
@@ -105,7 +88,7 @@ impl<'a> State<'a> {
         let cluster = cluster_of(self.rules.graph, vec![id], self.profile);
         let moves = matches!(cluster.anchor, Anchor::Move(_));
         let summary = (!moves).then(|| self.rules.summary(&cluster, |one| one == id)).flatten();
-        let summary = summary.filter(|summary| summary.bindings() <= self.bindings);
+        let summary = summary.filter(|summary| self.rules.may_bind(summary));
         self.clusters.push(Some(Formed { cluster, summary }));
     }
 
@@ -182,7 +165,7 @@ impl<'a> State<'a> {
                 self.rules.summary(&Cluster { members, ..kind }, is_member)?
             }
         };
-        (joined.bindings() <= self.bindings).then_some(joined)
+        self.rules.may_bind(&joined).then_some(joined)
     }
 
     /// The anchor and the space of a cluster that takes one more value, with no members.
@@ -275,92 +258,6 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Joins clusters that share an operand, or are small, though neither reads the other.
-    fn join_neighbours(&mut self) {
-        let mut alike: BTreeMap<(bool, Vec<usize>, Vec<usize>), Vec<usize>> = BTreeMap::new();
-        for b in 0..self.clusters.len() {
-            let Some(Formed { cluster, .. }) = &self.clusters[b] else { continue };
-            if !matches!(cluster.anchor, Anchor::Map | Anchor::Row(_)) {
-                continue;
-            }
-            let is_map = cluster.anchor == Anchor::Map;
-            let key = (is_map, cluster.reduced().to_vec(), cluster.space.clone());
-            let earlier = alike.entry(key).or_default();
-            for &a in &earlier[earlier.len().saturating_sub(LOOK_BACK)..] {
-                let tied = |one, other| self.order.depends_around(one, other);
-                if self.are_neighbours(a, b) && self.may_merge(a, b) && !tied(a, b) && !tied(b, a) {
-                    self.merge(a, b);
-                }
-            }
-            earlier.retain(|&a| self.clusters[a].is_some());
-            earlier.push(b);
-        }
-    }
-
-    /// Whether two clusters over one space are small or share an operand.
-    fn are_neighbours(&self, a: usize, b: usize) -> bool {
-        let (Some(left), Some(right)) = (&self.clusters[a], &self.clusters[b]) else { return false };
-        if left.cluster.space.iter().product::<usize>() <= SMALL {
-            return true;
-        }
-        let bases = |formed: &Formed| -> BTreeSet<NodeId> {
-            let members = formed.cluster.members.iter();
-            let operands = members.flat_map(|&id| self.rules.graph.operands(id));
-            operands.map(|operand| self.rules.layout(operand).base).collect()
-        };
-        !bases(left).is_disjoint(&bases(right))
-    }
-
-    /// Whether two clusters are of kinds that one kernel computes, with as many bindings as it may have.
-    fn may_merge(&self, a: usize, b: usize) -> bool {
-        let (Some(left), Some(right)) = (&self.clusters[a], &self.clusters[b]) else { return false };
-        let kinds = match (&left.cluster.anchor, &right.cluster.anchor) {
-            (
-                Anchor::Map,
-                Anchor::Map
-                | Anchor::Row(_)
-                | Anchor::Conv(_)
-                | Anchor::Contract(_)
-                | Anchor::Parts(..)
-                | Anchor::Window(_)
-                | Anchor::Lines(_),
-            )
-            | (Anchor::Row(_), Anchor::Map) => true,
-            (Anchor::Row(x), Anchor::Row(y)) => x == y,
-            _ => false,
-        };
-        let together = kinds && left.cluster.space == right.cluster.space;
-        if !together && !is_of_rows(&left.cluster, &right.cluster) {
-            return false;
-        }
-        let (Some(left), Some(right)) = (&left.summary, &right.summary) else { return true };
-        let is_inside = |one: NodeId| [Some(a), Some(b)].contains(&self.home[one.index()]);
-        let outside = |read: &&(NodeId, Vec<i64>, i64)| !is_inside(read.0);
-        let reads = left.reads.union(&right.reads).filter(outside).count();
-        let written = left.written.iter().chain(&right.written);
-        let written = written.filter(|(id, _)| self.rules.is_written(**id, &is_inside));
-        let written = written.map(|(_, places)| places).sum::<usize>();
-        reads + written + left.anchor_operands + right.anchor_operands <= self.bindings
-    }
-
-    /// Puts all of cluster `a` into cluster `b` if that is sound.
-    fn merge(&mut self, a: usize, b: usize) -> bool {
-        let (left, right) = (&self.formed(a).cluster, &self.formed(b).cluster);
-        let mut members: Vec<NodeId> = left.members.iter().chain(&right.members).copied().collect();
-        members.sort_by_key(|id| self.rank[id.index()]);
-        let cluster = cluster_of(self.rules.graph, members, self.profile);
-        let is_member = |one: NodeId| [Some(a), Some(b)].contains(&self.home[one.index()]);
-        let summary = self.rules.summary(&cluster, is_member);
-        let Some(summary) = summary.filter(|known| known.bindings() <= self.bindings) else { return false };
-        for id in &cluster.members {
-            self.home[id.index()] = Some(b);
-        }
-        self.order.merge(a, b);
-        self.clusters[a] = None;
-        self.clusters[b] = Some(Formed { cluster, summary: Some(summary) });
-        true
-    }
-
     fn finish(mut self) -> Vec<Vec<NodeId>> {
         let assigned = self.rules.graph.assignments.iter();
         let assigned: BTreeSet<usize> = assigned.filter_map(|a| self.home[a.value.index()]).collect();
@@ -385,14 +282,4 @@ impl<'a> State<'a> {
         assert!(self.clusters.iter().all(Option::is_none), "clusters have no cycles");
         order
     }
-}
-
-/// Whether maps have a point for each row of a cluster that reduces.
-fn is_of_rows(maps: &Cluster, rows: &Cluster) -> bool {
-    if matches!(rows.anchor, Anchor::ProductRow(_)) {
-        return false;
-    }
-    let reduced = rows.reduced();
-    let kept = rows.space.iter().enumerate().filter(|(axis, _)| !reduced.contains(axis));
-    maps.anchor == Anchor::Map && !reduced.is_empty() && kept.map(|(_, extent)| extent).eq(&maps.space)
 }

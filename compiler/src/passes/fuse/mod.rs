@@ -17,6 +17,7 @@
 //! Nothing is rewritten: a cluster is a number on the node, and each value keeps its own meaning and origin.
 
 mod forming;
+mod neighbours;
 mod order;
 mod separate;
 mod sinking;

@@ -8,7 +8,6 @@ use super::order::Order;
 use super::soundness::Rules;
 use super::{Anchor, Cluster, cluster_of, clusters};
 use crate::ir::{Graph, NodeId};
-use crate::lower::{homes, layouts};
 use crate::ops::Lowering;
 
 /// Why two values, one of which reads the other, are computed by two kernels.
@@ -57,15 +56,7 @@ impl<'a> Kernels<'a> {
     fn new(graph: &'a Graph, profile: &Profile) -> Kernels<'a> {
         let rank: BTreeMap<NodeId, usize> =
             graph.order().into_iter().enumerate().map(|(rank, id)| (id, rank)).collect();
-        let mut by_number = vec![None; rank.keys().map(|id| id.index() + 1).max().unwrap_or(0)];
-        let layouts = layouts(graph);
-        let homes = homes(graph, &layouts);
-        for (id, layout) in layouts {
-            by_number[id.index()] = Some(layout);
-        }
-        let results = graph.results.iter().map(|(_, id)| *id);
-        let results = results.chain(graph.assignments.iter().map(|a| a.value)).collect();
-        let rules = Rules { graph, layouts: by_number, homes, results };
+        let rules = Rules::new(graph, profile);
         let clusters = clusters(graph, profile);
         let (mut home, mut order) = (BTreeMap::new(), Order::default());
         for cluster in &clusters {
@@ -125,9 +116,7 @@ impl<'a> Kernels<'a> {
         let is_member = |one: NodeId| self.home.get(&one).is_some_and(|home| [from, to].contains(home));
         match self.rules.summary(&together, is_member) {
             None => Separate::OtherElements,
-            Some(summary) if summary.bindings() >= profile.storage_buffers as usize => {
-                Separate::Buffers(profile.storage_buffers)
-            }
+            Some(summary) if !self.rules.may_bind(&summary) => Separate::Buffers(profile.storage_buffers),
             Some(_) => Separate::Settled,
         }
     }

@@ -65,7 +65,7 @@ impl State<'_> {
         self.home[id.index()] = Some(into);
         let summary = |cluster: &Cluster, number: usize| {
             let known = self.rules.summary(cluster, |one| self.home[one.index()] == Some(number));
-            known.filter(|known| known.bindings() <= self.bindings)
+            known.filter(|known| self.rules.may_bind(known))
         };
         match (summary(&rest, from), summary(&joined, into)) {
             (Some(left), Some(right)) => {

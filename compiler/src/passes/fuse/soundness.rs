@@ -3,13 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nnc_wgsl::Profile;
+
 use super::{Anchor, Cluster};
 use crate::ir::{Graph, NodeId};
 use crate::lower::{
-    Homes, Layout, Level, at_own_point, fits_anchor, is_in_memory, is_view, level_of, member_place,
-    part_offset,
+    Homes, Layout, Level, at_own_point, fits_anchor, homes, is_in_memory, is_view, layouts, level_of,
+    member_place, part_offset,
 };
 use crate::ops::Lowering;
+use crate::passes::buffers::Buffers;
+
+/// The buffers kept for what a schedule hands from one launch to the next.
+const SCRATCH: usize = 1;
 
 /// A value in memory and where a kernel reads it: its strides and its offset.
 type Read = (NodeId, Vec<i64>, i64);
@@ -19,18 +25,19 @@ type Read = (NodeId, Vec<i64>, i64);
 pub(super) struct Summary {
     /// What is read from memory besides the operands of the anchor.
     pub(super) reads: BTreeSet<Read>,
-    /// The operands of the anchor.
-    pub(super) anchor_operands: usize,
-    /// The members whose values leave the cluster, and how many places each is written at.
-    pub(super) written: BTreeMap<NodeId, usize>,
+    /// The operands of the anchor, by the value whose memory holds each.
+    pub(super) anchor_operands: Vec<NodeId>,
+    /// The members whose values leave the cluster, and the value in whose memory each of its places lies.
+    pub(super) written: BTreeMap<NodeId, Vec<NodeId>>,
     /// How many reductions there are.
     pub(super) reductions: usize,
 }
 
 impl Summary {
-    /// How many buffers the kernel binds.
-    pub(super) fn bindings(&self) -> usize {
-        self.reads.len() + self.anchor_operands + self.written.values().sum::<usize>()
+    /// What the kernel touches in memory, as often as it is bound: the values whose memory that is.
+    pub(super) fn touched(&self) -> impl Iterator<Item = NodeId> {
+        let reads = self.reads.iter().map(|(base, ..)| *base);
+        reads.chain(self.anchor_operands.iter().copied()).chain(self.written.values().flatten().copied())
     }
 }
 
@@ -43,9 +50,30 @@ pub(super) struct Rules<'a> {
     pub(super) homes: Homes,
     /// What leaves the program.
     pub(super) results: BTreeSet<NodeId>,
+    /// What a kernel may bind.
+    pub(super) buffers: Buffers<'a>,
 }
 
-impl Rules<'_> {
+impl<'a> Rules<'a> {
+    /// The rules for a graph and a profile.
+    pub(super) fn new(graph: &'a Graph, profile: &Profile) -> Rules<'a> {
+        let layouts = layouts(graph);
+        let homes = homes(graph, &layouts);
+        let numbers = layouts.keys().map(|id| id.index() + 1).max().unwrap_or(0);
+        let mut by_number = vec![None; numbers];
+        for (id, layout) in layouts {
+            by_number[id.index()] = Some(layout);
+        }
+        let results = graph.results.iter().map(|(_, id)| *id);
+        let results = results.chain(graph.assignments.iter().map(|a| a.value)).collect();
+        Rules { graph, layouts: by_number, homes, results, buffers: Buffers::new(graph, profile, SCRATCH) }
+    }
+
+    /// Whether a kernel may bind what a cluster touches.
+    pub(super) fn may_bind(&self, summary: &Summary) -> bool {
+        self.buffers.hold(summary.touched())
+    }
+
     /// Where the elements of a value lie.
     pub(super) fn layout(&self, id: NodeId) -> &Layout {
         self.layouts[id.index()].as_ref().expect("every value has a layout")
@@ -90,7 +118,7 @@ impl Rules<'_> {
             let layout = self.layout(operand);
             let base = layout.base;
             if anchored {
-                summary.anchor_operands += 1;
+                summary.anchor_operands.push(self.homes.memory(operand).base);
                 if is_member(base) {
                     return None;
                 }
@@ -129,7 +157,8 @@ impl Rules<'_> {
             if member.level != Level::Row && !places.iter().all(fits) {
                 return None;
             }
-            summary.written.insert(id, places.len() * parts);
+            let roots = places.iter().flat_map(|place| std::iter::repeat_n(place.base, parts));
+            summary.written.insert(id, roots.collect());
         }
         Some(())
     }

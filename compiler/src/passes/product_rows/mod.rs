@@ -9,7 +9,7 @@
 //! The chain between the products is copied for each kernel, whose values carry the number of their row
 //! ([`crate::ir::Node::product_row`]). Where one of the kernels would need a longer row than a workgroup holds, more
 //! buffers than the profile has, or values that leave the chain or are held against others for equality, everything stays
-//! as it is.
+//! as it is, and the product that opens the chain says why ([`crate::ir::Node::refusal`]).
 
 mod kernels;
 mod region;
@@ -23,8 +23,8 @@ use nnc_wgsl::Profile;
 
 use self::kernels::kernels;
 use self::region::Region;
-use self::soundness::is_sound;
-use crate::ir::{Graph, NodeId};
+use self::soundness::soundness;
+use crate::ir::{Graph, NodeId, Refusal};
 use crate::lower::is_view;
 
 pub(super) use self::units::units;
@@ -36,8 +36,16 @@ pub(super) fn run(graph: &mut Graph, profile: &Profile) {
         if seen.contains(&id) || !region::opens(graph, id) {
             continue;
         }
-        let Some(region) = Region::around(graph, id) else { continue };
+        let region = match Region::around(graph, id) {
+            Ok(Some(region)) => region,
+            Ok(None) => continue,
+            Err(refusal) => {
+                graph.node_mut(id).refusal = Some(refusal);
+                continue;
+            }
+        };
         seen.extend(&region.openings);
+        let mut refusal = Some(Refusal::Form);
         // Kernels along one axis read the same operands, but may together bind more than there are buffers.
         for together in [true, false] {
             let Some(kernels) = kernels(graph, &region, together) else { continue };
@@ -47,11 +55,18 @@ pub(super) fn run(graph: &mut Graph, profile: &Profile) {
             // What the chain was before reads the same values, and nothing reads it.
             let mut cleaned = changed.clone();
             super::dead_code::run(&mut cleaned, profile);
-            if is_sound(&cleaned, numbers.clone(), profile) {
-                *graph = changed;
-                rows = numbers.end;
-                break;
+            match soundness(&cleaned, numbers.clone(), profile) {
+                Ok(()) => {
+                    *graph = changed;
+                    rows = numbers.end;
+                    refusal = None;
+                    break;
+                }
+                Err(found) => refusal = Some(found),
             }
+        }
+        if refusal.is_some() {
+            graph.node_mut(id).refusal = refusal;
         }
     }
     if rows > 0 {
@@ -60,7 +75,7 @@ pub(super) fn run(graph: &mut Graph, profile: &Profile) {
 }
 
 /// The value that a chain of views looks at.
-fn base(graph: &Graph, mut id: NodeId) -> NodeId {
+pub(super) fn base(graph: &Graph, mut id: NodeId) -> NodeId {
     while graph.operator(id).is_some_and(|op| is_view(&op.lower())) {
         id = graph.operands(id)[0];
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::base;
-use crate::ir::{Graph, NodeId};
+use crate::ir::{Graph, NodeId, Refusal};
 use crate::lower::{contract_groups, is_view};
 use crate::ops::Lowering;
 
@@ -36,20 +36,25 @@ pub(super) fn opens(graph: &Graph, id: NodeId) -> bool {
 }
 
 impl Region {
-    /// The region around a product that opens it; `None` where its values leave it, nothing reduces them, or they are held
-    /// against each other for equality, which values that are computed again may lose.
-    pub(super) fn around(graph: &Graph, opening: NodeId) -> Option<Region> {
+    /// The region around a product that opens it; `Ok(None)` where nothing reduces its values, or no product sums them.
+    ///
+    /// # Errors
+    /// If its values leave it, are reduced along several axes, or are held against each other for equality.
+    pub(super) fn around(graph: &Graph, opening: NodeId) -> Result<Option<Region>, Refusal> {
         let space = &graph.ty(opening).shape;
         let mut values = BTreeSet::from([opening]);
         let (mut reductions, mut closings, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![opening]);
+        let mut refused = None;
         while let Some(value) = open.pop() {
-            let exact =
-                matches!(graph.operator(value)?.lower(), Lowering::Map(expr) if expr.tests_equality());
-            if exact || graph.is_output(value) {
-                return None;
+            let lowering = |id: NodeId| graph.operator(id).expect("what reads a value is computed").lower();
+            if matches!(lowering(value), Lowering::Map(expr) if expr.tests_equality()) {
+                refused.get_or_insert(Refusal::Equality);
+            }
+            if graph.is_output(value) {
+                refused.get_or_insert(Refusal::Leave);
             }
             for (reader, _) in graph.readers(value) {
-                match graph.operator(reader)?.lower() {
+                match lowering(reader) {
                     Lowering::Map(_) if graph.ty(reader).shape == *space => {
                         if values.insert(reader) {
                             open.push(reader);
@@ -61,7 +66,9 @@ impl Region {
                     Lowering::Contract { .. } => {
                         closings.insert(reader);
                     }
-                    _ => return None,
+                    _ => {
+                        refused.get_or_insert(Refusal::Leave);
+                    }
                 }
             }
             if opens(graph, value) {
@@ -75,16 +82,22 @@ impl Region {
                 }
             }
         }
-        let axis = common_axis(graph, &reductions)?;
+        if reductions.is_empty() || closings.is_empty() {
+            return Ok(None);
+        }
+        if let Some(refusal) = refused {
+            return Err(refusal);
+        }
+        let axis = common_axis(graph, &reductions).ok_or(Refusal::Axes)?;
         if values.iter().any(|value| closings.contains(value)) {
-            return None;
+            return Err(Refusal::Form);
         }
         let openings = values.iter().copied().filter(|&value| opens(graph, value)).collect();
         let maps = row_maps(graph, &values, &reductions, space, axis);
         let order = graph.order();
         let in_order = |all: &BTreeSet<NodeId>| order.iter().copied().filter(|id| all.contains(id)).collect();
         let rows = in_order(&reductions.union(&maps).copied().collect());
-        Some(Region { axis, values, openings, rows, closings: in_order(&closings) })
+        Ok(Some(Region { axis, values, openings, rows, closings: in_order(&closings) }))
     }
 }
 

@@ -7,25 +7,30 @@ use std::ops::Range;
 use nnc_wgsl::{Profile, schedule};
 
 use super::{base, units};
-use crate::ir::{Graph, NodeId};
+use crate::ir::{Graph, NodeId, Refusal};
 use crate::lower::{
     Layout, Level, at_own_point, closing_axis, is_in_memory, layouts, level_of, member_place, opening_sides,
     product_row_cluster, product_row_parts,
 };
 use crate::ops::Lowering;
 use crate::passes::Cluster;
+use crate::passes::buffers::Buffers;
 
-/// Whether the rows of these numbers are sound.
-pub(super) fn is_sound(graph: &Graph, rows: Range<u32>, profile: &Profile) -> bool {
-    let Some(units) = units(graph) else { return false };
+/// Holds the rows of these numbers against the rules.
+///
+/// # Errors
+/// If a row breaks one: the first that it breaks.
+pub(super) fn soundness(graph: &Graph, rows: Range<u32>, profile: &Profile) -> Result<(), Refusal> {
+    let units = units(graph).ok_or(Refusal::Form)?;
     let layouts = layouts(graph);
     let of_row = |unit: &&Vec<NodeId>| graph.node(unit[0]).product_row.is_some_and(|row| rows.contains(&row));
-    units.iter().filter(of_row).all(|members| {
-        let parts = product_row_parts(graph, members);
-        !parts.openings.is_empty() && {
-            let row = Row { graph, layouts: &layouts, cluster: product_row_cluster(graph, members.clone()) };
-            row.fits(profile) && row.products_fit() && row.values_fit()
+    units.iter().filter(of_row).try_for_each(|members| {
+        if product_row_parts(graph, members).openings.is_empty() {
+            return Err(Refusal::Form);
         }
+        let row = Row { graph, layouts: &layouts, cluster: product_row_cluster(graph, members.clone()) };
+        row.fits(profile)?;
+        if row.products_fit() && row.values_fit() { Ok(()) } else { Err(Refusal::Form) }
     })
 }
 
@@ -92,7 +97,7 @@ impl Row<'_> {
     }
 
     /// Whether the device has the memory and the buffers.
-    fn fits(&self, profile: &Profile) -> bool {
+    fn fits(&self, profile: &Profile) -> Result<(), Refusal> {
         let graph = self.graph;
         let parts = product_row_parts(graph, &self.cluster.members);
         let depth = |id: &NodeId| match graph.operator(*id).map(|op| op.lower()) {
@@ -105,14 +110,17 @@ impl Row<'_> {
         };
         let depths: Vec<usize> = parts.openings.iter().map(depth).collect();
         let length = self.cluster.space[self.cluster.reduced()[0]];
-        schedule::product_row_fits(length, &depths, parts.closings.len(), profile)
-            && self.bindings() <= profile.storage_buffers as usize
+        if !schedule::product_row_fits(length, &depths, parts.closings.len(), profile) {
+            return Err(Refusal::Length(length));
+        }
+        let fits = Buffers::new(graph, profile, 0).hold(self.touched());
+        if fits { Ok(()) } else { Err(Refusal::Buffers(profile.storage_buffers)) }
     }
 
-    /// How many buffers the kernel binds at most.
-    fn bindings(&self) -> usize {
+    /// What the kernel touches in memory, as often as it is bound at most: the values whose memory that is.
+    fn touched(&self) -> Vec<NodeId> {
         let graph = self.graph;
-        let (mut factors, mut reads, mut written) = (BTreeSet::new(), BTreeSet::new(), 0);
+        let (mut factors, mut reads, mut written) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
         for &id in &self.cluster.members {
             let product = matches!(graph.operator(id).map(|op| op.lower()), Some(Lowering::Contract { .. }));
             for operand in graph.operands(id) {
@@ -126,9 +134,9 @@ impl Row<'_> {
                     reads.insert((layout, graph.ty(id).shape.len()));
                 }
             }
-            written += usize::from(graph.is_output(id) || self.is_read_outside(id));
+            written.extend((graph.is_output(id) || self.is_read_outside(id)).then_some(id));
         }
-        factors.len() + reads.len() + written
+        factors.into_iter().chain(reads.into_iter().map(|(layout, _)| layout.base)).chain(written).collect()
     }
 
     /// Whether a kernel reads the value or a view of it.

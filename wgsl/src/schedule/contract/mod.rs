@@ -20,6 +20,9 @@ use crate::profile::Profile;
 /// Terms of a sum that are as much work as one access of the epilogue.
 const TERMS: usize = 128;
 
+/// The fewest terms of a sum that is split: less of it takes no longer than a second launch.
+const SPLIT: u32 = 256;
+
 /// The launches that compute `spec`. Slots are left, right, then the epilogue's reads; its writes.
 #[must_use]
 pub fn contract(spec: &ContractSpec, profile: &Profile) -> Schedule {
@@ -31,7 +34,13 @@ pub fn contract(spec: &ContractSpec, profile: &Profile) -> Schedule {
         1 => Block::choose(batch, m, n, k, profile.subgroup),
         parts => Block::in_parts(m, parts, profile.subgroup),
     };
-    let alone = parts > 1 || is_step(spec);
+    let wanted = if profile.cheap_barriers {
+        Tile::splits(batch, m, n, k, profile)
+    } else {
+        block.splits(batch, m, n, k)
+    };
+    let alone = parts > 1 || is_step(spec) || (wanted.count > 1 && k < SPLIT);
+    let splits = if alone { Splits { count: 1, chunk: k } } else { wanted };
     let build = |splits: u32, chunk: u32| -> Launch {
         let mut source = Source::default();
         let width = if n % 4 == 0 { Width::Four } else { Width::One };
@@ -53,13 +62,6 @@ pub fn contract(spec: &ContractSpec, profile: &Profile) -> Schedule {
             let b = dense_stream(&mut source, &right, false, &block);
             lanes(source, "contract", &a, &b, &product, &block)
         }
-    };
-    let splits = if alone {
-        Splits { count: 1, chunk: k }
-    } else if profile.cheap_barriers {
-        Tile::splits(batch, m, n, k, profile)
-    } else {
-        block.splits(batch, m, n, k)
     };
     if splits.count == 1 {
         return Schedule { launches: vec![build(1, k)], scratch: Vec::new() };

@@ -32,18 +32,12 @@ pub(super) fn alone(spec: &ProductRowSpec, room: Room) -> Schedule {
         kernel.each_point(&inner);
         kernel.frame.totals.push(total);
     }
-    if !spec.row_writes.is_empty() {
-        kernel.frame.body.push_str("{\n");
-        kernel.frame.write_rows();
-        kernel.frame.body.push_str("}\n");
+    kernel.frame.write_rows("");
+    if let Some(kept) = kernel.frame.kept() {
+        kernel.each_point(&kept);
     }
-    if !spec.closings.is_empty() {
-        let mut inner = String::new();
-        kernel.frame.keep(&mut inner);
-        kernel.each_point(&inner);
-        for (k, closing) in spec.closings.iter().enumerate() {
-            kernel.close(k, closing);
-        }
+    for (k, closing) in spec.closings.iter().enumerate() {
+        kernel.close(k, closing);
     }
     kernel.frame.finish(format!("product row {lanes}x{threads} alone"), threads)
 }

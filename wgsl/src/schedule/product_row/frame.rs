@@ -81,15 +81,24 @@ impl<'a> Frame<'a> {
         statements(expr, &operands, self.rows.width(), "t", out)
     }
 
-    /// Appends what puts the values that the closing products take where the opening ones were.
-    pub(super) fn keep(&self, out: &mut String) {
-        for (k, value) in self.evaluate(&self.spec.values, out).iter().enumerate() {
-            let _ = writeln!(out, "value{k}[at] = {}({value});", self.ty);
+    /// What puts the values at a point that the closing products take where the opening ones were, if any close the row.
+    pub(super) fn kept(&self) -> Option<String> {
+        if self.spec.closings.is_empty() {
+            return None;
         }
+        let mut text = String::new();
+        for (k, value) in self.evaluate(&self.spec.values, &mut text).iter().enumerate() {
+            let _ = writeln!(text, "value{k}[at] = {}({value});", self.ty);
+        }
+        Some(text)
     }
 
-    /// Stores the results with one element a row.
-    pub(super) fn write_rows(&mut self) {
+    /// Stores the results with one element a row, in the invocations of which `guard` is true.
+    pub(super) fn write_rows(&mut self, guard: &str) {
+        if self.spec.row_writes.is_empty() {
+            return;
+        }
+        let _ = writeln!(self.body, "{guard}{{");
         let mut operands = vec![String::new(); self.spec.openings.len()];
         operands.extend(self.loads.of_row());
         operands.extend_from_slice(&self.totals);
@@ -100,6 +109,7 @@ impl<'a> Frame<'a> {
                 Output::declare(&mut self.source, &format!("w{k}"), write, Slot::Write(k), Width::One);
             self.store(&output, value, None);
         }
+        self.body.push_str("}\n");
     }
 
     /// The result of a closing product, ready to be stored.

@@ -7,7 +7,7 @@ use super::frame::{Frame, Streamed};
 use super::room::{Room, stash};
 use super::{Closing, ProductRowSpec};
 use crate::kernel::Schedule;
-use crate::schedule::combine::{combine, initial};
+use crate::schedule::combine::{combine, combine_workgroup, initial};
 use crate::schedule::{Reduction, RowStep};
 
 /// The launch in which each workgroup has one row, or four.
@@ -21,19 +21,13 @@ pub(super) fn together(spec: &ProductRowSpec, room: Room) -> Schedule {
     for (s, step) in spec.steps.iter().enumerate() {
         kernel.reduce(step, s);
     }
-    if !spec.row_writes.is_empty() {
-        kernel.frame.body.push_str("if (local.x == 0u) {\n");
-        kernel.frame.write_rows();
-        kernel.frame.body.push_str("}\n");
-    }
-    if !spec.closings.is_empty() {
-        let mut inner = String::new();
-        kernel.frame.keep(&mut inner);
-        kernel.each_point(&inner);
+    kernel.frame.write_rows("if (local.x == 0u) ");
+    if let Some(kept) = kernel.frame.kept() {
+        kernel.each_point(&kept);
         kernel.frame.body.push_str("workgroupBarrier();\n");
-        for (k, closing) in spec.closings.iter().enumerate() {
-            kernel.close(k, closing);
-        }
+    }
+    for (k, closing) in spec.closings.iter().enumerate() {
+        kernel.close(k, closing);
     }
     kernel.frame.finish(format!("product row {lanes}x{}", room.threads), room.threads)
 }
@@ -113,19 +107,7 @@ impl Together<'_> {
         let _ = writeln!(inner, "if (at < p.length) {{ {total}_sum = {sum}; }}");
         let _ = writeln!(self.frame.body, "var {total}_sum = {}({});", self.frame.ty, initial(reduction));
         self.each_point(&inner);
-        let pair = combine(reduction, "partial[local.x]", "partial[local.x + half]");
-        let _ = writeln!(
-            self.frame.body,
-            "partial[local.x] = {total}_sum;\n\
-             workgroupBarrier();\n\
-             for (var half = {}u; half > 0u; half = half >> 1u) {{\n\
-             if (local.x < half) {{ partial[local.x] = {pair}; }}\n\
-             workgroupBarrier();\n\
-             }}\n\
-             let {total} = partial[0];\n\
-             workgroupBarrier();",
-            self.threads / 2
-        );
+        combine_workgroup(reduction, self.threads, &total, &mut self.frame.body);
         self.frame.totals.push(total);
     }
 
