@@ -1,5 +1,6 @@
 //! Mistakes in the model's text or on the command line; every diagnostic by itself is a case in `tests/cases`.
 
+use nnc_tests::command::nnc;
 use nnc_tests::device::device;
 
 use crate::workplace::Workplace;
@@ -110,4 +111,29 @@ fn a_typo_on_the_command_line() {
     place.refuses(1, &build(&["--model", "Digits"]), &["unknown model `Digits`", "there is: Tiny"]);
     place.refuses(2, &build(&["--target", "m1"]), &["no profile `m1`", "apple-m1", "lavapipe"]);
     place.refuses(2, &["biuld", "model.nn"], &["'biuld'"]);
+}
+
+#[test]
+fn every_command_says_all_mistakes_as_check_does_and_in_json_if_asked() {
+    let model = "model M(x: f32[N, 8]) {\n  y = 3\n  x -> linear(8, foo=1) -> bar\n}\n";
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("m.nn"), model).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = nnc(arguments).current_dir(place.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (_, checked) = run(&["check", "m.nn"]);
+    assert!(checked.contains("E0202") && checked.contains("E0201"), "{checked}");
+    let (json, nothing) = run(&["check", "m.nn", "--json"]);
+    assert_eq!(nothing, "");
+    for command in ["build", "show", "weights"] {
+        assert_eq!(run(&[command, "m.nn"]), (String::new(), checked.clone()), "{command}");
+        assert_eq!(run(&[command, "m.nn", "--json"]), (json.clone(), String::new()), "{command}");
+    }
+    assert_eq!(run(&["dump", "graph", "m.nn"]), (String::new(), checked));
+    for line in json.lines() {
+        let one: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(one["code"].is_string() && one["message"].is_string(), "{line}");
+    }
 }

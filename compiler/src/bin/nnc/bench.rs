@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     kernels: bool,
     /// One JSON object on stdout.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 /// How long the device is kept busy before anything is timed.

@@ -28,14 +28,15 @@ pub(crate) struct Arguments {
     batch: Option<usize>,
     /// One JSON object on stdout.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let profile = model::profile(&arguments.target)?;
     let bundle = arguments.model.load()?;
     let request = arguments.model.request(&profile, &model::all_roles(&bundle), arguments.batch);
-    let mut artifact = model::finish(nnc::compile(&bundle, &request), bundle.sources())?.artifact;
+    let mut artifact =
+        model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.model.settings)?.artifact;
     if let Some(path) = &arguments.weights {
         put_weights(&mut artifact, path)?;
     }

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     settings: Settings,
     /// One JSON object for each diagnostic on stdout.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {

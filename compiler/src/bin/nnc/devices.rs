@@ -10,7 +10,7 @@ use crate::output;
 pub(crate) struct Arguments {
     /// One JSON object for each adapter on stdout.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {

@@ -120,7 +120,7 @@ fn compiled(arguments: &Arguments) -> Result<Compiled, Failure> {
     let bundle = arguments.model.load()?;
     let profile = model::profile(&arguments.target)?;
     let request = arguments.model.request(&profile, &[role(arguments.role, &bundle)], arguments.batch);
-    model::finish(nnc::compile(&bundle, &request), bundle.sources())
+    model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.model.settings)
 }
 
 fn graph(arguments: &Arguments) -> Result<String, Failure> {

@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     per_example: Option<PathBuf>,
     /// One JSON object on stdout.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {

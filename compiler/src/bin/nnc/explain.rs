@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     batch: Option<usize>,
     /// One JSON object for each line of the model on stdout.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -59,7 +59,7 @@ fn lines(arguments: &Arguments) -> Result<(), Failure> {
     let profile = model::profile(&arguments.target)?;
     let role = role(arguments.role, &bundle);
     let request = arguments.settings.request(&profile, &[role], arguments.batch);
-    let compiled = model::finish(nnc::compile(&bundle, &request), bundle.sources())?;
+    let compiled = model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.settings)?;
     for built in &compiled.programs {
         let lines = account(built, &compiled.rows, bundle.sources(), &profile);
         if arguments.json {

@@ -5,10 +5,21 @@ use nnc_runtime::cause::cause;
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The model has errors or a check failed; everything has been said. Exit code 1.
+    /// A check failed; everything has been said. Exit code 1.
     Wrong,
+    /// The model has errors. Exit code 1.
+    Mistakes(Vec<Said>),
     /// Anything else, in one line. Exit code 2.
     Stopped(String),
+}
+
+/// A diagnostic, as it is printed.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// For people.
+    pub(crate) text: String,
+    /// With `--json`.
+    pub(crate) json: serde_json::Value,
 }
 
 impl<E: std::error::Error> From<E> for Failure {

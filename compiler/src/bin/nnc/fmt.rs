@@ -32,7 +32,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for file in &arguments.files {
         let text = model::text(file)?;
         let formatted = match formatted(arguments, file, &text) {
-            Err(Failure::Wrong) => {
+            Err(Failure::Mistakes(said)) => {
+                said.iter().for_each(|one| output::note(&one.text));
                 wrong = true;
                 continue;
             }
@@ -55,7 +56,7 @@ fn formatted(arguments: &Arguments, file: &Path, text: &str) -> Result<String, F
     let path = file.to_string_lossy();
     let mut sources = Sources::new();
     let id = sources.add(path.as_ref(), text);
-    let plain = model::finish(format::format(sources.source(id)), &sources)?;
+    let plain = model::accept(format::format(sources.source(id)), &sources)?;
     if !arguments.shapes {
         return Ok(plain);
     }
@@ -63,10 +64,10 @@ fn formatted(arguments: &Arguments, file: &Path, text: &str) -> Result<String, F
     let trained = model::has_training(&bundle);
     let expansion = if trained { Expansion::Training } else { Expansion::Inference };
     let request = arguments.settings.expansion(expansion);
-    let elaborated = model::finish(elaborate::elaborate(&bundle, &request), bundle.sources())?;
+    let elaborated = model::finish(elaborate::elaborate(&bundle, &request), &bundle, &arguments.settings)?;
     let main = bundle.sources().source(bundle.main_file());
     let shown = format::with_shapes(main, bundle.main(), &elaborated.model, &elaborated.stages);
     let mut sources = Sources::new();
     let id = sources.add(path.as_ref(), shown);
-    model::finish(format::format(sources.source(id)), &sources)
+    model::accept(format::format(sources.source(id)), &sources)
 }

@@ -35,7 +35,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let inputs = Inputs::open(&arguments.input)?;
     let batch = inputs.examples(&bundle.fields())?;
     let request = arguments.model.request(device.profile(), &[Role::Gradient], Some(batch));
-    let artifact = model::finish(nnc::compile(&bundle, &request), bundle.sources())?.artifact;
+    let artifact =
+        model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.model.settings)?.artifact;
     let mut session = Session::open(&artifact, &device)?;
     let seed = artifact.training.as_ref().map_or(0, |t| t.seed);
     session.initialize(seed)?;

@@ -74,6 +74,25 @@ enum Command {
     Devices(devices::Arguments),
 }
 
+impl Command {
+    /// Whether it is asked for JSON on stdout.
+    fn answers_in_json(&self) -> bool {
+        match self {
+            Command::Check(arguments) => arguments.json,
+            Command::Build(arguments) => arguments.json,
+            Command::Train(arguments) => arguments.json,
+            Command::Eval(arguments) => arguments.json,
+            Command::Bench(arguments) => arguments.json,
+            Command::Verify(arguments) => arguments.json,
+            Command::Show(arguments) => arguments.json,
+            Command::Explain(arguments) => arguments.json,
+            Command::Weights(arguments) => arguments.json,
+            Command::Devices(arguments) => arguments.json,
+            Command::Run(_) | Command::Grad(_) | Command::Dump(_) | Command::Fmt(_) => false,
+        }
+    }
+}
+
 /// The arguments; where one is unknown that is a setting of the file, how that is replaced.
 fn arguments() -> Arguments {
     Arguments::try_parse().unwrap_or_else(|mut error| {
@@ -91,7 +110,9 @@ fn arguments() -> Arguments {
 
 fn main() -> ExitCode {
     environment::quiet_device_selection();
-    let result = match arguments().command {
+    let command = arguments().command;
+    let json = command.answers_in_json();
+    let result = match command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
@@ -110,6 +131,12 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Wrong) => ExitCode::from(1),
+        Err(Failure::Mistakes(said)) => {
+            for one in said {
+                if json { output::line(&one.json.to_string()) } else { output::note(&one.text) }
+            }
+            ExitCode::from(1)
+        }
         Err(Failure::Stopped(message)) => {
             let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
             output::note(&format!("error: {}", lines.collect::<Vec<_>>().join("; ")));

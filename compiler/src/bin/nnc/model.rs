@@ -3,16 +3,16 @@
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use nnc::diagnostic::{Checked, Colour, Diagnostic, render};
+use nnc::diagnostic::{Checked, Colour, Diagnostic, Findings, render};
 use nnc::elaborate::{self, Bundle, Expansion};
 use nnc::source::{Loader, Sources};
 use nnc::syntax::ast::ItemKind;
 use nnc::{Compiled, Request};
 use nnc_runtime::artifact::Role;
 use nnc_runtime::format;
-use nnc_wgsl::Profile;
+use nnc_wgsl::{PROFILES, Profile};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Said};
 use crate::output;
 
 /// The largest text, in bytes.
@@ -69,7 +69,7 @@ impl ModelArguments {
     ) -> Result<Compiled, Failure> {
         let bundle = self.load()?;
         let checked = nnc::compile(&bundle, &self.request(profile, roles, batch));
-        finish(checked, bundle.sources())
+        finish(checked, &bundle, &self.settings)
     }
 
     /// Compiles these programs of the model to run over the examples that its file names.
@@ -81,7 +81,7 @@ impl ModelArguments {
     ) -> Result<Compiled, Failure> {
         let bundle = self.load()?;
         let request = Request { reads_data: true, ..self.request(profile, roles, batch) };
-        finish(nnc::compile(&bundle, &request), bundle.sources())
+        finish(nnc::compile(&bundle, &request), &bundle, &self.settings)
     }
 
     /// The request to compile these programs.
@@ -166,18 +166,38 @@ pub(crate) fn finish_load(file: &Path, text: &str, settings: &Settings) -> Resul
     Ok(bundle.value)
 }
 
-/// The value, after its diagnostics were printed.
-pub(crate) fn finish<T>(checked: Checked<Option<T>>, sources: &Sources) -> Result<T, Failure> {
+/// What became of a model, after the warnings were printed. Where it has errors they are all that `nnc check` finds.
+pub(crate) fn finish<T>(
+    checked: Checked<Option<T>>,
+    bundle: &Arc<Bundle>,
+    settings: &Settings,
+) -> Result<T, Failure> {
+    if !checked.has_errors() {
+        return accept(checked, bundle.sources());
+    }
+    let request = settings.request(&profile(PROFILES[0])?, &[], None);
+    let mut found = Findings::default();
+    found.extend(nnc::check(bundle, &request));
+    found.extend(checked.diagnostics);
+    report(&found.finish(), bundle.sources())?;
+    Err(Failure::Wrong)
+}
+
+/// The value, after its warnings were printed.
+pub(crate) fn accept<T>(checked: Checked<Option<T>>, sources: &Sources) -> Result<T, Failure> {
     report(&checked.diagnostics, sources)?;
     checked.value.ok_or(Failure::Wrong)
 }
 
-/// Prints diagnostics to stderr; fails if one is an error.
+/// Prints warnings to stderr; fails with all diagnostics if one is an error.
 pub(crate) fn report(diagnostics: &[Diagnostic], sources: &Sources) -> Result<(), Failure> {
-    for diagnostic in diagnostics {
-        output::note(&render(diagnostic, sources, Colour::Ansi));
+    let text = |diagnostic| render(diagnostic, sources, Colour::Ansi);
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        let said = diagnostics.iter().map(|one| Said { text: text(one), json: one.to_json(sources) });
+        return Err(Failure::Mistakes(said.collect()));
     }
-    if diagnostics.iter().any(Diagnostic::is_error) { Err(Failure::Wrong) } else { Ok(()) }
+    diagnostics.iter().for_each(|warning| output::note(&text(warning)));
+    Ok(())
 }
 
 /// Whether the model's file says how it is trained.
@@ -197,7 +217,7 @@ pub(crate) fn all_roles(bundle: &Bundle) -> Vec<Role> {
 /// The profile of this name.
 pub(crate) fn profile(name: &str) -> Result<Profile, Failure> {
     Profile::named(name).ok_or_else(|| {
-        Failure::new(format!("there is no profile `{name}`; there are: {}", nnc_wgsl::PROFILES.join(", ")))
+        Failure::new(format!("there is no profile `{name}`; there are: {}", PROFILES.join(", ")))
     })
 }
 

@@ -130,7 +130,8 @@ fn artifact(arguments: &Arguments, device: &Device, inputs: &Inputs) -> Result<A
         None => inputs.examples(&bundle.batched_inputs())?.min(BATCH),
     };
     let request = arguments.model.request(device.profile(), &[Role::Infer], Some(batch));
-    let artifact = model::finish(nnc::compile(&bundle, &request), bundle.sources())?.artifact;
+    let artifact =
+        model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.model.settings)?.artifact;
     if arguments.weights.is_none() && artifact.tensors.iter().any(weights::is_saved) {
         return Err(Failure::new("`--weights` is missing: a model's file holds none"));
     }

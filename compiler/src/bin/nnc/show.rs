@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     depth: usize,
     /// One JSON object for each layer on stdout, and one with the sums.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bundle = std::sync::Arc::new(checked.value);
     let request = arguments.settings.expansion(Expansion::Inference);
     let request = elaborate::Request { batch: Some(1), ..request };
-    let elaborated = model::finish(elaborate::elaborate(&bundle, &request), bundle.sources())?;
+    let elaborated = model::finish(elaborate::elaborate(&bundle, &request), &bundle, &arguments.settings)?;
     if let Some(out) = &arguments.graph {
         return draw(&elaborated, out, arguments.depth);
     }

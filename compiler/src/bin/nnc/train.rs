@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     log_steps: bool,
     /// One JSON object for each epoch (and step) on stdout.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {

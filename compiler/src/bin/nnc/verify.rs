@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     batch: usize,
     /// One JSON object for each value on stdout.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bundle = arguments.model.load()?;
     let roles = model::all_roles(&bundle);
     let request = arguments.model.request(device.profile(), &roles, Some(arguments.batch));
-    let compiled = model::finish(nnc::compile(&bundle, &request), bundle.sources())?;
+    let compiled = model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.model.settings)?;
     let mut session = Session::open(&compiled.artifact, &device)?;
     let seed = compiled.artifact.training.as_ref().map_or(0, |t| t.seed);
     let (mut checked, mut wrong) = (0, 0);

@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     model: ModelArguments,
     /// One JSON object for each weight on stdout.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -23,7 +23,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let trained = model::has_training(&bundle);
     let expansion = if trained { Expansion::Training } else { Expansion::Inference };
     let request = arguments.model.settings.expansion(expansion);
-    let elaborated = model::finish(elaborate::elaborate(&bundle, &request), bundle.sources())?;
+    let elaborated =
+        model::finish(elaborate::elaborate(&bundle, &request), &bundle, &arguments.model.settings)?;
     let stored = &elaborated.graph.stored;
     let mut rows = Vec::new();
     let mut total = 0;
