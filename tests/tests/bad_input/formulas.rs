@@ -214,9 +214,11 @@ fn what_is_required_right_before_a_maximum() {
         (format!("mean(max({found}, 0))"), text),
         (format!("mean(tanh({found}) ** 2)"), text),
     ] {
-        unmet(&loss, Some(1), &[text]);
-        let measured = place(&loss, None, Some(4));
         let train = ["train", "model.nn", "--out", "run"];
+        let wrong = place(&loss, Some(1), None);
+        let parts = ["the loss is NaN at step 1", "this does not hold: ", text, "(required at model.nn:16:"];
+        wrong.fails(2, wrong.nnc(&train), &parts);
+        let measured = place(&loss, None, Some(4));
         let parts = ["`loss` is not a number for the examples 4 to 4 of `test`", text];
         measured.fails(2, measured.nnc(&train), &parts);
         place(&loss, None, None).succeeds(&train);
