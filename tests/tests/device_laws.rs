@@ -209,6 +209,19 @@ fn elements_added_by_an_index_give_the_same_bytes_again() {
     }
 }
 
+/// What the laws say of kernels whose values share a binding, they say of some.
+#[test]
+fn some_samples_share_bindings_where_a_kernel_has_few() {
+    let profile = Profile::named("webgpu-default").expect("the profile exists");
+    let shares = |sample: &Sample| {
+        let (_, artifact) = artifact_of(sample.graph.clone(), Role::Infer, &profile);
+        artifact.kernels.iter().any(|kernel| kernel.params.iter().any(|name| name.ends_with("_begin")))
+    };
+    let (cells, all) =
+        (cells().iter().any(&shares), samples(&profile.name).iter().filter(|one| shares(one)).count());
+    assert!(cells && all > 3, "{all} samples share bindings, recurrent cells: {cells}");
+}
+
 /// The areas of the arenas that a dispatch touches.
 fn touched(artifact: &Artifact, dispatch: usize) -> Vec<Area> {
     let bindings = artifact.programs[0].dispatches[dispatch].bindings.iter();
