@@ -31,6 +31,7 @@ impl<'a> Elaborator<'a> {
                 Ok(None) => {}
                 Ok(Some(value)) if place == last => result = Some(value),
                 Ok(Some(_)) if is_named(statement) => {}
+                Ok(Some(Value::Outputs(values))) if values.is_empty() => {}
                 Ok(Some(_)) => {
                     let message = "this value is not used";
                     let minus = body.statements.get(place + 1).is_some_and(begins_with_minus);
@@ -57,6 +58,14 @@ impl<'a> Elaborator<'a> {
             None if updates => Ok(Value::Outputs(Vec::new())),
             None => Err(self.no_value(body)),
         }
+    }
+
+    /// Runs `body`, the names of which end with its brace.
+    pub(super) fn inner_body(&mut self, frame: &mut Frame<'a>, body: &'a Body) -> Outcome<Value<'a>> {
+        let brace = frame.open_brace();
+        let result = self.body(frame, body);
+        frame.close_brace(brace);
+        result
     }
 
     /// Reports a body whose last line is not its value, with the line that would be.
@@ -90,13 +99,13 @@ impl<'a> Elaborator<'a> {
             StatementKind::Layer { name, chain } => {
                 self.forbid_in_fn(frame, statement.span)?;
                 let path = self.weights.reserve(&name.text);
-                let layer = Layer { name: &name.text, path, chain, frame: frame.clone() };
+                let layer = Layer { name: &name.text, path, chain, frame: frame.captured() };
                 frame.bind(&name.text, Value::Callable(Callable::Layer(Rc::new(layer))));
             }
             StatementKind::Weight { name, ty, init } => {
                 self.forbid_in_fn(frame, statement.span)?;
                 let kind = StoredKind::Weight;
-                let tensor = self.declare(frame, statement, name, ty, init.as_ref(), kind)?;
+                let (tensor, _) = self.declare(frame, statement, name, ty, init.as_ref(), kind)?;
                 frame.bind(&name.text, Value::Tensor(tensor));
             }
             StatementKind::State { name, init, .. } if self.update.is_some() => {
@@ -109,8 +118,8 @@ impl<'a> Elaborator<'a> {
                     return self.fail("E0315", name.span, message, "such as `: f32[C]`");
                 };
                 let kind = StoredKind::State;
-                let tensor = self.declare(frame, statement, name, ty, init.as_ref(), kind)?;
-                frame.bind(&name.text, Value::Tensor(tensor));
+                let (tensor, path) = self.declare(frame, statement, name, ty, init.as_ref(), kind)?;
+                frame.bind_state(&name.text, path, Value::Tensor(tensor));
             }
             StatementKind::Grad { name, value } => self.slope(frame, name, value)?,
             StatementKind::Bind { targets, values } => self.bind(frame, targets, values)?,

@@ -36,6 +36,15 @@ pub(super) struct Given<'a> {
     pub(super) span: Span,
 }
 
+/// The scope in which a use of a block makes its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    /// One of its own, called as the block.
+    Own,
+    /// The open one: that of its label, or of the layer that it is.
+    Open,
+}
+
 impl<'a> Elaborator<'a> {
     /// Calls `called` (written at `name`, the whole call at `span`) with `given`.
     pub(super) fn call(
@@ -44,7 +53,7 @@ impl<'a> Elaborator<'a> {
         called: Value<'a>,
         name: Span,
         span: Span,
-        label: Option<&str>,
+        home: Home,
         given: Vec<Given<'a>>,
     ) -> Outcome<Value<'a>> {
         if self.sites.len() >= DEEPEST_CALL {
@@ -56,7 +65,7 @@ impl<'a> Elaborator<'a> {
         }
         match called {
             Value::Callable(Callable::Definition(definition, module)) => {
-                self.call_definition(frame, definition, module, name, span, label, given)
+                self.call_definition(frame, definition, module, name, span, home, given)
             }
             Value::Callable(Callable::Intrinsic(intrinsic)) => {
                 let call = self.intrinsic_call(intrinsic, name, span, given)?;
@@ -72,13 +81,13 @@ impl<'a> Elaborator<'a> {
                     let message = format!("the layer `{}` takes one input and no arguments", layer.name);
                     return self.fail("E0202", span, message, "its arguments are in its declaration");
                 };
-                let scope = self.weights.open_path(layer.path.clone());
+                self.weights.open_shared(layer.path.clone());
                 let site = Site { span, name: layer.name };
                 self.sites.push(site);
                 let mut inner = layer.frame.clone();
                 let result = self.layer_chain(&mut inner, layer.chain, input.value, input.span);
                 self.sites.pop();
-                self.weights.close(scope);
+                self.weights.close();
                 result
             }
             Value::Error => Err(Reported),
@@ -94,7 +103,7 @@ impl<'a> Elaborator<'a> {
         module: usize,
         name: Span,
         span: Span,
-        label: Option<&str>,
+        home: Home,
         given: Vec<Given<'a>>,
     ) -> Outcome<Value<'a>> {
         let called = &definition.name.text;
@@ -124,13 +133,17 @@ impl<'a> Elaborator<'a> {
         };
         let inline = definition.attributes.iter().any(|attribute| attribute.name.text == "inline");
         let owns_scope = definition.kind == DefinitionKind::Block && !inline;
-        let outer = if owns_scope { Some(self.weights.open(label.unwrap_or(called))) } else { None };
+        match home {
+            Home::Own if owns_scope => self.weights.open(called),
+            Home::Open if owns_scope => self.weights.keep(),
+            Home::Own | Home::Open => {}
+        }
         self.sites.push(Site { span, name: called });
         let before = self.weights.len();
         let result = self.run_definition(&mut frame, definition, bound, name);
         self.sites.pop();
-        if let Some(outer) = outer {
-            self.weights.close(outer);
+        if owns_scope && home == Home::Own {
+            self.weights.close();
         }
         if owns_scope && self.weights.len() > before {
             self.forbid_weights(caller, called, name)?;

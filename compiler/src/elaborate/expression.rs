@@ -1,7 +1,7 @@
 //! The value of an expression.
 
 use crate::diagnostic::Diagnostic;
-use crate::elaborate::call::Given;
+use crate::elaborate::call::{Given, Home};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::Dim;
 use crate::elaborate::frame::Frame;
@@ -125,11 +125,11 @@ impl<'a> Elaborator<'a> {
         };
         let given = self.arguments(frame, arguments)?;
         if self.bundle.is_library(expr.span) {
-            return self.call(frame, called, callee.span, expr.span, None, given);
+            return self.call(frame, called, callee.span, expr.span, Home::Own, given);
         }
         let written = called.clone();
         let before = (self.weights.trained.len(), self.graph.len());
-        let value = self.call(frame, called, callee.span, expr.span, None, given)?;
+        let value = self.call(frame, called, callee.span, expr.span, Home::Own, given)?;
         self.record_call(frame, expr.span, callee, &written, &value, before);
         Ok(value)
     }
@@ -152,7 +152,7 @@ impl<'a> Elaborator<'a> {
         let operation = sources.slice(span).split_whitespace().collect::<Vec<_>>().join(" ");
         let name = sources.slice(callee.span);
         let label = name.rsplit('.').next().unwrap_or(name);
-        self.record((span, operation), called, value, before, label);
+        self.record((span, operation), called, value, before, (Home::Own, label));
     }
 
     /// The values of written arguments.
@@ -214,10 +214,13 @@ impl<'a> Elaborator<'a> {
         otherwise: Option<&'a Body>,
     ) -> Outcome<Value<'a>> {
         if self.condition(frame, condition)? {
-            return self.body(frame, then);
+            return self.inner_body(frame, then);
         }
         match otherwise {
-            Some(body) => self.body(frame, body),
+            Some(body) => self.inner_body(frame, body),
+            None if matches!(frame.owner, Some((DefinitionKind::Optimizer, _))) => {
+                Ok(Value::Outputs(Vec::new()))
+            }
             None => self.fail(
                 "E0210",
                 span,

@@ -71,6 +71,12 @@ impl<'a> Elaborator<'a> {
         Ok(SYMBOLS.iter().find(|symbol| **symbol == name).map(|symbol| Value::Symbol(symbol)))
     }
 
+    /// Whether `name` is a constant of the file in which `frame` stands, or of one that it uses.
+    pub(super) fn is_constant(&mut self, frame: &Frame<'a>, name: &str, span: Span) -> Outcome<bool> {
+        let item = self.item(frame.module, name, span)?;
+        Ok(item.is_some_and(|value| !matches!(value, Value::Callable(_))))
+    }
+
     /// The item `name` as `module` sees it: its own, or one of a file it uses.
     fn item(&mut self, module: usize, name: &str, span: Span) -> Outcome<Option<Value<'a>>> {
         if let Some(value) = self.own_item(module, name, span)? {

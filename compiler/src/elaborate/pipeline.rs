@@ -4,14 +4,15 @@ use std::rc::Rc;
 
 use crate::diagnostic::{Diagnostic, counted};
 use crate::elaborate::Row;
-use crate::elaborate::call::Given;
+use crate::elaborate::call::{Given, Home};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::types::Role;
 use crate::elaborate::value::{Callable, Value};
 use crate::source::Span;
 use crate::syntax::ast::{
-    Argument, Chain, Definition, Expr, ExprKind, ItemKind, Name, Pipeline, Stage, StageKind, StatementKind,
+    Argument, Chain, Definition, DefinitionKind, Expr, ExprKind, ItemKind, Name, Pipeline, Stage, StageKind,
+    StatementKind,
 };
 
 impl<'a> Elaborator<'a> {
@@ -39,7 +40,8 @@ impl<'a> Elaborator<'a> {
         self.deeper(chain.span, |e| e.stages(frame, &chain.stages, value, span))
     }
 
-    /// The chain of a shared layer. Where it is one block, the layer's name stands in place of the block's.
+    /// The chain of a shared layer, whose scope is open. Where it is one block, the layer's scope stands in place of the
+    /// block's.
     pub(super) fn layer_chain(
         &mut self,
         frame: &mut Frame<'a>,
@@ -47,31 +49,12 @@ impl<'a> Elaborator<'a> {
         value: Value<'a>,
         span: Span,
     ) -> Outcome<Value<'a>> {
-        let [Stage { kind: StageKind::Call { .. }, .. }] = chain.stages.as_slice() else {
-            return self.chain(frame, chain, value, span);
-        };
-        let scope = self.weights.scope().to_owned();
-        let (outer, own) = match scope.rsplit_once('.') {
-            Some((outer, own)) => (outer.to_owned(), own.to_owned()),
-            None => (String::new(), scope.clone()),
-        };
-        let stage = &chain.stages[0];
-        self.weights.close(outer.clone());
-        let result = self.under_path(frame, stage, value, span, &own);
-        self.weights.close(scope);
-        result
-    }
-
-    fn under_path(
-        &mut self,
-        frame: &mut Frame<'a>,
-        stage: &'a Stage,
-        value: Value<'a>,
-        span: Span,
-        own: &str,
-    ) -> Outcome<Value<'a>> {
-        self.weights.forget(own);
-        self.stage(frame, stage, value, span, Some(own))
+        match chain.stages.as_slice() {
+            [stage @ Stage { kind: StageKind::Call { .. }, .. }] => {
+                self.stage(frame, stage, value, span, Home::Open)
+            }
+            _ => self.chain(frame, chain, value, span),
+        }
     }
 
     /// The stages one after the other, from `value` on.
@@ -85,7 +68,7 @@ impl<'a> Elaborator<'a> {
         for stage in stages {
             self.spend(1, stage.span)?;
             self.dropped_outputs(&value, span);
-            value = self.stage(frame, stage, value.first(), span, None)?;
+            value = self.stage(frame, stage, value.first(), span, Home::Own)?;
             span = stage.span;
             if let Value::Tensor(tensor) = value.clone().first()
                 && !self.bundle.is_library(span)
@@ -122,32 +105,35 @@ impl<'a> Elaborator<'a> {
         stage: &'a Stage,
         input: Value<'a>,
         span: Span,
-        scope: Option<&str>,
+        home: Home,
     ) -> Outcome<Value<'a>> {
-        let label = stage.label.as_ref().map(|label| label.text.as_str()).or(scope);
+        let label = stage.label.as_ref().map(|label| label.text.as_str());
         let mut value = match &stage.kind {
             StageKind::Call { path, arguments, branches } => {
                 let arguments = arguments.as_deref().unwrap_or(&[]);
-                self.call_stage(frame, stage, path, arguments, branches.as_deref(), label, input, span)?
+                self.call_stage(frame, stage, path, arguments, branches.as_deref(), home, input, span)?
             }
             StageKind::Repeat { variable, count, chain } => {
                 if self.bundle.is_library(stage.span) {
                     self.repeat(frame, variable.as_ref(), count, chain, input, span)?
                 } else {
-                    let outer = self.weights.open(label.unwrap_or("repeat"));
+                    self.weights.open(label.unwrap_or("repeat"));
                     let result = self.repeat(frame, variable.as_ref(), count, chain, input, span);
-                    self.weights.close(outer);
+                    self.weights.close();
                     result?
                 }
             }
             StageKind::If { condition, then, otherwise } => {
-                if self.condition(frame, condition)? {
-                    self.chain(frame, then, input, span)?
-                } else {
-                    match otherwise {
-                        Some(chain) => self.chain(frame, chain, input, span)?,
-                        None => input,
+                let taken = if self.condition(frame, condition)? { Some(then) } else { otherwise.as_ref() };
+                match (taken, label) {
+                    (Some(chain), Some(label)) => {
+                        self.weights.open_label(label);
+                        let result = self.chain(frame, chain, input, span);
+                        self.weights.close();
+                        result?
                     }
+                    (Some(chain), None) => self.chain(frame, chain, input, span)?,
+                    (None, _) => input,
                 }
             }
         };
@@ -171,7 +157,7 @@ impl<'a> Elaborator<'a> {
         path: &'a [Name],
         arguments: &'a [Argument],
         branches: Option<&'a [Chain]>,
-        label: Option<&str>,
+        home: Home,
         input: Value<'a>,
         span: Span,
     ) -> Outcome<Value<'a>> {
@@ -181,6 +167,29 @@ impl<'a> Elaborator<'a> {
             None if path.len() > 1 => return Err(self.no_such_prefix(frame, path)),
             None => self.known(frame, &name.text, name.span, "layer or function")?,
         };
+        let makes = is_block(&called) || branches.is_some() || arguments.iter().any(may_own);
+        let Some(label) = stage.label.as_ref().filter(|_| makes) else {
+            return self.called_stage(frame, stage, (called, name), arguments, branches, home, (input, span));
+        };
+        self.weights.open_label(&label.text);
+        let result =
+            self.called_stage(frame, stage, (called, name), arguments, branches, Home::Open, (input, span));
+        self.weights.close();
+        result
+    }
+
+    /// The stage `stage`, which calls `called`. `input` is what goes in and where that is written.
+    #[allow(clippy::too_many_arguments)]
+    fn called_stage(
+        &mut self,
+        frame: &mut Frame<'a>,
+        stage: &'a Stage,
+        (called, name): (Value<'a>, &'a Name),
+        arguments: &'a [Argument],
+        branches: Option<&'a [Chain]>,
+        home: Home,
+        (input, span): (Value<'a>, Span),
+    ) -> Outcome<Value<'a>> {
         let mut given = Vec::new();
         match branches {
             None => given.push(Given { name: None, value: input, span }),
@@ -202,21 +211,22 @@ impl<'a> Elaborator<'a> {
         given.extend(self.arguments(frame, arguments)?);
         let callee = called.clone();
         let before = (self.weights.trained.len(), self.graph.len());
-        let value = self.call(frame, called, name.span, stage.span, label, given)?;
+        let value = self.call(frame, called, name.span, stage.span, home, given)?;
         if self.bundle.is_library(stage.span) {
             return Ok(value);
         }
         let value = made_by(value, &Rc::new((stage.span, name.text.clone())));
         let text = self.bundle.sources().slice(stage.span);
-        let operation = match branches {
-            Some(_) => {
+        let operation = match &stage.kind {
+            StageKind::Call { path, branches: Some(_), .. } => {
                 let names: Vec<&str> = path.iter().map(|name| name.text.as_str()).collect();
                 format!("{} {{ .. }}", names.join("."))
             }
-            None => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            _ => text.split_whitespace().collect::<Vec<_>>().join(" "),
         };
         let written = (stage.span, operation);
-        self.record(written, &callee, &value, before, label.unwrap_or(&name.text));
+        let label = stage.label.as_ref().unwrap_or(name);
+        self.record(written, &callee, &value, before, (home, &label.text));
         Ok(value)
     }
 
@@ -227,7 +237,7 @@ impl<'a> Elaborator<'a> {
         called: &Value<'a>,
         value: &Value<'a>,
         before: (usize, usize),
-        label: &str,
+        (home, label): (Home, &str),
     ) {
         let block = match called {
             Value::Callable(Callable::Definition(definition, _)) => {
@@ -242,6 +252,8 @@ impl<'a> Elaborator<'a> {
             self.weights.trained[weights..].iter().map(|(path, _)| path.clone()).collect();
         let scopes = self.weights.scope().split('.').filter(|scope| !scope.is_empty()).count();
         let path = match weights.first() {
+            Some(_) if block && home == Home::Open => self.weights.scope().to_owned(),
+            None if home == Home::Open => self.weights.scope().to_owned(),
             Some(path) if block => path.split('.').take(scopes + 1).collect::<Vec<_>>().join("."),
             Some(path) => path.rsplit_once('.').map_or(path.as_str(), |(path, _)| path).to_owned(),
             None => self.stored_path(label),
@@ -278,20 +290,25 @@ impl<'a> Elaborator<'a> {
                 }
                 _ => format!("on turn {} of this `repeat`", turn + 1),
             };
+            let before = variable.map(|name| frame.before(&name.text));
             if let Some(name) = variable {
                 frame.bind(&name.text, current);
             }
-            if self.bundle.is_library(chain.span) {
-                value = self.chain(frame, chain, value.first(), place)?;
-                continue;
+            let result = if self.bundle.is_library(chain.span) {
+                self.chain(frame, chain, value.first(), place)
+            } else {
+                self.weights.open(&turn.to_string());
+                self.turns.push(note);
+                let result = self.chain(frame, chain, value.first(), place);
+                self.turns.pop();
+                self.weights.close();
+                place = chain.span;
+                result
+            };
+            if let Some(before) = before {
+                frame.restore(before);
             }
-            let outer = self.weights.open(&turn.to_string());
-            self.turns.push(note);
-            let result = self.chain(frame, chain, value.first(), place);
-            self.turns.pop();
-            self.weights.close(outer);
             value = result?;
-            place = chain.span;
         }
         Ok(value)
     }
@@ -351,6 +368,17 @@ impl<'a> Elaborator<'a> {
             .help("a number, a constant or another dim");
         Err(self.report(diagnostic))
     }
+}
+
+/// Whether `called` may make weights.
+fn is_block(called: &Value<'_>) -> bool {
+    matches!(called, Value::Callable(Callable::Definition(one, _)) if one.kind == DefinitionKind::Block)
+}
+
+/// Whether the value of an argument may make weights.
+fn may_own(argument: &Argument) -> bool {
+    use ExprKind::{Bool, Float, Int, Name, Text};
+    !matches!(argument.value.kind, Bool(_) | Float(_) | Int(_) | Name(_) | Text(_))
 }
 
 /// Whether the value of a definition is a walk, whose carried values nobody asked for.

@@ -186,6 +186,13 @@ impl<'a> Reading<'_, 'a> {
         }
     }
 
+    /// A body inside another, the names of which end with it.
+    fn inner_body(&mut self, body: &'a Body) {
+        let brace = self.frame.open_brace();
+        self.body(body);
+        self.frame.close_brace(brace);
+    }
+
     fn chain(&mut self, chain: &'a Chain) {
         chain.stages.iter().for_each(|stage| self.stage(stage));
     }
@@ -199,8 +206,10 @@ impl<'a> Reading<'_, 'a> {
             }
             StageKind::Repeat { variable, count, chain } => {
                 self.expr(count);
+                let before = variable.as_ref().map(|variable| self.frame.before(&variable.text));
                 variable.iter().for_each(|variable| self.bind(variable));
                 self.chain(chain);
+                before.into_iter().for_each(|before| self.frame.restore(before));
             }
             StageKind::If { condition, then, otherwise } => {
                 self.expr(condition);
@@ -268,18 +277,20 @@ impl<'a> Reading<'_, 'a> {
             }
             ExprKind::If { condition, then, otherwise } => {
                 self.expr(condition);
-                self.body(then);
-                otherwise.iter().for_each(|body| self.body(body));
+                self.inner_body(then);
+                otherwise.iter().for_each(|body| self.inner_body(body));
             }
             ExprKind::Pipeline(pipeline) => self.pipeline(pipeline),
             ExprKind::Scan(scan) => {
                 self.expr(&scan.over);
+                let brace = self.frame.open_brace();
                 for (name, begin) in &scan.carried {
                     self.expr(begin);
                     self.bind(name);
                 }
                 self.bind(&scan.row);
                 self.body(&scan.body);
+                self.frame.close_brace(brace);
             }
         }
     }

@@ -1,22 +1,24 @@
 //! Names of weights: the path of scopes down to them, and the tensors they stand for.
 
+mod levels;
+
 use std::collections::BTreeMap;
 
 use nnc_runtime::artifact::{Init, StoredKind};
 
 use crate::diagnostic::Diagnostic;
-use crate::elaborate::context::{Elaborator, Outcome};
+use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::{Dim, show_dims};
 use crate::elaborate::model::lies_below;
+use crate::elaborate::scope::levels::{Declaration, Levels};
 use crate::elaborate::value::{InitSpec, Tensor};
 use crate::ir::{NodeId, Source, StoredId, StoredTensor, TensorType};
 use crate::source::Span;
 
-/// The weights and states of an expansion, and the scope that is open.
+/// The weights and states of an expansion, and the scopes that are open.
 #[derive(Debug, Default)]
 pub(super) struct Weights {
-    scope: String,
-    counts: BTreeMap<String, usize>,
+    levels: Levels,
     /// Weights and states by path.
     known: BTreeMap<String, Declared>,
     /// The places of the graph's stored tensors, by path.
@@ -73,50 +75,52 @@ impl Weights {
 
     /// The path of the open scope.
     pub(super) fn scope(&self) -> &str {
-        &self.scope
+        self.levels.path()
     }
 
-    /// Opens the scope `name` inside the open one, numbered from the second of its name on; the path that was
-    /// open before.
-    pub(super) fn open(&mut self, name: &str) -> String {
-        let wanted = join(&self.scope, name);
-        let count = self.counts.entry(wanted.clone()).or_insert(0);
-        *count += 1;
-        let path = if *count == 1 { wanted } else { format!("{wanted}_{count}") };
-        self.open_path(path)
+    /// Opens the scope `name` inside the open one, numbered from the second of its name on.
+    pub(super) fn open(&mut self, name: &str) {
+        self.levels.open(name, false);
     }
 
-    /// Opens the scope `path` afresh, as every use of a shared layer does.
-    pub(super) fn open_path(&mut self, path: String) -> String {
-        self.forget_inside(&path);
-        std::mem::replace(&mut self.scope, path)
+    /// Opens the scope that a label names. Its name is free again where nothing is made in it.
+    pub(super) fn open_label(&mut self, name: &str) {
+        self.levels.open(name, true);
     }
 
-    /// Returns to the scope `path`.
-    pub(super) fn close(&mut self, path: String) {
-        self.scope = path;
+    /// Opens the scope `path` of a shared layer, as every use of it does.
+    pub(super) fn open_shared(&mut self, path: String) {
+        self.levels.open_again(path);
+    }
+
+    /// Keeps the name of the open scope, whether or not anything is made in it.
+    pub(super) fn keep(&mut self) {
+        self.levels.keep();
+    }
+
+    /// Leaves the open scope.
+    pub(super) fn close(&mut self) {
+        self.levels.close();
+    }
+
+    /// Begins the body of a walk: every step makes what the first one does.
+    pub(super) fn begin_walk(&mut self) {
+        self.levels.begin_walk();
+    }
+
+    /// Begins the next step of the walk.
+    pub(super) fn next_step(&mut self) {
+        self.levels.next_step();
+    }
+
+    /// Ends the walk.
+    pub(super) fn end_walk(&mut self) {
+        self.levels.end_walk();
     }
 
     /// A path for a shared layer called `name` in the open scope.
     pub(super) fn reserve(&mut self, name: &str) -> String {
-        let before = self.open(name);
-        std::mem::replace(&mut self.scope, before)
-    }
-
-    /// Lets the next scope called `name` in the open one be its first.
-    pub(super) fn forget(&mut self, name: &str) {
-        let path = join(&self.scope, name);
-        self.counts.remove(&path);
-        self.forget_inside(&path);
-    }
-
-    fn forget_inside(&mut self, path: &str) {
-        let inside = format!("{path}.");
-        let known = self.counts.range(inside.clone()..).map(|(known, _)| known);
-        let known: Vec<String> = known.take_while(|known| known.starts_with(&inside)).cloned().collect();
-        for one in known {
-            self.counts.remove(&one);
-        }
+        self.levels.reserve(name)
     }
 
     /// The paths of the weights that lie in or below `scope`; of a weight, its own.
@@ -133,7 +137,7 @@ fn join(scope: &str, name: &str) -> String {
 impl Elaborator<'_> {
     /// The weight or state called `name` in the open scope.
     ///
-    /// A second declaration under the same path (a shared layer) is the same tensor, whose shape must agree.
+    /// A further use of a shared layer and a further step of a walk declare the same tensor, whose shape must agree.
     pub(super) fn stored(
         &mut self,
         name: &str,
@@ -153,6 +157,10 @@ impl Elaborator<'_> {
         }
         let word = if kind == StoredKind::Weight { "weight" } else { "state" };
         self.fits(|| format!("the {word} `{path}`"), dims, span)?;
+        let site = self.sites.last().map(|site| site.span);
+        if let Some(before) = self.weights.levels.declare(name, Declaration { statement: span, site }) {
+            return Err(self.made_twice(&format!("{word} `{path}`"), span, before));
+        }
         if let Some(known) = self.weights.known.get(&path) {
             if known.statement != span {
                 let before = known.statement;
@@ -199,6 +207,22 @@ impl Elaborator<'_> {
             Declared { tensor: tensor.clone(), place: self.visible(span), statement: span, assigned: None };
         self.weights.known.insert(path, declared);
         Ok(tensor)
+    }
+
+    /// Reports what the statement at `span` makes a second time in one scope.
+    fn made_twice(&mut self, what: &str, span: Span, before: Declaration) -> Reported {
+        let (Some(site), Some(first)) = (self.sites.last().cloned(), before.site) else {
+            return self.given_twice(what, span, before.statement);
+        };
+        if before.statement != span {
+            return self.given_twice(what, span, before.statement);
+        }
+        let diagnostic = Diagnostic::error("E0206", format!("the {what} is made twice"), site.span)
+            .fact("again by this use")
+            .label(first, "here first")
+            .label(span, "declared here")
+            .help(format!("without `@inline` each use of `{}` has weights of its own", site.name));
+        self.report(diagnostic)
     }
 
     /// The path of `name` in the open scope.

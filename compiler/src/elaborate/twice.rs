@@ -7,7 +7,9 @@ use crate::elaborate::bundle::{Bundle, is_private};
 use crate::elaborate::context::{Elaborator, Reported};
 use crate::elaborate::dim::BATCH;
 use crate::source::Span;
-use crate::syntax::ast::{DefinitionKind, ItemKind, Name, SettingKind, StatementKind};
+use crate::syntax::ast::{
+    Definition, DefinitionKind, Dim, Expr, ExprKind, ItemKind, Name, SettingKind, StatementKind,
+};
 
 /// `E0206` and `E0207` for names of items that stand before in the model's own file or in one that it uses, and
 /// `E0206` for names that an item of the model's own file gives to two of its parts.
@@ -18,7 +20,15 @@ pub(super) fn names_given_twice(bundle: &Bundle) -> Vec<Diagnostic> {
     trained_twice(bundle, &mut found);
     for item in &bundle.main().items {
         match &item.kind {
+            ItemKind::Const(one) if one.name.text == BATCH => {
+                let message = format!("`{BATCH}` is the batch dim");
+                let diagnostic = Diagnostic::error("E0206", message, one.name.span)
+                    .fact("no constant can have this name")
+                    .help("give it another name; how many examples a step takes says `batch` in `train`");
+                found.add(diagnostic);
+            }
             ItemKind::Definition(one) => {
+                dims_beside_parameters(one, &mut found);
                 let is_model = one.kind == DefinitionKind::Model;
                 let what = if is_model { "input" } else { "parameter" };
                 distinct(what, one.parameters.iter().map(|parameter| &parameter.name), &mut found);
@@ -120,6 +130,29 @@ fn trained_twice(bundle: &Bundle, found: &mut Findings) {
             .label(before, "here first")
             .help("keep one; `--set NAME=VALUE` varies it, several updates a step are `update` groups");
         found.add(diagnostic);
+    }
+}
+
+/// `E0206` for a parameter with the name of a dim that the type of a parameter before it binds.
+fn dims_beside_parameters(definition: &Definition, found: &mut Findings) {
+    let mut bound: BTreeMap<&str, Span> = BTreeMap::new();
+    for parameter in &definition.parameters {
+        let name = &parameter.name;
+        if let Some(&dim) = bound.get(name.text.as_str()) {
+            let message = format!("`{}` is a dim and a parameter", name.text);
+            let diagnostic = Diagnostic::error("E0206", message, name.span)
+                .fact("which of the two a formula means is not said")
+                .label(dim, "the dim")
+                .help("give the parameter another name");
+            found.add(diagnostic);
+        }
+        for dim in parameter.ty.iter().filter_map(|ty| ty.dims.as_ref()).flatten() {
+            if let Dim::One(Expr { kind: ExprKind::Name(text), span }) = dim
+                && text.starts_with(char::is_uppercase)
+            {
+                bound.entry(text).or_insert(*span);
+            }
+        }
     }
 }
 

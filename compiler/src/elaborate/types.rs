@@ -196,6 +196,7 @@ impl<'a> Elaborator<'a> {
             if let ExprKind::Name(name) = &expr.kind
                 && name.starts_with(|letter: char| letter.is_uppercase())
                 && !frame.names.contains_key(name)
+                && !self.is_constant(frame, name, expr.span)?
             {
                 frame.bind(name, Value::Int(actual));
                 continue;

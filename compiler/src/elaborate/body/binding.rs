@@ -93,7 +93,11 @@ impl<'a> Elaborator<'a> {
 
     fn assign(&mut self, frame: &mut Frame<'a>, name: &Name, value: Value<'a>, span: Span) -> Outcome<()> {
         let Some(path) = frame.states.get(&name.text).cloned() else {
-            frame.bind(&name.text, value);
+            if self.update.is_some() && name.text == "w" {
+                frame.set("w", value);
+            } else {
+                frame.bind(&name.text, value);
+            }
             return Ok(());
         };
         if let Some(like) = self.update.as_ref().map(|update| update.like.clone()) {
@@ -102,7 +106,7 @@ impl<'a> Elaborator<'a> {
             for state in states.filter(|(known, ..)| *known == name.text) {
                 state.3 = tensor.node;
             }
-            frame.bind(&name.text, Value::Tensor(tensor));
+            frame.set(&name.text, Value::Tensor(tensor));
             return Ok(());
         }
         let Some(current) = self.weights.current(&path).cloned() else { return Err(Reported) };

@@ -15,6 +15,7 @@ use crate::syntax::ast::{self, Expr, ExprKind, Name, Statement, Type};
 const INITS: &str = "he, xavier, orthogonal, zeros, ones, normal(mean, std), uniform(low, high), a number";
 
 impl<'a> Elaborator<'a> {
+    /// A weight or state, and its path.
     pub(super) fn declare(
         &mut self,
         frame: &mut Frame<'a>,
@@ -23,7 +24,7 @@ impl<'a> Elaborator<'a> {
         ty: &'a Type,
         init: Option<&'a Expr>,
         kind: StoredKind,
-    ) -> Outcome<Tensor> {
+    ) -> Outcome<(Tensor, String)> {
         if self.element(ty)? != Element::F32 {
             return self.fail("E0312", ty.span, "weights and states are f32", "another element type");
         }
@@ -56,11 +57,7 @@ impl<'a> Elaborator<'a> {
         };
         self.empty_dim(frame, ty, &stored)?;
         let tensor = self.stored(&stored, kind, &dims, &spec, statement.span)?;
-        if kind == StoredKind::State {
-            let path = self.stored_path(&stored);
-            frame.states.insert(name.text.clone(), path);
-        }
-        Ok(tensor)
+        Ok((tensor, self.stored_path(&stored)))
     }
 
     /// Refuses a weight whose dim is a parameter that is no number of elements, where that was given.
@@ -142,8 +139,7 @@ impl<'a> Elaborator<'a> {
         let node = self.graph.source(Source::Region(format!("{}.{}", self.region, name.text)), ty);
         update.states.push((name.text.clone(), fill, node, node));
         let tensor = Tensor { node, ..update.like.clone() };
-        frame.states.insert(name.text.clone(), name.text.clone());
-        frame.bind(&name.text, Value::Tensor(tensor));
+        frame.bind_state(&name.text, name.text.clone(), Value::Tensor(tensor));
         Ok(())
     }
 }
