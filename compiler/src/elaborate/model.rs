@@ -135,7 +135,7 @@ impl<'a> Elaborator<'a> {
         // What `train` says by itself is held against the language, whatever is wrong with the model.
         let training = all.keep(self.training(train, &settings, subject.data, batch));
         let step = all.keep(self.step_settings(&settings, made.is_some()));
-        let has_loss = made.as_ref().is_none_or(|made| made.loss.is_some());
+        let has_loss = settings.values.contains_key("loss") || !settings.updates.is_empty();
         if has_loss && self.expansion == Expansion::Training {
             all.keep(self.check_optimizer(train, &settings));
         }

@@ -47,12 +47,6 @@ pub(super) fn names_given_twice(bundle: &Bundle) -> Vec<Diagnostic> {
                 });
                 distinct("field", fields, &mut found);
             }
-            ItemKind::Const(one) if one.name.text == BATCH => {
-                let diagnostic = Diagnostic::error("E0206", "`N` is the batch dim", one.name.span)
-                    .fact("a constant of this name would fix the batch")
-                    .help("give it another name; how large a batch is, is `batch` of `train`");
-                found.add(diagnostic);
-            }
             ItemKind::Const(_) | ItemKind::Use(_) | ItemKind::Train(_) => {}
         }
     }

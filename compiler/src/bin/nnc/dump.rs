@@ -129,7 +129,7 @@ fn graph(arguments: &Arguments) -> Result<String, Failure> {
     let request = arguments.model.request(&profile, &[role(arguments.role, &bundle)], arguments.batch);
     let mut found = None;
     let mut passes = BTreeSet::new();
-    let checked = compile_observed(&bundle, &request, |_, step, graph| {
+    let compiled = compile_observed(&bundle, &request, |_, step, graph| {
         let wanted = match step {
             Step::Elaborated => arguments.stage == Stage::Graph,
             Step::Differentiated => arguments.stage == Stage::Gradient,
@@ -143,7 +143,7 @@ fn graph(arguments: &Arguments) -> Result<String, Failure> {
             found = Some(ir::print(graph));
         }
     });
-    model::report(&checked.diagnostics, bundle.sources())?;
+    model::finish(compiled, &bundle, &arguments.model.settings)?;
     found.ok_or_else(|| match &arguments.after {
         Some(pass) => {
             let names: Vec<&str> = passes.into_iter().collect();
