@@ -68,7 +68,10 @@ pub fn examine(bundle: &Arc<Bundle>, request: &Request) -> Checked<Vec<Data>> {
 fn expanded(bundle: &Arc<Bundle>, subject: &Subject, found: &mut Findings) -> Option<Elaborated> {
     let mut step = None;
     let mut stored = Vec::new();
-    for &expansion in subject.expansions() {
+    let mut expansions = subject.expansions().to_vec();
+    while !expansions.is_empty() {
+        let expansion = expansions.remove(0);
+        let known = stored.len();
         let (model, dims) = (subject.model.clone(), subject.dims.clone());
         let request = elaborate::Request { model, expansion, batch: None, dims, stored };
         let checked = elaborate(bundle, &request);
@@ -77,6 +80,12 @@ fn expanded(bundle: &Arc<Bundle>, subject: &Subject, found: &mut Findings) -> Op
         // The same mistakes would be found again: the expansions of one model differ in little.
         let Some(mut elaborated) = checked.value else { break };
         stored.clone_from(&elaborated.graph.stored);
+        if subject.trained && expansion != Expansion::Training {
+            found.extend(elaborate::only_in_use(&elaborated, known));
+        }
+        if !subject.trained && expansion == Expansion::Inference && elaborated.differs_in_training {
+            expansions.push(Expansion::Training);
+        }
         if expansion == Expansion::Training && !elaborated.groups.is_empty() {
             found.extend(training_step(&mut elaborated, Role::Train));
             step = Some(elaborated);

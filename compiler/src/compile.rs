@@ -7,7 +7,7 @@ use nnc_wgsl::Profile;
 
 use crate::assemble::KernelTable;
 use crate::diagnostic::{Checked, Diagnostic, Findings};
-use crate::elaborate::{Bundle, Elaborated, Expansion, Row, elaborate};
+use crate::elaborate::{Bundle, Elaborated, Expansion, Row, elaborate, only_in_use};
 use crate::ir::{Graph, NodeId, StoredTensor};
 use crate::meaning::{add_step, meaning};
 use crate::passes::Pass;
@@ -181,6 +181,9 @@ fn prepare(
     let Checked { value, mut diagnostics } = elaborate(bundle, &wanted);
     let Some(mut elaborated) = value else { return Checked { value: None, diagnostics } };
     if matches!(role, Role::Evaluate | Role::Infer) {
+        if request.roles.contains(&Role::Train) {
+            diagnostics.extend(only_in_use(&elaborated, stored.len()));
+        }
         update::use_averages(&mut elaborated.graph);
     }
     observe(role, &Step::Elaborated, &elaborated.graph);

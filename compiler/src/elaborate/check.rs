@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use nnc_runtime::artifact::StoredKind;
+
 use crate::diagnostic::Diagnostic;
 use crate::elaborate::data::names_in;
 use crate::elaborate::{Bundle, Elaborated, Expansion, lint};
@@ -81,13 +83,14 @@ pub fn lints(bundle: &Bundle, clean: bool) -> Vec<Diagnostic> {
 /// [`Elaborated::trained`].
 #[must_use]
 pub fn missing_gradients(elaborated: &Elaborated, gradients: &[Option<NodeId>]) -> Option<Diagnostic> {
-    let missing: Vec<(String, Span)> = elaborated
+    let without: Vec<NodeId> = elaborated
         .trained
         .iter()
         .zip(gradients)
         .filter(|(_, gradient)| gradient.is_none())
-        .map(|(weight, _)| place_of(elaborated, *weight))
+        .map(|(weight, _)| *weight)
         .collect();
+    let missing: Vec<(String, Span)> = without.iter().map(|weight| place_of(elaborated, *weight)).collect();
     let (first, span) = missing.first()?;
     if missing.len() == elaborated.trained.len() {
         let message = "no gradient flows from this loss to any weight";
@@ -103,17 +106,49 @@ pub fn missing_gradients(elaborated: &Elaborated, gradients: &[Option<NodeId>]) 
     }
     let count = missing.len();
     let noun = if count == 1 { "weight never gets" } else { "weights never get" };
-    let diagnostic = Diagnostic::warning("W0502", format!("{count} {noun} a gradient"), *span)
-        .fact(format!("`{first}` does not reach the loss"))
-        .help("use its output in `loss`, or freeze it: `freeze = [...]`");
+    let diagnostic = Diagnostic::warning("W0502", format!("{count} {noun} a gradient"), *span);
+    let moved = elaborated.groups.iter().any(|group| group.trained.contains(&without[0]));
+    let diagnostic = if moved || elaborated.groups.is_empty() {
+        diagnostic
+            .fact(format!("`{first}` does not reach the loss"))
+            .help("use its output in `loss`, or freeze it: `freeze = [...]`")
+    } else {
+        let layer = first.split('.').next().unwrap_or(first);
+        diagnostic
+            .fact(format!("no `update` moves `{first}`"))
+            .help(format!("write `update {layer} {{ .. }}`, or freeze it: `freeze = [{layer}]`"))
+    };
+    Some(beside_others(diagnostic, &missing))
+}
+
+/// Weights that the expansion has and training does not (`W0502`); `known` are the stored tensors of training.
+#[must_use]
+pub fn only_in_use(elaborated: &Elaborated, known: usize) -> Option<Diagnostic> {
+    let graph = &elaborated.graph;
+    let new = |node: &NodeId| match &graph.node(*node).kind {
+        Kind::Source(Source::Stored(id)) => id.0 >= known && graph.stored[id.0].kind == StoredKind::Weight,
+        _ => false,
+    };
+    let missing: Vec<(String, Span)> =
+        graph.nodes().into_iter().filter(new).map(|weight| place_of(elaborated, weight)).collect();
+    let (first, span) = missing.first()?;
+    let noun = if missing.len() == 1 { "weight never gets" } else { "weights never get" };
+    let diagnostic = Diagnostic::warning("W0502", format!("{} {noun} a gradient", missing.len()), *span)
+        .fact(format!("training does not have `{first}`"))
+        .help("what both are to have is a `layer` that both use");
+    Some(beside_others(diagnostic, &missing))
+}
+
+/// `diagnostic` about the first of `missing`, with the paths of the others.
+fn beside_others(diagnostic: Diagnostic, missing: &[(String, Span)]) -> Diagnostic {
     let others: Vec<&str> = missing.iter().skip(1).take(5).map(|(path, _)| path.as_str()).collect();
     let more = missing.len().saturating_sub(1 + others.len());
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Some(if others.is_empty() {
+    if others.is_empty() {
         diagnostic
     } else {
         diagnostic.note(format!("the others: {}{rest}", others.join(", ")))
-    })
+    }
 }
 
 /// The path of a weight and the stage that owns it.

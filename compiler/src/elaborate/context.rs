@@ -94,6 +94,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) depth: usize,
     /// Extents that `concat` made of the batch dim several times, in an evaluation.
     pub(super) joined: Vec<Dim>,
+    /// Whether the model's own text reads `training` or sets a state.
+    pub(super) differs_in_training: bool,
     /// How many walks the body that is being expanded lies in.
     pub(super) walks: usize,
     /// The values that are probabilities or their logarithms: the call that made each, and its name.
@@ -151,6 +153,7 @@ impl<'a> Elaborator<'a> {
             spent: 0,
             depth: 0,
             joined: Vec::new(),
+            differs_in_training: false,
             walks: 0,
             probabilities: BTreeMap::new(),
             update: None,

@@ -144,6 +144,32 @@ impl Dim {
         Some(out)
     }
 
+    /// The numbers `a` and `b` where the formula is `a * name + b`, the other free dims as their numbers.
+    #[must_use]
+    pub fn linear_in(&self, name: &str) -> Option<(i64, i64)> {
+        let (mut slope, mut rest) = (0_i64, 0_i64);
+        for (atoms, coefficient) in self.terms().iter() {
+            let mut factor = *coefficient;
+            let mut power = 0;
+            for atom in atoms {
+                if atom.name == name {
+                    power += 1;
+                } else if atom.batch || atom.name.starts_with('(') {
+                    return None;
+                } else {
+                    factor = factor.checked_mul(atom.extent)?;
+                }
+            }
+            let sum = match power {
+                0 => &mut rest,
+                1 => &mut slope,
+                _ => return None,
+            };
+            *sum = sum.checked_add(factor)?;
+        }
+        (slope != 0).then_some((slope, rest))
+    }
+
     /// `self + other`; `None` past the largest number or the longest formula.
     #[must_use]
     pub fn add(&self, other: &Dim) -> Option<Dim> {
@@ -348,6 +374,17 @@ mod tests {
         assert_eq!((third.extent(), third.to_string().as_str()), (6, "((2*T + 1) // 3)"));
         assert_eq!(Dim::constant(-7).floor_divide(&Dim::constant(2)), Some(Dim::constant(-4)));
         assert_eq!(Dim::constant(1).floor_divide(&Dim::constant(0)), None);
+    }
+
+    #[test]
+    fn a_dim_is_linear_where_a_free_dim_is_multiplied_by_numbers_alone() {
+        let (t, s) = (Dim::symbol("T", 9), Dim::symbol("S", 3));
+        let odd = t.add(&t).unwrap().add(&Dim::constant(1)).unwrap();
+        assert_eq!(odd.linear_in("T"), Some((2, 1)));
+        assert_eq!(odd.linear_in("S"), None);
+        assert_eq!(t.multiply(&s).unwrap().add(&s).unwrap().linear_in("T"), Some((3, 3)));
+        assert_eq!(t.multiply(&t).unwrap().linear_in("T"), None);
+        assert_eq!(t.floor_divide(&Dim::constant(2)).unwrap().linear_in("T"), None);
     }
 
     #[test]

@@ -44,7 +44,7 @@ mod value;
 use std::sync::Arc;
 
 pub use bundle::{Bundle, library_files, load};
-pub use check::{Subject, lints, missing_gradients, subjects};
+pub use check::{Subject, lints, missing_gradients, only_in_use, subjects};
 pub use optimizer::{OptimizerHandle, Update, UpdateState};
 pub use resolve::items;
 pub use settings::setting_path;
@@ -115,6 +115,8 @@ pub struct Elaborated {
     pub loss_span: Option<Span>,
     /// Where a gradient ends in the model's own text, and what ends it.
     pub stops: Vec<(Span, String)>,
+    /// Whether the model's own text says that training differs from use: it reads `training` or sets a state.
+    pub differs_in_training: bool,
     /// Why the examples cannot be read as `data` says; errors where they are to be read.
     pub unread: Vec<Diagnostic>,
 }

@@ -109,6 +109,7 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
         stages: e.stages,
         loss_span: finished.loss_span,
         stops: e.stops,
+        differs_in_training: e.differs_in_training,
         unread,
     };
     Checked { value: Some(elaborated), diagnostics: e.diagnostics.finish() }

@@ -48,6 +48,7 @@ impl<'a> Elaborator<'a> {
             return Ok(Some(value));
         }
         if let Some(value) = self.predeclared.get(name) {
+            self.differs_in_training |= name == "training" && !self.bundle.is_library(span);
             return Ok(Some(value.clone()));
         }
         if let Some(module) = self.bundle.library_module_of(name)

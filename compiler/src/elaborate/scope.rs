@@ -9,11 +9,13 @@ use nnc_runtime::artifact::{Init, StoredKind};
 use crate::diagnostic::Diagnostic;
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::dim::{Dim, show_dims};
+use crate::elaborate::frame::Frame;
 use crate::elaborate::model::lies_below;
 use crate::elaborate::scope::levels::{Declaration, Levels};
-use crate::elaborate::value::{InitSpec, Tensor};
+use crate::elaborate::value::{InitSpec, Tensor, Value};
 use crate::ir::{NodeId, Source, StoredId, StoredTensor, TensorType};
 use crate::source::Span;
+use crate::syntax::ast::Expr;
 
 /// The weights and states of an expansion, and the scopes that are open.
 #[derive(Debug, Default)]
@@ -132,6 +134,26 @@ impl Weights {
 
 fn join(scope: &str, name: &str) -> String {
     if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
+}
+
+impl<'a> Elaborator<'a> {
+    /// The value of the formula that `what` is; only the model owns weights.
+    pub(super) fn weightless(
+        &mut self,
+        frame: &mut Frame<'a>,
+        expr: &'a Expr,
+        what: &str,
+    ) -> Outcome<Value<'a>> {
+        let before = self.weights.len();
+        let value = self.expression(frame, expr);
+        if self.weights.len() == before {
+            return value;
+        }
+        let diagnostic = Diagnostic::error("E0205", format!("{what} would own weights"), expr.span)
+            .fact("not a part of the model")
+            .help("move the layer into the model");
+        Err(self.report(diagnostic))
+    }
 }
 
 impl Elaborator<'_> {

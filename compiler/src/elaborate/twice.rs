@@ -20,13 +20,6 @@ pub(super) fn names_given_twice(bundle: &Bundle) -> Vec<Diagnostic> {
     trained_twice(bundle, &mut found);
     for item in &bundle.main().items {
         match &item.kind {
-            ItemKind::Const(one) if one.name.text == BATCH => {
-                let message = format!("`{BATCH}` is the batch dim");
-                let diagnostic = Diagnostic::error("E0206", message, one.name.span)
-                    .fact("no constant can have this name")
-                    .help("give it another name; how many examples a step takes says `batch` in `train`");
-                found.add(diagnostic);
-            }
             ItemKind::Definition(one) => {
                 dims_beside_parameters(one, &mut found);
                 let is_model = one.kind == DefinitionKind::Model;

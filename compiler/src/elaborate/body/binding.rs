@@ -21,6 +21,8 @@ impl<'a> Elaborator<'a> {
     ) -> Outcome<()> {
         let states = targets.iter().all(|target| frame.states.contains_key(&target.name.text));
         if states && self.update.is_none() && self.expansion != Expansion::Training {
+            let own = targets.iter().any(|target| !self.bundle.is_library(target.name.span));
+            self.differs_in_training |= own;
             return Ok(());
         }
         let mut found = Vec::new();

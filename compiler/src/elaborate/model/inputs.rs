@@ -98,7 +98,7 @@ impl<'a> Elaborator<'a> {
         }
         let mapped = settings.inputs.iter().find(|(input, _)| input.text == *name);
         let (value, span) = match mapped {
-            Some((_, expr)) => match self.expression(fields, expr)?.first() {
+            Some((_, expr)) => match self.weightless(fields, expr, &format!("the input `{name}`"))?.first() {
                 Value::Init(spec) => {
                     (Value::Tensor(self.random_input(&spec, dims.clone(), expr.span)?), expr.span)
                 }

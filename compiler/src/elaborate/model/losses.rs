@@ -159,7 +159,7 @@ impl<'a> Elaborator<'a> {
     }
 
     fn one_number(&mut self, names: &mut Frame<'a>, expr: &'a ast::Expr, what: &str) -> Outcome<NodeId> {
-        let value = self.expression(names, expr)?.first();
+        let value = self.weightless(names, expr, what)?.first();
         self.mark(expr.span);
         match &value {
             Value::Tensor(tensor) if tensor.rank() == 0 && tensor.element == Element::F32 => Ok(tensor.node),

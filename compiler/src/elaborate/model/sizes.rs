@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome, Several};
+use crate::elaborate::data::names_in;
 use crate::elaborate::dim::{BATCH, Dim};
 use crate::elaborate::frame::Frame;
 use crate::elaborate::model::Subject;
@@ -106,15 +107,68 @@ impl<'a> Elaborator<'a> {
             }
             for (wanted, declared) in wanted.iter().skip(1).zip(declared) {
                 let (ast::Dim::One(wanted), ast::Dim::One(declared)) = (wanted, declared) else { continue };
-                let (Some(free), None) = (free_name(wanted), free_name(declared)) else { continue };
-                if self.lookup(&frame, free, wanted.span)?.is_none() {
-                    let value = self.expression(&mut frame, declared)?;
-                    let extent = self.whole(&value, declared.span)?;
+                if free_name(declared).is_some() {
+                    continue;
+                }
+                let Some(free) = self.unbound(subject, wanted)? else { continue };
+                let value = self.expression(&mut frame, declared)?;
+                let extent = self.whole(&value, declared.span)?;
+                let extent = if free_name(wanted).is_some() {
+                    Some(extent)
+                } else {
+                    self.solved(subject, free, wanted, (&extent, declared.span))?
+                };
+                if let Some(extent) = extent {
                     self.predeclared.insert(free.to_owned(), Value::Int(extent));
                 }
             }
         }
         Ok(())
+    }
+
+    /// The only free dim in `wanted`, where nothing binds it yet.
+    fn unbound(&mut self, subject: &Subject<'a>, wanted: &'a ast::Expr) -> Outcome<Option<&'a str>> {
+        let frame = Frame::new(subject.module);
+        let mut names = Vec::new();
+        names_in(wanted, &mut names);
+        let mut free: Vec<&str> = Vec::new();
+        for (name, span) in names {
+            if free.contains(&name) || self.lookup(&frame, name, span)?.is_some() {
+                continue;
+            }
+            if !name.starts_with(char::is_uppercase) {
+                return Ok(None);
+            }
+            free.push(name);
+        }
+        Ok(if let [one] = free.as_slice() { Some(*one) } else { None })
+    }
+
+    /// What `free` must be for the dim `wanted` of an input to be the `extent` of its field; `None` where that is not
+    /// one number times `free` and one added.
+    fn solved(
+        &mut self,
+        subject: &Subject<'a>,
+        free: &str,
+        wanted: &'a ast::Expr,
+        (extent, declared): (&Dim, Span),
+    ) -> Outcome<Option<Dim>> {
+        let mut frame = Frame::new(subject.module);
+        frame.bind(free, Value::Int(Dim::symbol(free, extent.extent())));
+        let value = self.expression(&mut frame, wanted)?;
+        let formula = self.whole(&value, wanted.span)?;
+        let Some((slope, rest)) = formula.linear_in(free) else { return Ok(None) };
+        let whole = extent.extent().checked_sub(rest).filter(|left| left.checked_rem(slope) == Some(0));
+        match whole.and_then(|left| left.checked_div(slope)).filter(|size| *size > 0) {
+            Some(size) => Ok(Some(Dim::constant(size))),
+            None => {
+                let message = format!("no `{free}` makes this dim {extent}");
+                let diagnostic = Diagnostic::error("E0307", message, wanted.span)
+                    .fact(format!("{formula}"))
+                    .label(declared, "as the field that feeds the input says");
+                Err(self.report(diagnostic))
+            }
+        }
     }
 
     /// The batch dim under the name that it has elsewhere.
