@@ -64,6 +64,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) weights: Weights,
     /// What names stand for that no file declares: `N`, `training`, `step`, the model's outputs in `train`.
     pub(super) predeclared: BTreeMap<String, Value<'a>>,
+    /// Names of which it was said that they stand for nothing.
+    pub(super) unknown: BTreeSet<String>,
     /// Constants that are known, by module and name; `None` while one is being computed.
     pub(super) constants: BTreeMap<(usize, String), Option<Value<'a>>>,
     /// Where a gradient ends, and what ends it.
@@ -136,6 +138,7 @@ impl<'a> Elaborator<'a> {
             turns: Vec::new(),
             weights: Weights::default(),
             predeclared,
+            unknown: BTreeSet::new(),
             constants: BTreeMap::new(),
             stops: Vec::new(),
             host_steps: Vec::new(),

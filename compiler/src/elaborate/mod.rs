@@ -6,6 +6,7 @@
 //! in error is not complained about again.
 
 mod arithmetic;
+mod attributes;
 mod body;
 mod bundle;
 mod call;
@@ -43,8 +44,10 @@ mod value;
 
 use std::sync::Arc;
 
+pub(crate) use bundle::shelved;
 pub use bundle::{Bundle, library_files, load};
 pub use check::{Subject, lints, missing_gradients, subjects};
+pub(crate) use lint::names_from_outside;
 pub use optimizer::{OptimizerHandle, Update, UpdateState};
 pub use resolve::items;
 pub use settings::setting_path;

@@ -7,7 +7,7 @@ use crate::elaborate::bundle::{Bundle, is_private};
 use crate::elaborate::context::{Elaborator, Reported};
 use crate::elaborate::dim::BATCH;
 use crate::source::Span;
-use crate::syntax::ast::{DefinitionKind, ItemKind, Name, SettingKind, StatementKind};
+use crate::syntax::ast::{DefinitionKind, ItemKind, Name, SettingKind, StatementKind, Use};
 
 /// `E0206` and `E0207` for names of items that stand before in the model's own file or in one that it uses, and
 /// `E0206` for names that an item of the model's own file gives to two of its parts.
@@ -73,17 +73,30 @@ fn taken_names(bundle: &Bundle, found: &mut Findings) {
                 known.insert(&name.text, name.span);
                 continue;
             };
-            let code = if module == main { "E0206" } else { "E0207" };
             let message = format!("the name `{}` is taken", name.text);
-            let diagnostic =
-                Diagnostic::error(code, message, name.span).fact("again here").label(*before, "here first");
-            found.add(if module == main {
-                diagnostic
-            } else {
-                diagnostic.help("use the file with a prefix: `use \"file.nn\" as p`")
+            found.add(match use_of(bundle, module) {
+                None => Diagnostic::error("E0206", message, name.span)
+                    .fact("again here")
+                    .label(*before, "here first"),
+                Some(import) => Diagnostic::error("E0207", message, import.path_span)
+                    .fact(format!("this file brings in another `{}`", name.text))
+                    .label(*before, "here first")
+                    .label(name.span, "again here")
+                    .help(format!("use the file with a prefix: `use \"{}\" as p`", import.path)),
             });
         }
     }
+}
+
+/// The line of the main file that uses `module` without a prefix; none for the main file itself.
+fn use_of(bundle: &Bundle, module: usize) -> Option<&Use> {
+    let main = bundle.module(bundle.main_module());
+    let lines = main.ast.items.iter().filter_map(|item| match &item.kind {
+        ItemKind::Use(one) => Some(one),
+        _ => None,
+    });
+    let mut pairs = lines.zip(&main.uses);
+    pairs.find(|(_, (prefix, used))| prefix.is_none() && *used == module).map(|(line, _)| line)
 }
 
 /// `E0206` for a prefix that two files are used with, and for a file that is used twice in the same way.
