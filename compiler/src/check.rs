@@ -6,7 +6,7 @@ use nnc_runtime::artifact::{Data, Role};
 
 use crate::compile::{Request, compile};
 use crate::diagnostic::{Checked, Diagnostic, Findings, Severity};
-use crate::elaborate::{self, Bundle, Elaborated, Expansion, Subject, elaborate};
+use crate::elaborate::{self, Bundle, Elaborated, Expansion, Subject};
 use crate::update::training_step;
 
 /// The most models of a file.
@@ -39,8 +39,9 @@ pub fn examine(bundle: &Arc<Bundle>, request: &Request) -> Checked<Vec<Data>> {
         found.add(diagnostic.fact(format!("at most {MODELS} can stand in one file")));
         return Checked { value: data, diagnostics: found.finish() };
     }
+    let mut left = elaborate::WORK_OF_A_FILE;
     for subject in &subjects {
-        let step = expanded(bundle, subject, &mut found);
+        let step = expanded(bundle, subject, &mut left, &mut found);
         let readable = step.as_ref().filter(|step| step.unread.is_empty());
         let read = readable.and_then(|step| step.training.as_ref()).map(|training| &training.data);
         data.extend(read.filter(|read| data.iter().all(|known| known.name != read.name)).cloned());
@@ -65,7 +66,12 @@ pub fn examine(bundle: &Arc<Bundle>, request: &Request) -> Checked<Vec<Data>> {
 }
 
 /// Adds what the expansions of one model show; what its training step comes to, where it has one.
-fn expanded(bundle: &Arc<Bundle>, subject: &Subject, found: &mut Findings) -> Option<Elaborated> {
+fn expanded(
+    bundle: &Arc<Bundle>,
+    subject: &Subject,
+    left: &mut usize,
+    found: &mut Findings,
+) -> Option<Elaborated> {
     let mut step = None;
     let mut stored = Vec::new();
     let mut expansions = subject.expansions().to_vec();
@@ -74,7 +80,7 @@ fn expanded(bundle: &Arc<Bundle>, subject: &Subject, found: &mut Findings) -> Op
         let known = stored.len();
         let (model, dims) = (subject.model.clone(), subject.dims.clone());
         let request = elaborate::Request { model, expansion, batch: None, dims, stored };
-        let checked = elaborate(bundle, &request);
+        let checked = elaborate::elaborate_within(bundle, &request, left);
         found.extend(checked.diagnostics);
         stored = request.stored;
         // The same mistakes would be found again: the expansions of one model differ in little.

@@ -3,8 +3,12 @@
 /// Names of so many letters are like no other.
 const LONGEST_NAME: usize = 65;
 
+/// The beginning of a name is taken for it from so many letters on.
+const SHORTEST_BEGINNING: usize = 3;
+
 /// The known name closest to `name`, when it is close enough to have been meant: at most a third of the letters of the
-/// shorter one differ, or nothing but case and `_`, which goes before all else, or one has a letter more at its end, as `lrr` has.
+/// shorter one differ, or nothing but case and `_`, which goes before all else, or one has a letter more at its end, as
+/// `lrr` has, or it is the beginning of the known one, as `lin` of `linear`.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = name.chars().count();
@@ -18,16 +22,19 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
             return None;
         }
         if fold(candidate) == folded {
-            return Some((0, candidate));
+            return Some((0, 0, candidate));
         }
         let (short, long) = if length < other { (name, candidate) } else { (candidate, name) };
         if length.min(other) > 1 && length.abs_diff(other) == 1 && long.starts_with(short) {
-            return Some((1, candidate));
+            return Some((1, 0, candidate));
+        }
+        if length >= SHORTEST_BEGINNING && candidate.starts_with(name) {
+            return Some((1, other - length, candidate));
         }
         let distance = edit_distance(name, candidate);
-        (distance <= length.min(other) / 3).then_some((distance, candidate))
+        (distance <= length.min(other) / 3).then_some((distance, usize::MAX, candidate))
     };
-    known.into_iter().filter_map(near).min().map(|(_, candidate)| candidate)
+    known.into_iter().filter_map(near).min().map(|(_, _, candidate)| candidate)
 }
 
 /// `1 value`, `2 values`
@@ -89,5 +96,7 @@ mod tests {
             assert_eq!(nearest(name, [other]), None, "{name} is not {other}");
         }
         assert_eq!(nearest("conv", ["conv"]), None, "no name is meant by itself");
+        assert_eq!(nearest("lin", ["len", "linear", "linear_along"]), Some("linear"), "it begins so");
+        assert_eq!(nearest("li", ["linear"]), None, "two letters begin many names");
     }
 }

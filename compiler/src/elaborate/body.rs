@@ -30,6 +30,7 @@ impl<'a> Elaborator<'a> {
             match self.statement(frame, statement) {
                 Ok(None) => {}
                 Ok(Some(value)) if place == last => result = Some(value),
+                Ok(Some(Value::Outputs(values))) if values.is_empty() => {}
                 Ok(Some(_)) if is_named(statement) => {}
                 Ok(Some(Value::Outputs(values))) if values.is_empty() => {}
                 Ok(Some(_)) => {

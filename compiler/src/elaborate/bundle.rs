@@ -13,7 +13,8 @@ use crate::source::{FileId, Sources, Span};
 use crate::syntax::ast;
 
 pub use library::library_files;
-pub(super) use library::shelf_file_of;
+pub(crate) use library::shelved;
+pub(super) use library::{is_private_name, shelf_file_of};
 pub use read::load;
 
 /// Everything a compilation reads.
@@ -25,8 +26,8 @@ pub struct Bundle {
     library: usize,
     /// The modules of the standard library by the names of their items.
     library_names: Arc<BTreeMap<String, usize>>,
-    /// The names that are given twice in the model's own file.
-    given_twice: Vec<Diagnostic>,
+    /// What is wrong with the model's own file by its text: names given twice, attributes out of place.
+    wrong_by_text: Vec<Diagnostic>,
 }
 
 /// A file.
@@ -203,9 +204,9 @@ impl Bundle {
         0..self.library
     }
 
-    /// `E0206` and `E0207` for the names that the model's own file gives twice.
-    pub(super) fn names_given_twice(&self) -> &[Diagnostic] {
-        &self.given_twice
+    /// The names that the model's own file gives twice, and attributes that mean nothing where they stand.
+    pub(super) fn wrong_by_text(&self) -> &[Diagnostic] {
+        &self.wrong_by_text
     }
 
     /// The module of the standard library that has an item called `name`.

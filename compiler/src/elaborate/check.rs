@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use nnc_runtime::artifact::StoredKind;
 
 use crate::diagnostic::Diagnostic;
+use crate::elaborate::attributes::misused_attributes;
 use crate::elaborate::data::names_in;
 use crate::elaborate::{Bundle, Elaborated, Expansion, lint};
 use crate::ir::{Kind, NodeId, Source};
@@ -72,11 +73,8 @@ pub fn subjects(bundle: &Bundle, dims: &[(String, usize)]) -> Vec<Subject> {
 /// that nothing reads.
 #[must_use]
 pub fn lints(bundle: &Bundle, clean: bool) -> Vec<Diagnostic> {
-    let mut found = lint::unknown_attributes(bundle.main());
-    if clean && found.is_empty() {
-        found = lint::unused_bindings(bundle.main());
-    }
-    found
+    let found = misused_attributes(bundle);
+    if clean && found.is_empty() { lint::unused_bindings(bundle.main()) } else { found }
 }
 
 /// Weights without a gradient (`W0502`), or that none has one (`E0502`). `gradients` stand in the order of

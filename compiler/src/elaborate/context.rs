@@ -8,6 +8,7 @@ use crate::diagnostic::{Diagnostic, Findings};
 use crate::elaborate::bundle::Bundle;
 use crate::elaborate::dim::{BATCH, Dim};
 use crate::elaborate::intrinsic::Requirement;
+use crate::elaborate::limits::WORK;
 use crate::elaborate::reader::HostStep;
 use crate::elaborate::scope::Weights;
 use crate::elaborate::value::{Tensor, Value};
@@ -64,6 +65,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) weights: Weights,
     /// What names stand for that no file declares: `N`, `training`, `step`, the model's outputs in `train`.
     pub(super) predeclared: BTreeMap<String, Value<'a>>,
+    /// Names of which it was said that they stand for nothing.
+    pub(super) unknown: BTreeSet<String>,
     /// Constants that are known, by module and name; `None` while one is being computed.
     pub(super) constants: BTreeMap<(usize, String), Option<Value<'a>>>,
     /// Where a gradient ends, and what ends it.
@@ -88,6 +91,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) rows: Vec<Row>,
     /// What each stage gives.
     pub(super) stages: Vec<(Span, String)>,
+    /// The work that this expansion may do.
+    pub(super) work: usize,
     /// The work done so far, besides the values of the graph.
     pub(super) spent: usize,
     /// How deep the expression that is being evaluated lies in others.
@@ -138,6 +143,7 @@ impl<'a> Elaborator<'a> {
             turns: Vec::new(),
             weights: Weights::default(),
             predeclared,
+            unknown: BTreeSet::new(),
             constants: BTreeMap::new(),
             stops: Vec::new(),
             host_steps: Vec::new(),
@@ -150,6 +156,7 @@ impl<'a> Elaborator<'a> {
             declared: Vec::new(),
             rows: Vec::new(),
             stages: Vec::new(),
+            work: WORK,
             spent: 0,
             depth: 0,
             joined: Vec::new(),

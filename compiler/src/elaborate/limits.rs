@@ -8,7 +8,7 @@ use crate::size::{ELEMENTS, elements, too_many};
 use crate::source::Span;
 
 /// The most that an expansion may evaluate and make: expressions, stages, and values of the graph together.
-pub(super) const WORK: usize = 500_000;
+pub(crate) const WORK: usize = 500_000;
 /// What an error costs of it, beside one for each use that its place lies in.
 const REPORT: usize = 16;
 /// The most letters of a string, and the most values of a list with all that lies in it.
@@ -39,19 +39,27 @@ impl<'a> Elaborator<'a> {
     /// Counts `amount` of work done at `span`. The stage that uses up what an expansion may take is reported, and
     /// everything after it fails.
     pub(super) fn spend(&mut self, amount: usize, span: Span) -> Outcome<()> {
-        if self.spent > WORK {
+        if self.spent > self.work {
             return Err(Reported);
         }
         self.spent = self.spent.saturating_add(amount);
-        if self.spent.saturating_add(self.graph.len()) <= WORK {
+        if self.work_done() <= self.work {
             return Ok(());
         }
         self.spent = usize::MAX;
-        let diagnostic = Diagnostic::error("E0213", "the model takes too much work to expand", span)
+        let mut diagnostic = Diagnostic::error("E0213", "the model takes too much work to expand", span)
             .fact("the work is used up here")
             .note(format!("an expansion has at most {WORK} expressions, stages and values of the graph"))
             .help("take fewer turns or steps, or shorten what calls itself");
+        if self.work < WORK {
+            diagnostic = diagnostic.note(format!("the models before it have left {} to this one", self.work));
+        }
         Err(self.report(diagnostic))
+    }
+
+    /// What was evaluated and made so far.
+    pub(super) fn work_done(&self) -> usize {
+        self.spent.saturating_add(self.graph.len())
     }
 
     /// Counts the work of an error, whose chain of uses is written anew each time: a block that is wrong and calls itself

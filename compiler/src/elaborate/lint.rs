@@ -1,59 +1,12 @@
-//! What the text alone shows: attributes that mean nothing, bindings that nothing reads.
+//! What the text alone shows of names: those that are bound, those that are read, bindings that nothing reads.
 
 use std::collections::BTreeSet;
 
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::Diagnostic;
 use crate::syntax::ast::{
-    Argument, Attribute, Body, Chain, Dim, Expr, ExprKind, File, Index, ItemKind, Name, SettingKind,
+    Argument, Body, Chain, Definition, Dim, Expr, ExprKind, File, Index, ItemKind, Name, SettingKind,
     Settings, Stage, StageKind, Statement, StatementKind, Type,
 };
-
-/// Attributes that mean something.
-const ATTRIBUTES: [&str; 8] = ["init", "training", "name", "shape", "inline", "host", "precision", "private"];
-
-/// What `@precision` takes.
-const PRECISIONS: [&str; 3] = ["f32", "f16", "mixed"];
-
-/// Attributes of `file` that mean nothing.
-pub(super) fn unknown_attributes(file: &File) -> Vec<Diagnostic> {
-    let mut all: Vec<&Attribute> = Vec::new();
-    for item in &file.items {
-        all.extend(&item.attributes);
-        if let ItemKind::Definition(definition) = &item.kind {
-            all.extend(definition.parameters.iter().flat_map(|parameter| &parameter.attributes));
-            all.extend(definition.outputs.iter().flat_map(|output| &output.attributes));
-            all.extend(definition.body.statements.iter().flat_map(|statement| &statement.attributes));
-        }
-    }
-    let precisions: Vec<Diagnostic> =
-        all.iter().filter_map(|attribute| unknown_precision(attribute)).collect();
-    all.into_iter()
-        .filter(|attribute| !ATTRIBUTES.contains(&attribute.name.text.as_str()))
-        .map(|attribute| {
-            let name = &attribute.name;
-            Diagnostic::error("E0201", format!("unknown attribute `@{}`", name.text), name.span)
-                .fact("not found")
-                .help_maybe(did_you_mean(&name.text, ATTRIBUTES))
-        })
-        .chain(precisions)
-        .collect()
-}
-
-/// `@precision(..)` with something that is none.
-fn unknown_precision(attribute: &Attribute) -> Option<Diagnostic> {
-    if attribute.name.text != "precision" {
-        return None;
-    }
-    let span = match attribute.arguments.as_slice() {
-        [one] if matches!(&one.value.kind, ExprKind::Name(name) if PRECISIONS.contains(&name.as_str())) => {
-            return None;
-        }
-        [one] => one.span,
-        _ => attribute.span,
-    };
-    let help = format!("write one of {}", PRECISIONS.join(", "));
-    Some(Diagnostic::error("E0204", "`@precision` takes a precision", span).fact("this is none").help(help))
-}
 
 /// Bindings of `file` that nothing reads.
 pub(super) fn unused_bindings(file: &File) -> Vec<Diagnostic> {
@@ -94,21 +47,28 @@ pub(super) fn names_bound(body: &Body) -> BTreeSet<&str> {
     names.bound.iter().map(|name| name.text.as_str()).collect()
 }
 
+/// The statements of a body, those of the bodies inside it among them.
+pub(super) fn statements(body: &Body) -> Vec<&Statement> {
+    let mut names = Names::default();
+    names.body(body);
+    names.statements
+}
+
+/// The names that `definition` reads and does not bind itself: items, names of the library, primitives.
+pub(crate) fn names_from_outside(definition: &Definition) -> BTreeSet<&str> {
+    let mut names = Names::default();
+    names.definition(definition);
+    let parameters = definition.parameters.iter().map(|parameter| parameter.name.text.as_str());
+    let own: BTreeSet<&str> = names.bound.iter().map(|name| name.text.as_str()).chain(parameters).collect();
+    names.read.into_iter().filter(|name| !own.contains(name)).collect()
+}
+
 /// The names that the types, formulas and settings of `file` read.
 pub(super) fn names_read(file: &File) -> BTreeSet<&str> {
     let mut names = Names::default();
     for item in &file.items {
         match &item.kind {
-            ItemKind::Definition(one) => {
-                one.parameters
-                    .iter()
-                    .filter_map(|parameter| parameter.ty.as_ref())
-                    .for_each(|ty| names.ty(ty));
-                one.parameters.iter().filter_map(|one| one.default.as_ref()).for_each(|one| names.expr(one));
-                one.outputs.iter().for_each(|output| names.ty(&output.ty));
-                one.conditions.iter().for_each(|condition| names.expr(condition));
-                names.body(&one.body);
-            }
+            ItemKind::Definition(one) => names.definition(one),
             ItemKind::Data(data) => names.settings(&data.settings),
             ItemKind::Train(train) => names.settings(&train.settings),
             ItemKind::Const(one) => names.expr(&one.value),
@@ -124,12 +84,22 @@ struct Names<'a> {
     bound: Vec<&'a Name>,
     states: Vec<&'a str>,
     read: BTreeSet<&'a str>,
+    statements: Vec<&'a Statement>,
 }
 
 impl<'a> Names<'a> {
+    fn definition(&mut self, one: &'a Definition) {
+        one.parameters.iter().filter_map(|parameter| parameter.ty.as_ref()).for_each(|ty| self.ty(ty));
+        one.parameters.iter().filter_map(|one| one.default.as_ref()).for_each(|one| self.expr(one));
+        one.outputs.iter().for_each(|output| self.ty(&output.ty));
+        one.conditions.iter().for_each(|condition| self.expr(condition));
+        self.body(&one.body);
+    }
+
     fn body(&mut self, body: &'a Body) {
-        for Statement { kind, .. } in &body.statements {
-            match kind {
+        for statement in &body.statements {
+            self.statements.push(statement);
+            match &statement.kind {
                 StatementKind::Layer { name, chain } => {
                     self.bound.push(name);
                     self.chain(chain);

@@ -6,6 +6,7 @@
 //! in error is not complained about again.
 
 mod arithmetic;
+mod attributes;
 mod body;
 mod bundle;
 mod call;
@@ -43,8 +44,10 @@ mod value;
 
 use std::sync::Arc;
 
+pub(crate) use bundle::shelved;
 pub use bundle::{Bundle, library_files, load};
 pub use check::{Subject, lints, missing_gradients, only_in_use, subjects};
+pub(crate) use lint::names_from_outside;
 pub use optimizer::{OptimizerHandle, Update, UpdateState};
 pub use resolve::items;
 pub use settings::setting_path;
@@ -197,5 +200,18 @@ pub fn primitives() -> Vec<&'static str> {
 /// Diagnostics: everything from `E02` to `E05` that can be known without gradients.
 #[must_use]
 pub fn elaborate(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<Elaborated>> {
-    model::expand(bundle, request)
+    let mut left = limits::WORK;
+    model::expand(bundle, request, &mut left)
 }
+
+/// As [`elaborate`], where the models of one file share the work that is left to them.
+pub(crate) fn elaborate_within(
+    bundle: &Arc<Bundle>,
+    request: &Request,
+    left: &mut usize,
+) -> Checked<Option<Elaborated>> {
+    model::expand(bundle, request, left)
+}
+
+/// The work that all expansions of a file may do together.
+pub(crate) const WORK_OF_A_FILE: usize = 3 * limits::WORK;

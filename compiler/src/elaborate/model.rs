@@ -66,13 +66,33 @@ struct Finished {
     rows: Vec<Row>,
 }
 
-pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<Elaborated>> {
+/// Expands a model, and takes the work from `left`.
+pub(super) fn expand(
+    bundle: &Arc<Bundle>,
+    request: &Request,
+    left: &mut usize,
+) -> Checked<Option<Elaborated>> {
     let mut e = Elaborator::new(bundle, request.expansion, 1);
+    e.work = e.work.min(*left);
+    let checked = expand_with(&mut e, bundle, request);
+    *left = left.saturating_sub(
+        checked.value.as_ref().map_or(0, |elaborated| elaborated.graph.len()) + e.work_done(),
+    );
+    checked
+}
+
+fn expand_with<'a>(
+    e: &mut Elaborator<'a>,
+    bundle: &'a Arc<Bundle>,
+    request: &Request,
+) -> Checked<Option<Elaborated>> {
     e.graph.stored.clone_from(&request.stored);
     e.weights = Weights::beside(&request.stored);
-    let subject = match subject(&mut e, request) {
+    let subject = match subject(e, request) {
         Ok(subject) => subject,
-        Err(Reported) => return Checked { value: None, diagnostics: e.diagnostics.finish() },
+        Err(Reported) => {
+            return Checked { value: None, diagnostics: std::mem::take(&mut e.diagnostics).finish() };
+        }
     };
     let finished = e.finish(&subject, request);
     if let Some(diagnostic) = too_large(&e.graph, subject.model.name.span) {
@@ -82,7 +102,7 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
     let (Ok(finished), false) = (finished, failed) else {
         let unread = e.unread().into_iter().filter(|one| one.code != "E0508");
         e.diagnostics.extend(unread);
-        return Checked { value: None, diagnostics: e.diagnostics.finish() };
+        return Checked { value: None, diagnostics: std::mem::take(&mut e.diagnostics).finish() };
     };
     let trained: Vec<(String, NodeId)> = e
         .weights
@@ -99,20 +119,20 @@ pub(super) fn expand(bundle: &Arc<Bundle>, request: &Request) -> Checked<Option<
     let elaborated = Elaborated {
         trained: trained.into_iter().map(|(_, node)| node).collect(),
         groups,
-        graph: e.graph,
+        graph: std::mem::take(&mut e.graph),
         loss: finished.loss,
         training: finished.training,
         settings: finished.settings,
         model: subject.model.name.text.clone(),
         batch: finished.batch,
         rows: finished.rows,
-        stages: e.stages,
+        stages: std::mem::take(&mut e.stages),
         loss_span: finished.loss_span,
-        stops: e.stops,
+        stops: std::mem::take(&mut e.stops),
         differs_in_training: e.differs_in_training,
         unread,
     };
-    Checked { value: Some(elaborated), diagnostics: e.diagnostics.finish() }
+    Checked { value: Some(elaborated), diagnostics: std::mem::take(&mut e.diagnostics).finish() }
 }
 
 impl<'a> Elaborator<'a> {

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::Expansion;
-use crate::elaborate::bundle::{is_private, shelf_file_of};
+use crate::elaborate::bundle::{is_private, is_private_name, shelf_file_of};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::elsewhere::{field_help, name_help};
 use crate::elaborate::frame::Frame;
@@ -184,6 +184,7 @@ impl<'a> Elaborator<'a> {
         if let Some(value) = self.lookup(frame, name, span)? {
             return Ok(value);
         }
+        self.unknown.insert(name.to_owned());
         let message = format!("unknown {what} `{name}`");
         let diagnostic = Diagnostic::error("E0201", message, span).fact("not found");
         if self.diagnostics.is_full() {
@@ -195,6 +196,9 @@ impl<'a> Elaborator<'a> {
             let called = if small == name { String::new() } else { format!("here it is called `{small}`: ") };
             Some(format!("{called}write `use \"{file}\"` at the top of the file"))
         };
+        if let Some(diagnostic) = self.private(frame, name, what, span) {
+            return Err(self.report(diagnostic));
+        }
         let comment = || "a comment begins with `#`; `//` divides whole numbers".to_owned();
         let help = self.behind_slashes(span).then(comment);
         let help = help.or_else(|| self.state_for(frame, name)).or_else(|| self.augmented_alone(name));
@@ -208,6 +212,27 @@ impl<'a> Elaborator<'a> {
             self.ends_a_chain(span).then(named)
         });
         Err(self.report(diagnostic.help_maybe(help)))
+    }
+
+    /// That `name` is private to the library, or to a file that is used.
+    fn private(&self, frame: &Frame<'a>, name: &str, what: &str, span: Span) -> Option<Diagnostic> {
+        let message = format!("unknown {what} `{name}`");
+        let diagnostic = Diagnostic::error("E0201", message, span);
+        let module = self.bundle.module(frame.module);
+        let owner = module.uses.iter().find_map(|(_, used)| {
+            let used = self.bundle.module(*used);
+            let hidden = used.public_item(name).is_none().then(|| used.item(name)).flatten()?;
+            Some((item_name(hidden)?.2, self.bundle.sources().source(used.file).path()))
+        });
+        if let Some((place, path)) = owner.filter(|(_, path)| !path.starts_with("std/")) {
+            let diagnostic =
+                diagnostic.fact(format!("it is private to `{path}`")).label(place, "defined here");
+            return Some(diagnostic.help("take `@private` away there, or copy it"));
+        }
+        is_private_name(name).then(|| {
+            let help = format!("copy it into this file: `nnc show --std {name}` prints it");
+            diagnostic.fact("it is private to the library").help(help)
+        })
     }
 
     /// The names that a loss or a metric can read.
@@ -232,7 +257,7 @@ impl<'a> Elaborator<'a> {
         let (before, after) = (text.get(..span.start as usize), text.get(span.end as usize..));
         let line = after.and_then(|after| after.lines().next());
         let goes_on = after.is_some_and(|after| after.trim_start().starts_with("->"));
-        before.is_some_and(|before| before.trim_end().ends_with("->"))
+        before.is_some_and(|before| before.trim_end().ends_with("->") && !begins_with_binding(before))
             && line.is_some_and(|line| line.trim().is_empty())
             && !goes_on
     }
@@ -305,6 +330,15 @@ impl<'a> Elaborator<'a> {
             known.contains(&name.text).then(|| format!("without the prefix: `-> {}`", name.text))
         });
         let first = path.first().map_or(owner, |first| first);
+        let mut used_as = used.iter().filter_map(|(prefix, _)| prefix.as_deref());
+        if path.len() > 2 && used_as.any(|prefix| prefix == first.text) {
+            let message = format!("`{}` does not pass on what it uses itself", first.text);
+            let span = first.span.to(owner.span);
+            let diagnostic = Diagnostic::error("E0201", message, span).fact("not a prefix of this file");
+            let help =
+                format!("use that file here too: `use \"{0}.nn\" as {0}`, `{0}.{1}`", owner.text, name.text);
+            return self.report(diagnostic.help(help));
+        }
         let message = format!("no file is used as `{}`", first.text);
         let diagnostic = Diagnostic::error("E0201", message, first.span).fact("not a prefix");
         self.report(diagnostic.help_maybe(help))
@@ -331,7 +365,7 @@ impl<'a> Elaborator<'a> {
         let used = module.uses.iter().filter(|(prefix, _)| prefix.is_none()).map(|(_, used)| *used);
         for other in std::iter::once(frame.module).chain(used).chain(self.bundle.library_modules()) {
             for item in &self.bundle.module(other).ast.items {
-                if let Some((name, kind)) = item_name(&item.kind)
+                if let Some((name, kind, _)) = item_name(&item.kind)
                     && wanted.takes_item(kind)
                     && (other == frame.module || !is_private(item))
                 {
@@ -342,9 +376,19 @@ impl<'a> Elaborator<'a> {
         if wanted != Wanted::Optimizer {
             names.extend(intrinsic::names().map(str::to_owned));
         }
+        names.retain(|name| !self.unknown.contains(name));
         names.sort();
         names
     }
+}
+
+/// Whether the statement at whose end `text` stands, over all its lines that begin with an arrow, binds a name.
+fn begins_with_binding(text: &str) -> bool {
+    let mut lines = text.rsplit('\n').map(str::trim_start);
+    let first = lines.find(|line| !line.starts_with("->")).unwrap_or(text);
+    let first = first.rsplit(['{', ';']).next().unwrap_or(first).trim_start();
+    let bound = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | ',' | ' ');
+    first.split_once('=').is_some_and(|(names, rest)| names.chars().all(bound) && !rest.starts_with('='))
 }
 
 /// What a name is looked up for: a suggestion is of the same kind.
@@ -383,11 +427,11 @@ impl Wanted {
     }
 }
 
-/// The name of an item that names can stand for, and what it defines.
-fn item_name(item: &ItemKind) -> Option<(&String, Option<DefinitionKind>)> {
+/// The name of an item that names can stand for, what it defines, and where the name stands.
+fn item_name(item: &ItemKind) -> Option<(&String, Option<DefinitionKind>, Span)> {
     match item {
-        ItemKind::Definition(one) => Some((&one.name.text, Some(one.kind))),
-        ItemKind::Const(one) => Some((&one.name.text, None)),
+        ItemKind::Definition(one) => Some((&one.name.text, Some(one.kind), one.name.span)),
+        ItemKind::Const(one) => Some((&one.name.text, None, one.name.span)),
         ItemKind::Use(_) | ItemKind::Data(_) | ItemKind::Train(_) => None,
     }
 }

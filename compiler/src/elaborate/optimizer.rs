@@ -11,13 +11,13 @@ use crate::elaborate::context::{Elaborator, Outcome, Reported, Site, UpdateInPro
 use crate::elaborate::dim::Dim;
 use crate::elaborate::frame::Frame;
 use crate::elaborate::host::HostValue;
-use crate::elaborate::lint::names_bound;
+use crate::elaborate::lint::{names_bound, statements};
 use crate::elaborate::settings::TrainSettings;
 use crate::elaborate::value::{Callable, Tensor, Value};
 use crate::elaborate::{Bundle, Expansion};
 use crate::ir::{Graph, NodeId, TensorType};
 use crate::source::Span;
-use crate::syntax::ast::{self, Definition, DefinitionKind, Expr, ExprKind, ItemKind};
+use crate::syntax::ast::{self, Definition, DefinitionKind, Expr, ExprKind, ItemKind, StatementKind};
 
 /// The optimizer of a `train` item.
 #[derive(Clone, Debug)]
@@ -334,6 +334,20 @@ impl<'a> Elaborator<'a> {
         outcome
     }
 
+    /// Refuses states with a type: each has the shape of the weight.
+    fn states_like_weights(&mut self, definition: &Definition) -> Outcome<()> {
+        let mut outcome = Ok(());
+        for statement in statements(&definition.body) {
+            let StatementKind::State { name, ty: Some(ty), init } = &statement.kind else { continue };
+            let begin = init.as_ref().map_or("0", |init| self.bundle.sources().slice(init.span));
+            let diagnostic = Diagnostic::error("E0204", "a state of an optimizer takes no type", ty.span)
+                .fact("it has the shape of the weight")
+                .help(format!("write `state {} = {begin}`", name.text));
+            outcome = Err(self.report(diagnostic));
+        }
+        outcome
+    }
+
     fn update_body(
         &mut self,
         frame: &mut Frame<'a>,
@@ -350,6 +364,7 @@ impl<'a> Elaborator<'a> {
             frame.bind(&parameter.name.text, value);
         }
         self.preconditions(frame, definition, name)?;
+        self.states_like_weights(definition)?;
         self.body(frame, &definition.body).map(|_| ())
     }
 }

@@ -225,13 +225,12 @@ impl<'a> Elaborator<'a> {
         self.left_to_reader(diagnostic, step);
     }
 
-    /// Why the examples cannot be read. What is no field may be a name that a reader gives which is not built yet.
+    /// Why the examples cannot be read. What is no field may be a name that a reader gives which is not built yet, of
+    /// which enough is said.
     pub(super) fn unread(&mut self) -> Vec<Diagnostic> {
         let mut unread = std::mem::take(&mut self.unread);
         if self.planned_reader {
-            for unknown in unread.iter_mut().filter(|one| one.code == "E0201") {
-                unknown.code = "E0508";
-            }
+            unread.retain(|one| one.code != "E0201");
         }
         unread
     }

@@ -225,11 +225,22 @@ impl<'a> Elaborator<'a> {
                     settings.values.insert(name.clone(), &set.value);
                 }
                 [name] if self.has_constant(name) => {}
-                [group, name]
-                    if group == "dims" && settings.dims.iter().any(|(dim, _)| dim.text == *name) =>
+                [group, name] if group == "dims" && is_set(&settings.dims, name) => {
+                    replace(&mut settings.dims, name, &set.value);
+                }
+                [group, name] if group == "metrics" && is_set(&settings.metrics, name) => {
+                    replace(&mut settings.metrics, name, &set.value);
+                }
+                [group, name] if group == "inputs" && is_set(&settings.inputs, name) => {
+                    replace(&mut settings.inputs, name, &set.value);
+                }
+                [group, layer, name]
+                    if group == "update"
+                        && UPDATE.contains(&name.as_str())
+                        && settings.updates.iter().any(|update| update.layer.text == *layer) =>
                 {
-                    for dim in settings.dims.iter_mut().filter(|(dim, _)| dim.text == *name) {
-                        dim.1 = &set.value;
+                    for update in settings.updates.iter_mut().filter(|update| update.layer.text == *layer) {
+                        update.values.insert(name.clone(), &set.value);
                     }
                 }
                 [group, _] if group == "optimizer" => {}
@@ -238,8 +249,21 @@ impl<'a> Elaborator<'a> {
                     let message = format!("there is no setting `{written}`");
                     let mut known: Vec<String> = VALUES.iter().map(|name| (*name).to_owned()).collect();
                     known.extend(settings.dims.iter().map(|(dim, _)| format!("dims.{}", dim.text)));
+                    for (group, pairs) in [("metrics", &settings.metrics), ("inputs", &settings.inputs)] {
+                        known.extend(pairs.iter().map(|(name, _)| format!("{group}.{}", name.text)));
+                    }
+                    for update in &settings.updates {
+                        let layer = &update.layer.text;
+                        known.extend(UPDATE.iter().map(|name| format!("update.{layer}.{name}")));
+                    }
                     known.extend(self.constants_of_the_file());
-                    let help = setting_path(&written).map(|path| format!("write `--set {path}=..`"));
+                    let help = match path {
+                        [group, name] if group == "dims" => Some(format!("write `--dim {name}=128`")),
+                        [group, name, ..] if group == "optimizer" => Some(format!(
+                            "an argument is replaced whole: `--set \"optimizer.{name}=cosine(0.1, warmup=500)\"`"
+                        )),
+                        _ => setting_path(&written).map(|path| format!("write `--set {path}=..`")),
+                    };
                     let similar = || did_you_mean(&written, known.iter().map(String::as_str));
                     let diagnostic = Diagnostic::error("E0505", message, set.value.span)
                         .fact("set on the command line")
@@ -370,5 +394,17 @@ impl<'a> Elaborator<'a> {
         let Some(expr) = settings.values.get(name).copied() else { return Ok(None) };
         let value = self.settled(expr)?;
         self.count(&value, expr.span).map(Some)
+    }
+}
+
+/// Whether `pairs` bind `name`.
+fn is_set(pairs: &[(&Name, &Expr)], name: &str) -> bool {
+    pairs.iter().any(|(bound, _)| bound.text == name)
+}
+
+/// Binds `name` to `value` wherever `pairs` bind it.
+fn replace<'a>(pairs: &mut [(&'a Name, &'a Expr)], name: &str, value: &'a Expr) {
+    for pair in pairs.iter_mut().filter(|(bound, _)| bound.text == name) {
+        pair.1 = value;
     }
 }

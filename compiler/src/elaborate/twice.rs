@@ -8,7 +8,7 @@ use crate::elaborate::context::{Elaborator, Reported};
 use crate::elaborate::dim::BATCH;
 use crate::source::Span;
 use crate::syntax::ast::{
-    Definition, DefinitionKind, Dim, Expr, ExprKind, ItemKind, Name, SettingKind, StatementKind,
+    Definition, DefinitionKind, Dim, Expr, ExprKind, ItemKind, Name, SettingKind, StatementKind, Use,
 };
 
 /// `E0206` and `E0207` for names of items that stand before in the model's own file or in one that it uses, and
@@ -40,6 +40,13 @@ pub(super) fn names_given_twice(bundle: &Bundle) -> Vec<Diagnostic> {
                 });
                 distinct("field", fields, &mut found);
             }
+            ItemKind::Const(one) if one.name.text == BATCH => {
+                let message = format!("`{BATCH}` is the batch dim");
+                let diagnostic = Diagnostic::error("E0206", message, one.name.span)
+                    .fact("no constant can have this name")
+                    .help("give it another name; how many examples a step takes says `batch` in `train`");
+                found.add(diagnostic);
+            }
             ItemKind::Const(_) | ItemKind::Use(_) | ItemKind::Train(_) => {}
         }
     }
@@ -70,17 +77,30 @@ fn taken_names(bundle: &Bundle, found: &mut Findings) {
                 known.insert(&name.text, name.span);
                 continue;
             };
-            let code = if module == main { "E0206" } else { "E0207" };
             let message = format!("the name `{}` is taken", name.text);
-            let diagnostic =
-                Diagnostic::error(code, message, name.span).fact("again here").label(*before, "here first");
-            found.add(if module == main {
-                diagnostic
-            } else {
-                diagnostic.help("use the file with a prefix: `use \"file.nn\" as p`")
+            found.add(match use_of(bundle, module) {
+                None => Diagnostic::error("E0206", message, name.span)
+                    .fact("again here")
+                    .label(*before, "here first"),
+                Some(import) => Diagnostic::error("E0207", message, import.path_span)
+                    .fact(format!("this file brings in another `{}`", name.text))
+                    .label(*before, "here first")
+                    .label(name.span, "again here")
+                    .help(format!("use the file with a prefix: `use \"{}\" as p`", import.path)),
             });
         }
     }
+}
+
+/// The line of the main file that uses `module` without a prefix; none for the main file itself.
+fn use_of(bundle: &Bundle, module: usize) -> Option<&Use> {
+    let main = bundle.module(bundle.main_module());
+    let lines = main.ast.items.iter().filter_map(|item| match &item.kind {
+        ItemKind::Use(one) => Some(one),
+        _ => None,
+    });
+    let mut pairs = lines.zip(&main.uses);
+    pairs.find(|(_, (prefix, used))| prefix.is_none() && *used == module).map(|(line, _)| line)
 }
 
 /// `E0206` for a prefix that two files are used with, and for a file that is used twice in the same way.

@@ -113,10 +113,26 @@ impl<'a> Elaborator<'a> {
             _ => None,
         };
         let help = help.map(str::to_owned).or_else(|| known_at_build_time(ty, value, role));
+        let help = help.or_else(|| self.weight_for(ty, value, span, role));
         let diagnostic = Diagnostic::error("E0204", message, span)
             .fact(format!("this is {}", value.describe()))
             .help_maybe(help);
         Err(self.report(diagnostic))
+    }
+
+    /// What to write where an init is bound to a name with the type of a tensor.
+    fn weight_for(&self, ty: &Type, value: &Value<'a>, init: Span, role: Role<'_>) -> Option<String> {
+        if !matches!((value, role), (Value::Init(_), Role::Stated)) {
+            return None;
+        }
+        let sources = self.bundle.sources();
+        let before = sources.source(ty.span.file).text().get(..ty.span.start as usize)?;
+        let name = before.lines().next_back()?.trim().strip_suffix(':')?.trim();
+        Some(format!(
+            "a weight is declared: `weight {name}: {} = {}`",
+            sources.slice(ty.span),
+            sources.slice(init)
+        ))
     }
 
     /// The element type that `ty` names.

@@ -2,7 +2,9 @@
 
 mod reference;
 
-use crate::elaborate::library_files;
+use std::collections::BTreeSet;
+
+use crate::elaborate::{library_files, names_from_outside, shelved};
 use crate::source::Sources;
 use crate::syntax;
 use crate::syntax::ast::{Definition, Item, ItemKind};
@@ -24,6 +26,14 @@ pub struct Entry {
     pub definition: Definition,
 }
 
+impl Entry {
+    /// Whether files that use the library do not see it.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.definition.attributes.iter().any(|attribute| attribute.name.text == "private")
+    }
+}
+
 /// All definitions of the standard library, file by file.
 #[must_use]
 pub fn entries() -> Vec<Entry> {
@@ -34,6 +44,47 @@ pub fn entries() -> Vec<Entry> {
 #[must_use]
 pub fn entry(name: &str) -> Option<Entry> {
     entries().into_iter().find(|entry| entry.definition.name.text == name)
+}
+
+/// What a file needs so that a copy of the definition `name` under another name compiles: the definition, the private
+/// ones that it needs, in the order of their file, and above them the `use` of that file where it needs others of it.
+#[must_use]
+pub fn printed(name: &str) -> Option<String> {
+    let entry = entry(name)?;
+    let mut parts = vec![entry.text.clone()];
+    let needed = needed(&entry);
+    let public = |other: &Entry| other.file == entry.file && !other.is_private();
+    let others: Vec<String> =
+        entries().into_iter().filter(public).map(|other| other.definition.name.text).collect();
+    let uses = |one: &Entry| {
+        let names = names_from_outside(&one.definition);
+        others.iter().any(|other| *other != entry.definition.name.text && names.contains(other.as_str()))
+    };
+    if shelved(entry.file) && needed.iter().chain([&entry]).any(uses) {
+        parts.insert(0, format!("use \"{}\"", entry.file));
+    }
+    parts.extend(needed.into_iter().map(|entry| entry.text));
+    Some(parts.join("\n\n"))
+}
+
+/// The private definitions that `entry` needs, also through one another, in the order of their file.
+#[must_use]
+pub fn needed(entry: &Entry) -> Vec<Entry> {
+    let near = |other: &Entry| other.file == entry.file && other.is_private();
+    let near: Vec<Entry> = entries().into_iter().filter(near).collect();
+    let mut taken: BTreeSet<&str> = BTreeSet::new();
+    let mut open = vec![entry];
+    while let Some(one) = open.pop() {
+        let names = names_from_outside(&one.definition);
+        for other in &near {
+            let name = other.definition.name.text.as_str();
+            if name != entry.definition.name.text && names.contains(name) && taken.insert(name) {
+                open.push(other);
+            }
+        }
+    }
+    let wanted: BTreeSet<String> = taken.into_iter().map(str::to_owned).collect();
+    near.into_iter().filter(|other| wanted.contains(&other.definition.name.text)).collect()
 }
 
 fn entries_of(file: &'static str, text: &'static str) -> Vec<Entry> {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::elaborate::{library_files, primitives};
-use crate::library::{Entry, entries};
+use crate::library::{Entry, entries, needed};
 
 const HEAD: &str = "# The standard library
 
-Everything here is `.nn` text that is shipped inside the compiler; `nnc show --std NAME` prints a definition, and a copy
-of one under another name compiles to the same kernels. Only what no formula can express is built in: `docs/language.md`,
+Everything here is `.nn` text that is shipped inside the compiler; `nnc show --std NAME` prints a definition with the
+private ones that it needs, and a copy of that under another name compiles to the same kernels. Only what no formula can express is built in: `docs/language.md`,
 section 5. Below a definition stands what it is held against: numbers that PyTorch or a formula of a paper gave, on at
 least three shapes (`tests/goldens/`). What stands in `std/attention.nn` and `std/vision.nn` comes with
 `use \"std/attention.nn\"`; the rest is there without a word. This file is made from `compiler/std/` by
@@ -73,6 +73,11 @@ fn describe(out: &mut String, entry: &Entry, goldens: &BTreeMap<String, String>)
     }
     if let Some(golden) = goldens.get(&entry.definition.name.text) {
         let _ = writeln!(out, "Golden: {golden}\n");
+    }
+    let needs = needed(entry).into_iter().map(|one| one.definition.name.text);
+    let needs: Vec<String> = needs.map(|name| format!("[`{name}`](#{name})")).collect();
+    if !needs.is_empty() {
+        let _ = writeln!(out, "Needs, private to its file: {}\n", needs.join(", "));
     }
     let formula: Vec<&str> = entry.text.lines().filter(|line| !line.starts_with("##")).collect();
     let _ = writeln!(out, "```nn\n{}\n```", formula.join("\n"));

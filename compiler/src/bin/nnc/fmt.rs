@@ -63,7 +63,7 @@ fn formatted(arguments: &Arguments, file: &Path, text: &str) -> Result<String, F
     let bundle = Arc::new(model::finish_load(file, &plain, &arguments.settings)?);
     let trained = model::has_training(&bundle);
     let expansion = if trained { Expansion::Training } else { Expansion::Inference };
-    let request = arguments.settings.expansion(expansion);
+    let request = arguments.settings.expansion_of(&bundle, expansion);
     let elaborated = model::finish(elaborate::elaborate(&bundle, &request), &bundle, &arguments.settings)?;
     let main = bundle.sources().source(bundle.main_file());
     let shown = format::with_shapes(main, bundle.main(), &elaborated.model, &elaborated.stages);

@@ -107,6 +107,19 @@ impl Settings {
         Request { model: self.model.clone(), batch, dims: self.dim.clone(), ..request }
     }
 
+    /// The request to expand the model of `bundle` alone; free dims that nothing gives are taken as `nnc check` takes
+    /// them.
+    pub(crate) fn expansion_of(&self, bundle: &Bundle, expansion: Expansion) -> elaborate::Request {
+        let subjects = elaborate::subjects(bundle, &self.dim);
+        let subject = match &self.model {
+            Some(name) => subjects.iter().find(|subject| subject.model.as_ref() == Some(name)),
+            None if subjects.iter().any(|subject| subject.trained) => None,
+            None => subjects.last(),
+        };
+        let dims = subject.map_or_else(|| self.dim.clone(), |subject| subject.dims.clone());
+        elaborate::Request { dims, ..self.expansion(expansion) }
+    }
+
     /// The request to expand the model alone.
     pub(crate) fn expansion(&self, expansion: Expansion) -> elaborate::Request {
         let request = elaborate::Request::new(expansion);
@@ -133,6 +146,9 @@ pub(crate) fn load(file: &Path, settings: &Settings) -> Result<Checked<Bundle>, 
 
 /// The text of a model's file, which is neither an artifact nor other bytes.
 pub(crate) fn text(file: &Path) -> Result<String, Failure> {
+    if matches!(file.to_str(), Some("-" | "/dev/stdin")) {
+        return Err(Failure::new("a model is read from a file, and not from stdin: name its file"));
+    }
     let bytes = bytes(file).map_err(|e| Failure::file(file, &e))?;
     if bytes.starts_with(&format::MAGIC) {
         let what = "it is a compiled artifact, which `nnc run` takes; this command takes a model's file";

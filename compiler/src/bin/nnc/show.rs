@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     file: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
-    /// Prints the definition of this name in the standard library.
+    /// Prints the definition of this name in the standard library, and the private ones that it needs.
     #[arg(long, value_name = "NAME")]
     std: Option<String>,
     /// Draws the model into a file that ends in `.svg`, or in `.dot` for Graphviz.
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let checked = model::load(file, &arguments.settings)?;
     model::report(&checked.diagnostics, checked.value.sources())?;
     let bundle = std::sync::Arc::new(checked.value);
-    let request = arguments.settings.expansion(Expansion::Inference);
+    let request = arguments.settings.expansion_of(&bundle, Expansion::Inference);
     let request = elaborate::Request { batch: Some(1), ..request };
     let elaborated = model::finish(elaborate::elaborate(&bundle, &request), &bundle, &arguments.settings)?;
     if let Some(out) = &arguments.graph {
@@ -59,13 +59,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn definition(name: &str) -> Result<(), Failure> {
-    let Some(entry) = library::entry(name) else {
+    let Some(text) = library::printed(name) else {
         let entries = library::entries();
         let names = entries.iter().map(|entry| entry.definition.name.text.as_str());
         let hint = did_you_mean(name, names).map_or(String::new(), |hint| format!("; {hint}"));
         return Err(Failure::new(format!("the standard library has no `{name}`{hint}")));
     };
-    output::line(&entry.text);
+    output::line(&text);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The files of the standard library, parsed once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use crate::elaborate::bundle::Module;
@@ -35,6 +35,11 @@ pub fn library_files() -> Vec<(&'static str, &'static str)> {
     LIBRARY.iter().chain(&SHELF).copied().collect()
 }
 
+/// Whether the file of the library at `path` is one that a model names with `use`.
+pub(crate) fn shelved(path: &str) -> bool {
+    SHELF.iter().any(|(shelved, _)| *shelved == path)
+}
+
 /// The file of the shelf that defines `name`, for others to use.
 pub(in crate::elaborate) fn shelf_file_of(name: &str) -> Option<&'static str> {
     static FILES: LazyLock<BTreeMap<String, &'static str>> = LazyLock::new(|| {
@@ -49,6 +54,21 @@ pub(in crate::elaborate) fn shelf_file_of(name: &str) -> Option<&'static str> {
         files
     });
     FILES.get(name).or_else(|| FILES.get(&name.to_lowercase())).copied()
+}
+
+/// Whether the library keeps a definition called `name` to itself.
+pub(in crate::elaborate) fn is_private_name(name: &str) -> bool {
+    static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+        let mut names = BTreeSet::new();
+        for (path, text) in library_files() {
+            let mut sources = Sources::new();
+            let file = sources.add(path, text);
+            let module = Module::new(file, syntax::parse(sources.source(file)).value);
+            names.extend(module.by_name.keys().filter(|name| module.public_item(name).is_none()).cloned());
+        }
+        names
+    });
+    NAMES.contains(name)
 }
 
 /// The files of the standard library that every model sees, in their order.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::diagnostic::{Checked, Diagnostic, Findings};
+use crate::elaborate::attributes::misused_attributes;
 use crate::elaborate::bundle::library::{LIBRARY, Library, SHELF};
 use crate::elaborate::bundle::{Bundle, Module, Override};
 use crate::elaborate::twice::names_given_twice;
@@ -21,7 +22,7 @@ pub fn load(path: &str, text: &str, overrides: &[(String, String)], loader: &dyn
             overrides: Vec::new(),
             library: 0,
             library_names: Arc::default(),
-            given_twice: Vec::new(),
+            wrong_by_text: Vec::new(),
         },
         diagnostics: Findings::default(),
         loader,
@@ -29,7 +30,9 @@ pub fn load(path: &str, text: &str, overrides: &[(String, String)], loader: &dyn
     reader.library();
     let main = reader.module(path, text);
     reader.follow(main, &mut vec![main]);
-    reader.bundle.given_twice = names_given_twice(&reader.bundle);
+    let bundle = &mut reader.bundle;
+    bundle.wrong_by_text = names_given_twice(bundle);
+    bundle.wrong_by_text.extend(misused_attributes(bundle));
     for (path, value) in overrides {
         reader.set(path, value);
     }

@@ -2,7 +2,7 @@
 
 use nnc_wgsl::Element;
 
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, did_you_mean, nearest};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::data::{names_in, same_but_for_ones};
 use crate::elaborate::dim::Dim;
@@ -184,7 +184,7 @@ impl<'a> Elaborator<'a> {
         let mut diagnostic = Diagnostic::error("E0401", message, place)
             .fact(format!("it has {}", declared.join(", ")))
             .label(parameter.name.span, "the model needs this input");
-        if let Some(first) = declared.first() {
+        if let Some(first) = meant_by(name, &declared, subject.model) {
             diagnostic = diagnostic
                 .help(format!("rename the field `{first}`, or map it: `inputs {{ {name} = {first} }}`"));
         }
@@ -217,14 +217,17 @@ impl<'a> Elaborator<'a> {
         if tensor.dims.len() == dims.len() && tensor.dims.iter().zip(dims).all(alike) && stored == element {
             return Ok(Value::Tensor(Tensor { dims: dims.to_vec(), ..tensor }));
         }
-        let field = subject.data.and_then(|(data, _)| {
+        let mapped = span != parameter.name.span;
+        let field = subject.data.filter(|_| !mapped).and_then(|(data, _)| {
             data.settings.entries.iter().find_map(|setting| match &setting.kind {
                 ast::SettingKind::Field { name: field, ty } if field.text == *name => Some(ty.span),
                 _ => None,
             })
         });
         let what = if tensor.dims == dims { "type" } else { "shape" };
-        let message = format!("the field `{name}` does not have the {what} of the model's input");
+        let given =
+            if mapped { format!("what `inputs` gives `{name}`") } else { format!("the field `{name}`") };
+        let message = format!("{given} does not have the {what} of the model's input");
         let wanted = if dims.is_empty() {
             element.to_string()
         } else {
@@ -236,4 +239,15 @@ impl<'a> Elaborator<'a> {
             .help_maybe(brought_to(name, self.bundle.sources().slice(span), &tensor, dims));
         Err(self.report(diagnostic))
     }
+}
+
+/// The field that was probably meant for the input `name`: the nearest by its letters, else, of the fields that feed no
+/// input, the one at the input's place among those that no field feeds.
+fn meant_by<'f>(name: &str, fields: &[&'f str], model: &ast::Definition) -> Option<&'f str> {
+    let inputs: Vec<&str> = model.parameters.iter().map(|parameter| parameter.name.text.as_str()).collect();
+    let free: Vec<&str> = fields.iter().copied().filter(|field| !inputs.contains(field)).collect();
+    let unfed = inputs.iter().filter(|input| !fields.contains(*input));
+    let place = unfed.take_while(|input| **input != name).count();
+    let near = nearest(name, free.iter().copied());
+    near.or_else(|| free.get(place).copied()).or_else(|| fields.first().copied())
 }

@@ -7,7 +7,7 @@ use crate::elaborate::types::Role;
 use crate::elaborate::value::{Tensor, Value};
 use crate::ir::NodeId;
 use crate::source::Span;
-use crate::syntax::ast::{Attribute, Definition};
+use crate::syntax::ast::{Attribute, Definition, StatementKind};
 
 impl<'a> Elaborator<'a> {
     /// The declared outputs with their values; `frame` holds the names of the signature, not those of the body.
@@ -48,7 +48,13 @@ impl<'a> Elaborator<'a> {
                 None if place == 0 => "output".to_owned(),
                 None => format!("output_{}", place + 1),
             };
-            let last = model.body.statements.last().map_or(model.body.span, |last| last.span);
+            let last = model.body.statements.last();
+            let last = match last.map(|last| &last.kind) {
+                Some(StatementKind::Value(values)) if values.len() == model.outputs.len() => {
+                    values[place].span
+                }
+                _ => last.map_or(model.body.span, |last| last.span),
+            };
             let role = Role::Output { name: &name };
             match self.check(frame, &output.ty, value, last, role) {
                 Ok(value) => {

@@ -3,15 +3,15 @@
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::model::Subject;
-use crate::elaborate::{Bundle, Request};
+use crate::elaborate::{Bundle, Expansion, Request};
 use crate::source::Span;
-use crate::syntax::ast::{self, Definition, DefinitionKind, Item, ItemKind};
+use crate::syntax::ast::{self, Definition, DefinitionKind, Item, ItemKind, SettingKind};
 
 /// Finds the model and its `train` and `data`.
 pub(super) fn subject<'a>(e: &mut Elaborator<'a>, request: &Request) -> Outcome<Subject<'a>> {
     let main = e.bundle.main_module();
     let bundle = e.bundle;
-    for diagnostic in bundle.names_given_twice() {
+    for diagnostic in bundle.wrong_by_text() {
         e.report(diagnostic.clone());
     }
     let items = &bundle.module(main).ast.items;
@@ -49,9 +49,31 @@ pub(super) fn subject<'a>(e: &mut Elaborator<'a>, request: &Request) -> Outcome<
     let named = train.and_then(|(_, train)| train.data.as_ref());
     let data = match named {
         None => None,
-        Some(name) => Some(data_item(e, bundle, main, name)?),
+        Some(name) => {
+            let (data, module) = data_item(e, bundle, main, name)?;
+            if request.expansion == Expansion::Training {
+                has_training_part(e, data, name);
+            }
+            Some((data, module))
+        }
     };
     Ok(Subject { item, model, module, train, data })
+}
+
+/// Refuses to train on data that names no source to train on.
+fn has_training_part(e: &mut Elaborator<'_>, data: &ast::Data, name: &ast::Name) {
+    let part = |setting: &ast::Setting| match &setting.kind {
+        SettingKind::Value { names, .. } => names.iter().any(|name| name.text == "train"),
+        SettingKind::Field { .. } | SettingKind::Group { .. } => false,
+    };
+    if !data.settings.entries.iter().any(part) {
+        let message = format!("the data `{}` has no part `train`", name.text);
+        let diagnostic = Diagnostic::error("E0404", message, name.span)
+            .fact("there are no examples to train on")
+            .label(data.name.span, "declared here")
+            .help("say where they are: `train = csv(\"train.csv\", columns=[\"a\", \"b\"], label=\"c\")`");
+        e.report(diagnostic);
+    }
 }
 
 fn data_item<'a>(

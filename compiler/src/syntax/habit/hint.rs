@@ -104,7 +104,22 @@ impl At<'_> {
                 "no part of a value is set: bind the whole, made by `concat` or `select`".to_owned(),
             );
         }
-        self.wants("the end of the line").then(|| "a comparison is `==`".to_owned())
+        if !self.wants("the end of the line") {
+            return None;
+        }
+        let binds = |token: &Token| token.kind == Kind::Assign;
+        let chained = targets.iter().any(binds) && targets.iter().all(|token| binds(token) || one(token));
+        let part = targets.len() == 3 && targets[1].kind == Kind::Dot;
+        Some(match (chained, part) {
+            (true, _) => "a line binds its names once: each `=` stands on a line of its own".to_owned(),
+            (_, true) => {
+                format!(
+                    "values have no parts that are set: bind a name of its own, `{} = ...`",
+                    targets[2].text
+                )
+            }
+            _ => "a comparison is `==`".to_owned(),
+        })
     }
 
     /// `x -> f + y`

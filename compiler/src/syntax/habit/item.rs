@@ -44,6 +44,19 @@ impl At<'_> {
             Kind::Name if self.wants("`{`") && word(2) == Some("train") => {
                 Some(format!("the data is named behind `on`: `train {} on d {{ ... }}`", word(1)?))
             }
+            Kind::Dot if word(2) == Some("train") || word(2) == Some("on") => Some(
+                "`train` takes items of this file, and of files that are used without a prefix: `use \"file.nn\"`"
+                    .to_owned(),
+            ),
+            Kind::Name if self.wants("`,`") && self.before_is(Kind::Name) && self.inside_head() => {
+                let dims = if self.next_is(Kind::OpenBracket) { "[..]" } else { "" };
+                Some(format!("a type stands behind `:`: `{}: {found}{dims}`", word(1)?))
+            }
+            Kind::Greater if self.before_is(Kind::Assign) => {
+                let first = self.statement().last()?;
+                let (kind, name) = (self.tokens[first].text.as_str(), self.tokens.get(first + 1)?);
+                (kind == "fn").then(|| format!("a formula stands behind `=`: `fn {}(..) = ...`", name.text))
+            }
             Kind::Times | Kind::Power if self.wants("a parameter") => {
                 Some("every parameter has a name; several values come as a list: `fn f(values) = sum(values)`".to_owned())
             }
