@@ -71,13 +71,17 @@ fn a_copy_of_the_library_under_other_names_compiles_to_the_same_kernels() {
 }
 
 /// What a definition is used by where no golden calls it: each of these draws at random, or measures.
-const USES: [(&str, &str); 7] = [
+const USES: [(&str, &str); 8] = [
     ("dropout", "model M(x: f32[N, 4]) -> y: f32[N, 1] { x -> linear(4) -> dropout(0.3) -> linear(1) }"),
     (
         "dropout_channels",
         "model M(x: f32[N, 4]) -> y: f32[N, 1] { x -> linear(4) -> dropout_channels(0.3) -> linear(1) }",
     ),
     ("normal_like", "model M(x: f32[N, 4]) -> y: f32[N, 1] { x + normal_like(x) -> linear(1) }"),
+    (
+        "present",
+        "model M(x: f32[N, 4]) -> y: f32[N, 1] {\n  y = x -> linear(1)\n  y * present(y * y, 2.0)\n}",
+    ),
     ("random_flip", "augment { x = x -> random_flip }"),
     ("random_crop", "augment { x = x -> random_crop(4, pad=1) }"),
     ("color_jitter", "augment { x = x -> color_jitter(0.2) }"),

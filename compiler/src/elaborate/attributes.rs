@@ -19,7 +19,7 @@ const ATTRIBUTES: [(&str, &[&str]); 8] = [
     ("inline", &["`block`"]),
     ("private", &["`fn`", "`block`", "`const`", "`optimizer`"]),
     ("host", &["`fn`"]),
-    ("precision", &["`block`"]),
+    ("precision", &["`model`", "`block`", "`layer`", "binding"]),
 ];
 
 /// What `@precision` takes.
