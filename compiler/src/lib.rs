@@ -19,6 +19,7 @@ pub mod assemble;
 pub mod bind;
 pub mod check;
 pub mod compile;
+#[cfg(feature = "cli")]
 mod data_files;
 pub mod diagnostic;
 pub mod elaborate;
@@ -43,4 +44,5 @@ pub mod verify;
 
 pub use check::{check, examine};
 pub use compile::{Compiled, Request, compile};
+#[cfg(feature = "cli")]
 pub use data_files::look_into;
