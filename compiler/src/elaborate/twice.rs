@@ -63,6 +63,7 @@ fn taken_names(bundle: &Bundle, found: &mut Findings) {
         if !read.insert(module) {
             continue;
         }
+        let import = use_of(bundle, module);
         for item in &bundle.module(module).ast.items {
             let name = match &item.kind {
                 ItemKind::Definition(one) => &one.name,
@@ -78,7 +79,7 @@ fn taken_names(bundle: &Bundle, found: &mut Findings) {
                 continue;
             };
             let message = format!("the name `{}` is taken", name.text);
-            found.add(match use_of(bundle, module) {
+            found.add(match import {
                 None => Diagnostic::error("E0206", message, name.span)
                     .fact("again here")
                     .label(*before, "here first"),
