@@ -104,10 +104,10 @@ pub fn compile_observed(
     for next in prepared {
         let Prepared { role, mut graph, batch, .. } = next;
         graph.stored.clone_from(&stored);
-        let (made, program) =
-            workshop.build(graph, role, batch, |pass, graph| observe(role, &Step::Optimized(pass), graph));
+        let show = |pass: &Pass, graph: &Graph| observe(role, &Step::Optimized(pass), graph);
+        let (made, program) = workshop.build(graph, role, batch, next.memory, show);
         if let Some(limit) = next.memory
-            && let Some(diagnostic) = over_budget(&made, &workshop.storage, limit, next.span)
+            && let Some(diagnostic) = over_budget(&made, workshop.bytes(&made), limit, next.span)
         {
             found.add(diagnostic);
         }
@@ -219,24 +219,24 @@ fn prepare(
     Checked { value: Some(prepared), diagnostics }
 }
 
-/// A diagnostic where a training step takes more memory than the file allows, with the largest tensors by line.
+/// A diagnostic where a training step takes more memory, in bytes, than the file allows, with the largest tensors by
+/// line.
 fn over_budget(
     built: &Built,
-    storage: &Storage,
+    taken: u64,
     limit: u64,
     span: Option<crate::source::Span>,
 ) -> Option<Diagnostic> {
-    let regions: u64 = storage.regions.iter().map(|r| r.bytes).sum();
-    let arenas: u64 = built.plan.arenas.iter().sum();
-    let total = regions + arenas + built.plan.input_bytes + built.plan.output_bytes;
-    if total <= limit {
+    if taken <= limit {
         return None;
     }
     let mut largest: Vec<NodeId> = built.plan.alive.keys().copied().collect();
     largest.sort_by_key(|id| (std::cmp::Reverse(built.graph.ty(*id).bytes()), *id));
+    let again = built.graph.nodes().into_iter().filter(|id| built.graph.node(*id).again).count();
     let mut diagnostic =
-        Diagnostic::error("E0509", "the step does not fit into `memory`", span.unwrap_or_default())
-            .fact(format!("it takes {total} bytes, {limit} are allowed"));
+        Diagnostic::error("E0509", "the step does not fit into `memory`", span.unwrap_or_default()).fact(
+            format!("it takes {taken} bytes, {limit} are allowed, and {again} values are computed again"),
+        );
     for id in largest.into_iter().take(5) {
         let node = built.graph.node(id);
         if let Some(&at) = node.origin.spans.first() {

@@ -8,7 +8,7 @@
 //! | the optimizer's step | [`update::training_step`] |
 //! | rewriting and forming kernels | [`passes::optimize`] |
 //! | graph to kernels | [`lower::lower`] |
-//! | memory | [`plan::plan`] |
+//! | memory | [`plan::plan`], [`recompute::recompute`] |
 //! | launches | [`assemble::assemble`] |
 //!
 //! [`compile()`] is all of them, [`check()`] the first four, for their diagnostics alone. The library is pure: it reads no files, no clock and no hash order, so the
@@ -34,6 +34,7 @@ pub mod ops;
 pub mod passes;
 pub mod plan;
 pub mod program;
+pub mod recompute;
 mod size;
 pub mod source;
 pub mod summary;

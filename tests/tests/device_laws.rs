@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nnc::ir::{Kind, Source, StoredId, Tensor, evaluate};
-use nnc::program::{Built, artifact_of};
+use nnc::program::{Built, artifact_of, artifact_within};
 use nnc::verify::{Verifiable, encode, open, verify};
 use nnc_runtime::artifact::{Area, Artifact, Bound, Buffer, Role};
 use nnc_runtime::{Batch, Clock, Device};
@@ -268,7 +268,10 @@ fn values_alive_together_do_not_overlap() {
         let trained =
             (0..60).map(|seed| (training(seed, usize::try_from(seed % 12).expect("small")), Role::Train));
         for (sample, role) in inferred.chain(trained) {
-            let (built, artifact) = artifact_of(sample.graph.clone(), role, &profile);
+            let (built, artifact) = match role {
+                Role::Train => artifact_within(sample.graph.clone(), 0, &profile),
+                _ => artifact_of(sample.graph.clone(), role, &profile),
+            };
             let values = lifetimes(&built);
             let sources = |id: nnc::ir::NodeId| built.graph.operator(id).is_none();
             for before in values.iter().filter(|v| sources(v.0)) {

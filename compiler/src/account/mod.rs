@@ -55,6 +55,8 @@ pub enum FactKind {
     Elided,
     /// A result takes over memory, or is written straight into its place in a larger one.
     Aliased,
+    /// Something is computed a second time instead of being kept.
+    Again,
     /// Nothing is left.
     Gone,
 }
@@ -70,6 +72,7 @@ impl FactKind {
             FactKind::Copied => "copied",
             FactKind::Elided => "elided",
             FactKind::Aliased => "aliased",
+            FactKind::Again => "again",
             FactKind::Gone => "gone",
         }
     }
@@ -83,6 +86,7 @@ pub fn account(built: &Built, rows: &[Row], sources: &Sources, profile: &Profile
     teller.stored_rows();
     teller.views();
     teller.memory();
+    teller.seconds();
     teller.gone(rows);
     let lines = teller.lines.into_iter().map(|((file, line), mut facts)| {
         facts.sort_by_key(|fact| fact.kind);
@@ -252,6 +256,22 @@ impl<'a> Teller<'a> {
             let (by, of) = self.names(part, whole);
             let text = format!("{by} writes straight into its part of {of}");
             self.tell(self.line(part), FactKind::Aliased, text);
+        }
+    }
+
+    /// What is computed a second time, by the kernel that does.
+    fn seconds(&mut self) {
+        let mut found: BTreeMap<(Place, usize), Vec<String>> = BTreeMap::new();
+        for (kernel, stage) in self.built.lowered.stages.iter().enumerate() {
+            for member in stage.cluster.members.iter().filter(|id| self.graph().node(**id).again) {
+                if let Some(line) = self.line(*member) {
+                    found.entry((line, kernel)).or_default().push(self.name(*member));
+                }
+            }
+        }
+        for ((line, kernel), names) in found {
+            let text = format!("k{kernel} computes {} a second time instead of keeping it", listed(names));
+            self.tell(Some(line), FactKind::Again, text);
         }
     }
 

@@ -108,6 +108,9 @@ pub struct Node {
     /// Why the values from this product to others are stored, where the pass `product_rows` found that they are reduced
     /// between them.
     pub refusal: Option<Refusal>,
+    /// Whether it is a second computation of a value that is not kept ([`crate::recompute`]): its kernel runs right
+    /// before the first that needs it.
+    pub again: bool,
 }
 
 /// A value that replaces a stored tensor or region when the step ends.
@@ -163,7 +166,12 @@ impl Graph {
     pub fn source(&mut self, source: Source, ty: TensorType) -> NodeId {
         let origin = self.origin.clone();
         let kind = Kind::Source(source);
-        NodeId(self.net.add_node(Node { kind, ty, origin, cluster: None, product_row: None, refusal: None }))
+        self.add(kind, ty, origin)
+    }
+
+    fn add(&mut self, kind: Kind, ty: TensorType, origin: Arc<Origin>) -> NodeId {
+        let node = Node { kind, ty, origin, cluster: None, product_row: None, refusal: None, again: false };
+        NodeId(self.net.add_node(node))
     }
 
     /// Adds a splat constant.
@@ -201,12 +209,11 @@ impl Graph {
         let ty = op.infer(&types)?;
         let origin = self.origin.clone();
         let kind = Kind::Operator(op);
-        let node =
-            self.net.add_node(Node { kind, ty, origin, cluster: None, product_row: None, refusal: None });
+        let node = self.add(kind, ty, origin);
         for (slot, operand) in operands.iter().enumerate() {
-            self.net.add_edge(operand.0, node, slot);
+            self.net.add_edge(operand.0, node.0, slot);
         }
-        Ok(NodeId(node))
+        Ok(node)
     }
 
     /// [`Graph::apply`] where the types are known to fit.

@@ -24,7 +24,9 @@ pub fn print(graph: &Graph) -> String {
         let kernel = node.cluster.map_or(row, |k| format!("k{k:<3} "));
         let path =
             if node.origin.path.is_empty() { String::new() } else { format!("   # {}", node.origin.path) };
-        writeln!(text, "{kernel}%{} = {what}: {}{path}", number[&id], node.ty).expect("a string takes text");
+        let again = if node.again { " again" } else { "" };
+        writeln!(text, "{kernel}%{} = {what}: {}{again}{path}", number[&id], node.ty)
+            .expect("a string takes text");
     }
     for assignment in &graph.assignments {
         let target = match &graph.node(assignment.target).kind {

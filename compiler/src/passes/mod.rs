@@ -56,6 +56,17 @@ pub fn optimize(graph: &mut Graph, profile: &Profile, mut observe: impl FnMut(&P
     }
 }
 
+/// Forms the kernels of a graph that has been optimized and changed since.
+///
+/// # Panics
+/// If the graph is not sound: our bug.
+pub fn form_kernels(graph: &mut Graph, profile: &Profile) {
+    fuse::run(graph, profile);
+    if let Err(broken) = verify(graph) {
+        panic!("what is computed again broke the graph: {broken}");
+    }
+}
+
 /// Runs one pass.
 ///
 /// # Panics

@@ -20,15 +20,87 @@ pub struct Spot {
     pub offset: u64,
 }
 
-/// Packs the largest first, each at the lowest place of the first arena where nothing alive at the same time lies;
-/// no arena grows beyond `limit` bytes unless one value alone does. Returns the spots and the size of each arena.
+/// What comes first while values are packed.
+type Precedence = fn(&Request) -> u64;
+
+/// The precedences that are tried: the largest first; those that take the most room over their time; those that live
+/// the longest. Which is best depends on the program, and none is for all (Sekiyama et al. 2018, *Profile-guided memory
+/// optimization for deep neural networks*).
+const PRECEDENCES: [Precedence; 3] =
+    [|request| request.bytes, |request| request.bytes.saturating_mul(stages(request)), stages];
+
+/// In how many stages it exists.
+fn stages(request: &Request) -> u64 {
+    (request.alive.1 - request.alive.0) as u64 + 1
+}
+
+/// Values that are compared with others while a packing is mended, about.
+const COMPARED: usize = 1 << 22;
+
+/// The most often that a packing is mended.
+const MENDED: usize = 500;
+
+/// Packs values in several orders, each value at the lowest place of the first arena where nothing alive at the same
+/// time lies, and takes what needs the least; no arena grows beyond `limit` bytes unless one value alone does. Returns
+/// the spots and the size of each arena.
+///
+/// The best order is mended, while that is quick and there is something to gain: the value that reaches farthest in an
+/// arena comes earlier, or two values change places, and what is no worse is kept.
 #[must_use]
 pub fn pack(requests: &[Request], limit: u64) -> (Vec<Spot>, Vec<u64>) {
-    let mut order: Vec<usize> = (0..requests.len()).collect();
-    order.sort_by_key(|&k| (std::cmp::Reverse(requests[k].bytes), requests[k].alive, k));
+    let least = lower_bound(requests);
+    let ordered = |precedence: Precedence| {
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        order.sort_by_key(|&k| {
+            let request = &requests[k];
+            (std::cmp::Reverse(precedence(request)), std::cmp::Reverse(request.bytes), request.alive, k)
+        });
+        let packed = pack_in(requests, &order, limit);
+        (order, packed)
+    };
+    let mut tried = PRECEDENCES.iter().map(|precedence| ordered(*precedence));
+    let (mut order, mut best) = tried.next().expect("there are precedences");
+    for (next, packed) in tried.take(if total(&best) > least { PRECEDENCES.len() } else { 0 }) {
+        if total(&packed) < total(&best) {
+            (order, best) = (next, packed);
+        }
+    }
+    let mut drawn = 1;
+    for _ in 0..MENDED.min(COMPARED / requests.len().pow(2).max(1)) {
+        if total(&best) <= least {
+            break;
+        }
+        let (spots, arenas) = &best;
+        let reaches = |k: &usize| spots[*k].offset + aligned(requests[*k].bytes) == arenas[spots[*k].arena];
+        let Some(place) = order.iter().rposition(reaches) else { break };
+        let mut next = order.clone();
+        if draw(&mut drawn, 2) == 0 {
+            next[draw(&mut drawn, place + 1)..=place].rotate_right(1);
+        } else {
+            next.swap(draw(&mut drawn, requests.len()), draw(&mut drawn, requests.len()));
+        }
+        let packed = pack_in(requests, &next, limit);
+        if total(&packed) <= total(&best) {
+            (order, best) = (next, packed);
+        }
+    }
+    best
+}
+
+/// The next number below `end` of a fixed sequence (Knuth, *The art of computer programming* 2, section 3.3.4).
+fn draw(state: &mut u64, end: usize) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    usize::try_from(*state >> 33).expect("31 bits") % end
+}
+
+fn total((_, arenas): &(Vec<Spot>, Vec<u64>)) -> u64 {
+    arenas.iter().sum()
+}
+
+fn pack_in(requests: &[Request], order: &[usize], limit: u64) -> (Vec<Spot>, Vec<u64>) {
     let mut spots: Vec<Option<Spot>> = vec![None; requests.len()];
     let mut arenas: Vec<Arena> = Vec::new();
-    for &k in &order {
+    for &k in order {
         let (bytes, alive) = (aligned(requests[k].bytes), requests[k].alive);
         let found = arenas.iter().enumerate().find_map(|(number, arena)| {
             let (offset, place) = arena.lowest(bytes, alive);
@@ -143,9 +215,9 @@ mod tests {
                 Request { bytes: 256 * (1 + k * 7 % 5), alive: (start, start + length) }
             })
             .collect();
-        let (spots, _) = pack(&requests, u64::MAX);
         let mut order: Vec<usize> = (0..requests.len()).collect();
         order.sort_by_key(|&k| (std::cmp::Reverse(requests[k].bytes), requests[k].alive, k));
+        let (spots, _) = pack_in(&requests, &order, u64::MAX);
         for (at, &k) in order.iter().enumerate() {
             let before = order[..at].iter().filter(|&&o| overlap(requests[o].alive, requests[k].alive));
             let before: Vec<(u64, u64)> =
@@ -156,6 +228,21 @@ mod tests {
             let places = std::iter::once(0).chain(before.iter().map(|(_, end)| *end));
             assert_eq!(Some(spots[k].offset), places.filter(|&offset| free(offset)).min());
         }
+    }
+
+    #[test]
+    fn what_the_largest_first_packs_badly_is_packed_well_in_another_order() {
+        let draws = (0..120u64).map(|k| {
+            let start = usize::try_from(k * 61 % 97).expect("small");
+            let length = usize::try_from(k * k * 7 % 43).expect("small");
+            Request { bytes: 256 * (1 + k * k * 11 % 37), alive: (start, start + length) }
+        });
+        let requests: Vec<Request> = draws.collect();
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        order.sort_by_key(|&k| (std::cmp::Reverse(requests[k].bytes), requests[k].alive, k));
+        let first = total(&pack_in(&requests, &order, u64::MAX));
+        let (best, least) = (total(&pack(&requests, u64::MAX)), lower_bound(&requests));
+        assert!(best < first && best * 100 <= least * 105, "{first}, then {best}, {least} alive");
     }
 
     #[test]

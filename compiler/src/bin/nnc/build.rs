@@ -35,8 +35,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let profile = model::profile(&arguments.target)?;
     let bundle = arguments.model.load()?;
     let request = arguments.model.request(&profile, &model::all_roles(&bundle), arguments.batch);
-    let mut artifact =
-        model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.model.settings)?.artifact;
+    let compiled = model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.model.settings)?;
+    let bounds: Vec<u64> = compiled.programs.iter().map(|built| built.plan.lower_bound).collect();
+    let mut artifact = compiled.artifact;
     if let Some(path) = &arguments.weights {
         put_weights(&mut artifact, path)?;
     }
@@ -45,8 +46,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     durable::write(&out, &bytes)?;
     let region = |kind| -> u64 { kind_bytes(&artifact, kind) };
     if arguments.json {
-        let programs: serde_json::Map<String, serde_json::Value> =
-            artifact.programs.iter().map(|p| (p.role.to_string(), program_json(p))).collect();
+        let programs: serde_json::Map<String, serde_json::Value> = artifact
+            .programs
+            .iter()
+            .zip(&bounds)
+            .map(|(p, b)| (p.role.to_string(), program_json(p, *b)))
+            .collect();
         let line = json!({
             "file": out.to_string_lossy(), "bytes": bytes.len(), "kernels": artifact.kernels.len(),
             "weight_bytes": region(StoredKind::Weight), "programs": programs,
@@ -62,17 +67,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         output::size(region(StoredKind::State)),
         output::size(region(StoredKind::Optimizer) + region(StoredKind::Average)),
     ));
-    let mut rows = vec![["program", "batch", "dispatches", "arenas", "peak"].map(str::to_owned).to_vec()];
-    for program in &artifact.programs {
+    let mut rows =
+        vec![["program", "batch", "dispatches", "alive", "arenas", "peak"].map(str::to_owned).to_vec()];
+    for (program, bound) in artifact.programs.iter().zip(bounds) {
         rows.push(vec![
             program.role.to_string(),
             program.batch.to_string(),
             program.dispatches.len().to_string(),
+            output::size(bound),
             output::size(program.arenas.iter().sum()),
             output::size(peak(&artifact, program)),
         ]);
     }
-    output::write(&output::table(&rows, &[1, 2, 3, 4]));
+    output::write(&output::table(&rows, &[1, 2, 3, 4, 5]));
     Ok(())
 }
 
@@ -82,10 +89,10 @@ pub(crate) fn peak(artifact: &Artifact, program: &nnc_runtime::artifact::Program
     regions + program.arenas.iter().sum::<u64>() + program.input_bytes + program.output_bytes
 }
 
-fn program_json(program: &nnc_runtime::artifact::Program) -> serde_json::Value {
+fn program_json(program: &nnc_runtime::artifact::Program, bound: u64) -> serde_json::Value {
     json!({
         "batch": program.batch, "dispatches": program.dispatches.len(),
-        "arena_bytes": program.arenas.iter().sum::<u64>(),
+        "alive_bytes": bound, "arena_bytes": program.arenas.iter().sum::<u64>(),
         "input_bytes": program.input_bytes, "output_bytes": program.output_bytes,
     })
 }

@@ -73,8 +73,9 @@ impl<'a> State<'a> {
         }
         let sources = self.sources(id);
         if matches!(lowering, Lowering::Map(_) | Lowering::Reduce { .. }) {
+            let again = self.rules.graph.node(id).again;
             for candidate in self.candidates(&sources) {
-                if self.join(candidate, id, &sources) {
+                if (!again || self.is_again(candidate)) && self.join(candidate, id, &sources) {
                     self.absorb_sources(id);
                     return;
                 }
@@ -113,6 +114,11 @@ impl<'a> State<'a> {
     /// Lets a cluster be another one, of which this is known.
     pub(super) fn put(&mut self, number: usize, cluster: Cluster, summary: Summary) {
         self.clusters[number] = Some(Formed { cluster, summary: Some(summary) });
+    }
+
+    /// Whether all that a cluster computes is computed a second time, so that it can wait until it is needed.
+    pub(super) fn is_again(&self, number: usize) -> bool {
+        self.formed(number).cluster.members.iter().all(|id| self.rules.graph.node(*id).again)
     }
 
     /// The clusters a value may join: those with an anchor first, the last first.
@@ -249,7 +255,8 @@ impl<'a> State<'a> {
     fn absorb_sources(&mut self, id: NodeId) {
         let home = self.home[id.index()].expect("the value has been placed");
         for source in self.sources(id) {
-            if source != home && self.may_merge(source, home) {
+            let waits = self.is_again(home) && !self.is_again(source);
+            if source != home && !waits && self.may_merge(source, home) {
                 let tied = self.order.depends_around(source, home) || self.order.depends_around(home, source);
                 if !tied {
                     self.merge(source, home);
@@ -263,6 +270,8 @@ impl<'a> State<'a> {
         let assigned: BTreeSet<usize> = assigned.filter_map(|a| self.home[a.value.index()]).collect();
         let mut missing = vec![0; self.clusters.len()];
         let mut ready: BTreeSet<(bool, usize)> = BTreeSet::new();
+        let waits: Vec<bool> =
+            (0..self.clusters.len()).map(|k| self.clusters[k].is_some() && self.is_again(k)).collect();
         for (number, cluster) in self.clusters.iter().enumerate() {
             missing[number] = self.order.sources(number).len();
             if cluster.is_some() && missing[number] == 0 {
@@ -271,7 +280,9 @@ impl<'a> State<'a> {
         }
         let mut order = Vec::with_capacity(self.clusters.len());
         while let Some((_, number)) = ready.pop_first() {
-            order.extend(self.clusters[number].take().map(|formed| formed.cluster.members));
+            if !waits[number] {
+                self.emit(number, &mut order);
+            }
             for &reader in self.order.readers(number) {
                 missing[reader] -= 1;
                 if missing[reader] == 0 {
@@ -279,7 +290,23 @@ impl<'a> State<'a> {
                 }
             }
         }
-        assert!(self.clusters.iter().all(Option::is_none), "clusters have no cycles");
+        assert!(self.clusters.iter().all(Option::is_none), "clusters have no cycles, and each has a reader");
         order
+    }
+
+    /// Appends the members of a cluster, after those of the clusters it reads from that have waited until now.
+    fn emit(&mut self, number: usize, order: &mut Vec<Vec<NodeId>>) {
+        let mut open = vec![number];
+        while let Some(&last) = open.last() {
+            let members = self.formed(last).cluster.members.iter();
+            let mut sources = members.flat_map(|id| self.sources(*id)).filter(|source| *source != last);
+            let waiting = sources.find(|source| self.clusters[*source].is_some());
+            if let Some(source) = waiting {
+                open.push(source);
+            } else {
+                open.pop();
+                order.extend(self.clusters[last].take().map(|formed| formed.cluster.members));
+            }
+        }
     }
 }

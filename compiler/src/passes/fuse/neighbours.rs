@@ -20,7 +20,7 @@ impl State<'_> {
         let mut alike: BTreeMap<(bool, Vec<usize>, Vec<usize>), Vec<usize>> = BTreeMap::new();
         for b in 0..self.clusters.len() {
             let Some(Formed { cluster, .. }) = &self.clusters[b] else { continue };
-            if !matches!(cluster.anchor, Anchor::Map | Anchor::Row(_)) {
+            if !matches!(cluster.anchor, Anchor::Map | Anchor::Row(_)) || self.is_again(b) {
                 continue;
             }
             let is_map = cluster.anchor == Anchor::Map;

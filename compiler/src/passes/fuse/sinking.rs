@@ -49,7 +49,8 @@ impl State<'_> {
         let Some(from) = self.home[id.index()] else { return };
         let (left, right) = (&self.formed(from).cluster, &self.formed(into).cluster);
         let takes_maps = matches!(right.anchor, Anchor::Map | Anchor::Row(_) | Anchor::Column(_));
-        let settled = matches!(left.anchor, Anchor::ProductRow(_));
+        let settled =
+            matches!(left.anchor, Anchor::ProductRow(_)) || self.is_again(from) || self.is_again(into);
         if !takes_maps || settled || left.members.len() < 2 || !self.saves(id, from, into) {
             return;
         }

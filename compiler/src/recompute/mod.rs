@@ -1,0 +1,41 @@
+//! Recomputation: values that are computed a second time, right before they are needed late, instead of being kept.
+//!
+//! A training step keeps what the gradients will read. Much of it costs less to compute again than to keep: what an
+//! activation makes of a normalized value that is kept in any case, a dropout mask, the parts of a concat. The kernels
+//! and the plan of the step say when each value is used, and with it at which kernel the most memory is alive. There,
+//! of the values that are only kept for later, the one is chosen whose second computation costs the least for each byte
+//! of it, again and again (Chen et al. 2016, *Training deep nets with sublinear memory cost*, with costs instead of
+//! segments).
+//!
+//! | which values | when |
+//! |---|---|
+//! | elementwise ones of 32 MiB and more whose operands are kept anyway | always, while that lowers the peak |
+//! | pooled, joined and padded ones, products and convolutions | where the step has a limit (`memory =`) and is above it |
+//!
+//! A second computation has the formula and the operands of the first, so the step computes the same numbers.
+
+mod choice;
+mod second;
+mod timeline;
+
+use crate::ir::Graph;
+use crate::lower::Lowered;
+use crate::plan::Plan;
+
+use choice::Chooser;
+use second::compute_again;
+
+/// Chooses the values of a step that are computed again, and changes the graph, whose kernels must then be formed
+/// anew. With `limit`, the bytes of arena that may be alive at one time, what it takes to stay below it is chosen as
+/// well, as far as that goes. Whether the graph has changed.
+#[must_use]
+pub fn recompute(graph: &mut Graph, lowered: &Lowered, plan: &Plan, limit: Option<u64>) -> bool {
+    let mut chooser = Chooser::new(graph, lowered, plan);
+    chooser.choose_cheap();
+    if let Some(limit) = limit {
+        chooser.choose_until(limit);
+    }
+    let chosen = chooser.finish();
+    compute_again(graph, lowered, &chosen);
+    !chosen.is_empty()
+}
