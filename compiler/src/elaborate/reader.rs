@@ -274,15 +274,14 @@ impl<'a> Elaborator<'a> {
         if PLANNED.contains(&name) {
             let message = format!("no reader of this version reads `{name}`");
             let fact = "it belongs to the language and is not built yet";
-            let help = "bring the examples into one of the forms that are read: images, cifar10, idx, csv, characters, safetensors";
             self.planned_reader = true;
-            return self.note_unread(Diagnostic::error("E0508", message, span).fact(fact).help(help));
+            return self
+                .note_unread(Diagnostic::error("E0508", message, span).fact(fact).help(other_forms()));
         }
-        let names = || READERS.iter().map(|reader| reader.name);
         let diagnostic = Diagnostic::error("E0201", format!("unknown reader `{name}`"), span)
             .fact("not found")
-            .note(format!("readers are {}", names().collect::<Vec<_>>().join(", ")))
-            .help_maybe(did_you_mean(name, names()).or_else(|| reader_help(name)));
+            .note(format!("readers are {}", reader_names().join(", ")))
+            .help_maybe(did_you_mean(name, reader_names()).or_else(|| reader_help(name)));
         self.note_unread(diagnostic);
     }
 
@@ -303,7 +302,7 @@ impl<'a> Elaborator<'a> {
                 let message = format!("no reader of this version carries out `{text}` of `{}`", reader.name);
                 Diagnostic::error("E0508", message, name.span)
                     .fact("it belongs to the language and is not built yet")
-                    .help("bring the examples into one of the forms that are read: images, cifar10, idx, csv, characters, safetensors")
+                    .help(other_forms())
             }
             None => {
                 let similar = || did_you_mean(text, reader.options.iter().map(|option| option.name));
@@ -383,4 +382,13 @@ impl<'a> Elaborator<'a> {
             }
         }
     }
+}
+
+fn reader_names() -> [&'static str; READERS.len()] {
+    READERS.map(|reader| reader.name)
+}
+
+/// What to do where a reader is not built yet.
+fn other_forms() -> String {
+    format!("bring the examples into one of the forms that are read: {}", reader_names().join(", "))
 }
