@@ -145,7 +145,7 @@ impl Diagnostic {
 pub struct Checked<T> {
     /// The value; after an error, as much of it as has a meaning.
     pub value: T,
-    /// What is wrong, in the order of finding.
+    /// What is wrong, in the order of the places.
     pub diagnostics: Vec<Diagnostic>,
 }
 

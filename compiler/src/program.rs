@@ -56,11 +56,10 @@ impl Workshop<'_> {
         limit: Option<u64>,
         mut observe: impl FnMut(&Pass, &Graph),
     ) -> (Built, Program) {
-        let given = graph.clone();
+        let given = passes::may_share(self.profile).then(|| graph.clone());
         passes::optimize(&mut graph, self.profile, &mut observe);
         let (mut built, mut bound) = self.bound(graph, role, limit);
-        if !bound.iter().all(|launch| launch.fits) {
-            let mut graph = given;
+        if let Some(mut graph) = given.filter(|_| !bound.iter().all(|launch| launch.fits)) {
             graph.apart = true;
             passes::optimize(&mut graph, self.profile, observe);
             (built, bound) = self.bound(graph, role, limit);

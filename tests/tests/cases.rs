@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nnc::diagnostic::{CODES, Colour, Diagnostic, explain, render_all};
+use nnc::diagnostic::{CODES, Colour, Diagnostic, Findings, explain, render_all};
 use nnc::elaborate::load;
 use nnc::source::Loader;
 use nnc::{Request, compile, examine, look_into};
@@ -65,9 +65,10 @@ fn diagnostics(text: &str, folder: &Path) -> (Vec<Diagnostic>, String) {
         .skip_while(|line| line.starts_with("# test:") || line.starts_with("# dims:"))
         .collect();
     let loaded = load("model.nn", &model, &[], &Beside(folder.to_owned()));
-    let mut found = loaded.diagnostics;
+    let mut found = Findings::default();
+    found.extend(loaded.diagnostics);
     let bundle = Arc::new(loaded.value);
-    if !found.iter().any(Diagnostic::is_error) {
+    if !found.has_errors() {
         let profile = Profile::named("webgpu-default").expect("the profile exists");
         if text.starts_with(TRAIN) {
             let request = Request { dims, reads_data: true, ..Request::new(profile, &[Role::Train]) };
@@ -80,6 +81,7 @@ fn diagnostics(text: &str, folder: &Path) -> (Vec<Diagnostic>, String) {
             }
         }
     }
+    let found = found.finish();
     let printed = render_all(&found, bundle.sources(), Colour::Never);
     (found, printed.replace(&format!("{}/", folder.display()), ""))
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use nnc::diagnostic::{Colour, Diagnostic, MOST, render_all};
 use nnc::elaborate::load;
-use nnc::source::NoFiles;
+use nnc::format::format;
+use nnc::source::{NoFiles, Sources};
 use nnc::{Request, check};
 use nnc_tests::any_text::examine;
 use nnc_tests::long_models::long_model;
@@ -254,6 +255,26 @@ fn long_lines_are_read_and_shown_in_part() {
             found.len(),
             start_of(&text)
         );
+    }
+}
+
+#[test]
+fn long_lines_are_laid_out() {
+    let wide = |word: &str| word.repeat(300_000);
+    for text in [
+        model("", &format!("x{}", wide(" -> relu"))),
+        model("", &format!("concat(x, {}x)", wide("x, "))),
+        model("", &format!("{}x", wide("a = x; "))),
+        format!("const a = [{}]", wide("1, ")),
+        format!("train M on d {{ {}}}", wide("batch = 1; ")),
+    ] {
+        let mut sources = Sources::new();
+        let id = sources.add("model.nn", text.clone());
+        let begin = thread_time();
+        let formatted = format(sources.source(id)).value;
+        let time = thread_time() - begin;
+        assert!(formatted.is_some_and(|formatted| formatted.lines().count() > 1000), "{}", start_of(&text));
+        assert!(time < LONGEST, "{time:?} for\n{}", start_of(&text));
     }
 }
 

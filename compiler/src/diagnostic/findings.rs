@@ -89,10 +89,11 @@ impl Findings {
         }
     }
 
-    /// All that are kept, in the order of finding. The last error says how many are not, and so does the last
+    /// All that are kept, in the order of their places, those of one place as they were found. The last error says how many are not, and so does the last
     /// warning.
     #[must_use]
     pub fn finish(mut self) -> Vec<Diagnostic> {
+        self.kept.sort_by_key(|diagnostic| (diagnostic.primary.span.file, diagnostic.primary.span.start));
         for (severity, count, noun) in
             [(Severity::Error, self.errors, "errors"), (Severity::Warning, self.warnings, "warnings")]
         {
@@ -135,10 +136,27 @@ mod tests {
     }
 
     #[test]
+    fn they_are_told_in_the_order_of_their_places() {
+        let of =
+            |file, start| Diagnostic::error("E0201", "unknown", Span::new(FileId(file), start, start + 1));
+        let mut findings = Findings::default();
+        findings.extend([
+            of(1, 0),
+            of(0, 9),
+            Diagnostic::warning("W0201", "unused", of(0, 9).primary.span),
+            of(0, 4),
+        ]);
+        let told = findings.finish();
+        let places: Vec<_> =
+            told.iter().map(|one| (one.primary.span.file.0, one.primary.span.start, one.code)).collect();
+        assert_eq!(places, [(0, 4, "E0201"), (0, 9, "E0201"), (0, 9, "W0201"), (1, 0, "E0201")]);
+    }
+
+    #[test]
     fn beyond_the_most_errors_are_counted_and_warnings_still_kept() {
         let mut findings = Findings::default();
         findings.extend((0..MOST + 3).map(numbered));
-        let warning = Diagnostic { severity: Severity::Warning, ..numbered(0) };
+        let warning = Diagnostic { severity: Severity::Warning, ..numbered(MOST + 3) };
         findings.add(Diagnostic { code: "W0201", ..warning });
         let kept = findings.finish();
         assert_eq!(kept.len(), MOST + 1);

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use unicode_width::UnicodeWidthChar as _;
+
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::{Source, Sources, Span};
 
@@ -148,9 +150,14 @@ fn marks_by_line<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Vec<Ma
     files
 }
 
-/// Columns of `text`; a tab is printed as four.
+/// Columns of `text` as it is printed.
 fn columns(text: &str) -> usize {
-    text.chars().map(|letter| if letter == '\t' { 4 } else { 1 }).sum()
+    text.chars().map(columns_of).sum()
+}
+
+/// Columns of a letter as it is printed: a tab as four spaces, a control character as a sign that stands for it.
+fn columns_of(letter: char) -> usize {
+    if letter == '\t' { 4 } else { letter.width().unwrap_or(1) }
 }
 
 fn source_line(
@@ -161,15 +168,22 @@ fn source_line(
     paint: Paint,
 ) {
     let gutter = paint.gutter(&format!("{:>width$} |", number + 1));
-    let letters = source.line(number).chars().flat_map(|letter| match letter {
-        '\t' => [' '; 4].to_vec(),
-        letter if letter.is_control() => vec!['\u{fffd}'],
-        letter => vec![letter],
-    });
-    let mut shown = letters.skip(skip);
-    let mut text: String = shown.by_ref().take(WIDEST).collect();
-    if shown.next().is_some() {
-        text.push_str(" ...");
+    let mut text = String::new();
+    let (mut column, end) = (0, skip + WIDEST);
+    for letter in source.line(number).chars() {
+        let from = column;
+        column += columns_of(letter);
+        let inside = column.min(end).saturating_sub(from.max(skip));
+        match letter {
+            '\t' => text.push_str(&" ".repeat(inside)),
+            _ if from < skip || column > end => text.push_str(&" ".repeat(inside)),
+            letter if letter.is_control() => text.push('\u{fffd}'),
+            letter => text.push(letter),
+        }
+        if column > end {
+            text.push_str(" ...");
+            break;
+        }
     }
     let _ = writeln!(out, "{}", format!("{gutter} {text}").trim_end());
 }
@@ -276,6 +290,39 @@ error[E0308]: the result would pair examples
   = help: drop a dim
 ";
         assert_eq!(render(&diagnostic, &sources, Colour::Never), expected);
+    }
+
+    #[test]
+    fn a_caret_stands_under_what_it_means_behind_letters_of_any_width() {
+        for before in ["", "日本", "e\u{301}", "\t日", "\u{200b}", "\u{7}語"] {
+            let text = format!("{before}x {before}\n");
+            let mut sources = Sources::new();
+            sources.add("m.nn", text.clone());
+            let printed = render(&Diagnostic::error("E0000", "m", span(&text, "x")), &sources, Colour::Never);
+            let rows: Vec<&str> = printed.lines().collect();
+            assert_eq!(
+                columns(&rows[3][..rows[3].find('x').unwrap()]),
+                rows[4].find('^').unwrap(),
+                "{printed}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_cut_by_columns_and_the_caret_with_it() {
+        for begin in ["", "a"] {
+            let text = format!("{begin}{}x{}\n", "日".repeat(400), "本".repeat(400));
+            let mut sources = Sources::new();
+            sources.add("m.nn", text.clone());
+            let printed = render(&Diagnostic::error("E0000", "m", span(&text, "x")), &sources, Colour::Never);
+            let rows: Vec<&str> = printed.lines().collect();
+            assert_eq!(
+                columns(&rows[3][..rows[3].find('x').unwrap()]),
+                rows[4].find('^').unwrap(),
+                "{printed}"
+            );
+            assert_eq!(columns(rows[3]), columns("1 | ") + WIDEST + columns(" ..."), "{printed}");
+        }
     }
 
     #[test]

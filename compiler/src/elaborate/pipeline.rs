@@ -1,9 +1,11 @@
 //! Pipelines: a value walks through stages.
 
+mod record;
+mod repeat;
+
 use std::rc::Rc;
 
 use crate::diagnostic::{Diagnostic, counted};
-use crate::elaborate::Row;
 use crate::elaborate::call::{Given, Home};
 use crate::elaborate::context::{Elaborator, Outcome, Reported};
 use crate::elaborate::frame::Frame;
@@ -14,6 +16,8 @@ use crate::syntax::ast::{
     Argument, Chain, Definition, DefinitionKind, Expr, ExprKind, ItemKind, Name, Pipeline, Stage, StageKind,
     StatementKind,
 };
+
+pub(super) use record::made_by;
 
 impl<'a> Elaborator<'a> {
     /// `source -> stage -> stage`
@@ -229,145 +233,6 @@ impl<'a> Elaborator<'a> {
         self.record(written, &callee, &value, before, (home, &label.text));
         Ok(value)
     }
-
-    /// Adds a line to the layer table for what is written at a place; `before` is how many weights and nodes there were.
-    pub(super) fn record(
-        &mut self,
-        (span, operation): (Span, String),
-        called: &Value<'a>,
-        value: &Value<'a>,
-        before: (usize, usize),
-        (home, label): (Home, &str),
-    ) {
-        let block = match called {
-            Value::Callable(Callable::Definition(definition, _)) => {
-                !self.bundle.is_library(definition.name.span)
-            }
-            Value::Callable(Callable::Layer(_)) => true,
-            _ => false,
-        };
-        let Value::Tensor(tensor) = value.clone().first() else { return };
-        let (weights, nodes) = before;
-        let weights: Vec<String> =
-            self.weights.trained[weights..].iter().map(|(path, _)| path.clone()).collect();
-        let scopes = self.weights.scope().split('.').filter(|scope| !scope.is_empty()).count();
-        let path = match weights.first() {
-            Some(_) if block && home == Home::Open => self.weights.scope().to_owned(),
-            None if home == Home::Open => self.weights.scope().to_owned(),
-            Some(path) if block => path.split('.').take(scopes + 1).collect::<Vec<_>>().join("."),
-            Some(path) => path.rsplit_once('.').map_or(path.as_str(), |(path, _)| path).to_owned(),
-            None => self.stored_path(label),
-        };
-        self.rows.push(Row {
-            path,
-            operation,
-            shape: tensor.show(),
-            extents: tensor.shape(),
-            weights,
-            span,
-            block,
-            depth: self.sites.len(),
-            nodes: nodes..self.graph.len(),
-        });
-    }
-
-    fn repeat(
-        &mut self,
-        frame: &mut Frame<'a>,
-        variable: Option<&Name>,
-        count: &'a Expr,
-        chain: &'a Chain,
-        input: Value<'a>,
-        span: Span,
-    ) -> Outcome<Value<'a>> {
-        let turns = self.turns_of(frame, count)?;
-        let mut value = input;
-        let mut place = span;
-        for (turn, current) in turns.into_iter().enumerate() {
-            let note = match (variable, &current) {
-                (Some(name), Value::Int(dim)) => {
-                    format!("on turn {} of this `repeat` ({} = {dim})", turn + 1, name.text)
-                }
-                _ => format!("on turn {} of this `repeat`", turn + 1),
-            };
-            let before = variable.map(|name| frame.before(&name.text));
-            if let Some(name) = variable {
-                frame.bind(&name.text, current);
-            }
-            let result = if self.bundle.is_library(chain.span) {
-                self.chain(frame, chain, value.first(), place)
-            } else {
-                self.weights.open(&turn.to_string());
-                self.turns.push(note);
-                let result = self.chain(frame, chain, value.first(), place);
-                self.turns.pop();
-                self.weights.close();
-                place = chain.span;
-                result
-            };
-            if let Some(before) = before {
-                frame.restore(before);
-            }
-            value = result?;
-        }
-        Ok(value)
-    }
-
-    fn turns_of(&mut self, frame: &mut Frame<'a>, count: &'a Expr) -> Outcome<Vec<Value<'a>>> {
-        const MOST: i64 = 10_000;
-        let value = self.expression(frame, count)?;
-        self.turns_without_batch(frame, count, &value)?;
-        let (low, high) = match &value {
-            Value::List(values) => return Ok(values.clone()),
-            Value::Int(dim) => (0, dim.extent()),
-            #[allow(clippy::cast_possible_truncation)]
-            Value::Range(low, high) if low.fract() == 0.0 && high.fract() == 0.0 => {
-                (*low as i64, *high as i64)
-            }
-            other => {
-                let found = other.describe();
-                let diagnostic =
-                    Diagnostic::error("E0204", "`repeat` needs a number, a range or a list", count.span)
-                        .fact(format!("this is {found}"));
-                return Err(self.report(diagnostic));
-            }
-        };
-        if high < low {
-            let message = format!("`repeat` would take {} turns", high.saturating_sub(low));
-            return self.fail("E0204", count.span, message, "a number from 0 on is needed");
-        }
-        if high.saturating_sub(low) > MOST {
-            let message = format!("`repeat` would take {} turns", high.saturating_sub(low));
-            return self.fail("E0204", count.span, message, format!("at most {MOST} can be unrolled"));
-        }
-        Ok((low..high).map(Value::int).collect())
-    }
-}
-
-impl<'a> Elaborator<'a> {
-    /// Every turn makes weights, so that their number cannot depend on the size of the batch.
-    fn turns_without_batch(
-        &mut self,
-        frame: &mut Frame<'a>,
-        count: &'a Expr,
-        value: &Value<'a>,
-    ) -> Outcome<()> {
-        let of_batch = |value: &Value<'a>| matches!(value, Value::Int(dim) if dim.has_batch());
-        let depends = match &count.kind {
-            ExprKind::Range(low, high) => {
-                of_batch(&self.expression(frame, low)?) || of_batch(&self.expression(frame, high)?)
-            }
-            _ => of_batch(value),
-        };
-        if !depends {
-            return Ok(());
-        }
-        let message = "the turns of this `repeat` depend on the batch dim";
-        let diagnostic = Diagnostic::error("E0208", message, count.span)
-            .fact("another number in training than in use")
-            .help("a number, a constant or another dim");
-        Err(self.report(diagnostic))
-    }
 }
 
 /// Whether `called` may make weights.
@@ -388,19 +253,5 @@ fn ends_in_scan(definition: &Definition) -> bool {
             matches!(values.as_slice(), [Expr { kind: ExprKind::Scan(_), .. }])
         }
         _ => false,
-    }
-}
-
-/// `value` with its tensors known as made by a stage: where it stands and what it calls.
-pub(super) fn made_by<'a>(value: Value<'a>, stage: &Rc<(Span, String)>) -> Value<'a> {
-    match value {
-        Value::Tensor(mut tensor) => {
-            tensor.made = Some(stage.clone());
-            Value::Tensor(tensor)
-        }
-        Value::Outputs(values) => {
-            Value::Outputs(values.into_iter().map(|value| made_by(value, stage)).collect())
-        }
-        other => other,
     }
 }

@@ -4,62 +4,25 @@
 //! what `prepare` and `augment` ask of a reader that none does, is therefore kept apart, in `unread`, and reported
 //! where examples are to be read.
 
+mod steps;
+
 use nnc_runtime::artifact::{Argument, Field, Part};
-use nnc_runtime::reader::{AUGMENT, LARGEST, PREPARE, READERS, Reader, ReaderOption, is_size};
+use nnc_runtime::reader::{READERS, Reader, ReaderOption};
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::elaborate::context::{Elaborator, Outcome};
 use crate::elaborate::elsewhere::{option_of_reader, reader_help};
 use crate::elaborate::frame::Frame;
-use crate::elaborate::value::{Callable, Value};
+use crate::elaborate::value::Value;
 use crate::source::Span;
 use crate::syntax::ast::{self, ExprKind, Name};
 
+pub(super) use steps::{Binding, HostStep, Step};
+
 /// Readers of the language that this version does not have.
 const PLANNED: [&str; 1] = ["coco"];
-/// The groups of bindings over the fields, in the order in which they come.
-const GROUPS: [&str; 2] = [PREPARE, AUGMENT];
 /// Arguments of readers that this version does not have; with one, a reader is to be called in another form.
 const PLANNED_ARGUMENTS: [(&str, &str); 1] = [("csv", "text")];
-
-/// A binding of `prepare` or `augment`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Binding<'s> {
-    /// `prepare` or `augment`.
-    pub(super) group: &'s str,
-    /// What is bound.
-    pub(super) names: &'s [Name],
-}
-
-/// A call of what only a reader can do.
-#[derive(Debug)]
-pub(super) struct Step<'s, 'a> {
-    pub(super) name: &'s str,
-    pub(super) called: &'s Value<'a>,
-    /// The name of what it changes.
-    pub(super) on: &'s str,
-    pub(super) arguments: &'a [ast::Argument],
-    pub(super) span: Span,
-}
-
-/// What is left to a reader.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct HostStep {
-    group: String,
-    /// The field; empty where the step is written as no reader carries it out.
-    field: String,
-    name: String,
-    arguments: Vec<Argument>,
-    span: Span,
-}
-
-impl HostStep {
-    /// As a part of the data holds it.
-    fn argument(&self) -> Argument {
-        let named = [&self.field, &self.name].map(|text| Argument::Text(text.clone()));
-        Argument::List(named.into_iter().chain(self.arguments.iter().cloned()).collect())
-    }
-}
 
 impl<'a> Elaborator<'a> {
     /// A source such as `idx("images", "labels", take=0..0.9)`, for data with these fields.
@@ -103,126 +66,9 @@ impl<'a> Elaborator<'a> {
         if let Some(known) = known {
             self.check_whole(known, &paths, &options, fields, value.span);
         }
-        for group in GROUPS {
-            let steps: Vec<HostStep> =
-                self.host_steps.iter().filter(|step| step.group == group).cloned().collect();
-            if !steps.is_empty() {
-                options
-                    .push((group.to_owned(), Argument::List(steps.iter().map(HostStep::argument).collect())));
-            }
-            if let Some(known) = known {
-                let called = steps.iter().filter(|step| !step.field.is_empty());
-                called.for_each(|step| self.check_step(known, step, fields));
-            }
-        }
+        options.extend(self.steps_of_reader(known, fields));
         let origin = Some(self.location(value.span));
         Ok(Part { name: name.to_owned(), reader: reader.clone(), paths, options, origin })
-    }
-
-    /// Notes that `prepare` or `augment` calls what only a reader can do.
-    ///
-    /// # Errors
-    /// If an argument is none.
-    pub(super) fn host_step(
-        &mut self,
-        frame: &mut Frame<'a>,
-        binding: Binding<'_>,
-        step: &Step<'_, 'a>,
-    ) -> Outcome<()> {
-        let known = READERS.iter().any(|reader| reader.steps.contains(&step.name));
-        if !known {
-            self.host_step_within(step.name, step.span, step.span);
-            return Ok(());
-        }
-        if !matches!(binding.names, [name] if name.text == step.on) {
-            let (name, on) = (step.name, step.on);
-            let message = format!("`{name}` changes `{on}` itself");
-            let diagnostic = Diagnostic::error("E0403", message, step.span)
-                .fact("the reader's work, bound to another name")
-                .help(format!("write `{on} = {on} -> {name}(..)`"));
-            return Err(self.report(diagnostic));
-        }
-        let mut arguments = Vec::with_capacity(step.arguments.len());
-        for argument in step.arguments {
-            let parameter = match step.called {
-                Value::Callable(Callable::Definition(definition, _)) => definition.parameters.get(1),
-                _ => None,
-            };
-            if let (Some(name), Some(parameter)) = (&argument.name, parameter)
-                && name.text != parameter.name.text
-            {
-                let message = format!("`{}` has no argument `{}`", step.name, name.text);
-                let diagnostic = Diagnostic::error("E0202", message, name.span)
-                    .fact("unknown argument")
-                    .note(format!("it has: {}", parameter.name.text));
-                return Err(self.report(diagnostic));
-            }
-            let value = self.expression(frame, &argument.value)?;
-            arguments.push(self.reader_argument(&value, argument.value.span)?);
-        }
-        let left = HostStep {
-            group: binding.group.to_owned(),
-            field: step.on.to_owned(),
-            name: step.name.to_owned(),
-            arguments,
-            span: step.span,
-        };
-        if !self.host_steps.contains(&left) {
-            self.host_steps.push(left);
-        }
-        Ok(())
-    }
-
-    /// Notes a step that the readers of this version do not carry out.
-    fn check_step(&mut self, reader: &Reader, step: &HostStep, fields: &[Field]) {
-        let name = &step.name;
-        let diagnostic = if !reader.steps.contains(&name.as_str()) {
-            let able = READERS.iter().find(|reader| reader.steps.contains(&name.as_str()));
-            let able = able.map_or("images", |reader| reader.name);
-            Diagnostic::error("E0508", format!("`{}` does not carry out `{name}`", reader.name), step.span)
-                .fact("it needs the files as they are, before the device sees them")
-                .help(format!(
-                    "the reader `{able}` does; or bring the files to the declared shape beforehand, and leave this out"
-                ))
-        } else if fields.first().is_some_and(|first| first.name != step.field) {
-            let message = format!("`{}` carries out `{name}` on its first field alone", reader.name);
-            Diagnostic::error("E0508", message, step.span)
-                .fact(format!("`{}` is another", step.field))
-                .help(format!("the first field is `{}`", fields[0].name))
-        } else if !matches!(step.arguments.as_slice(), [Argument::Number(size)] if is_size(*size)) {
-            let message = format!("`{name}` takes one size in pixels");
-            Diagnostic::error("E0204", message, step.span)
-                .fact(format!("not a whole number from 1 to {LARGEST}"))
-                .help(format!("write `{name}(224)`"))
-        } else {
-            return;
-        };
-        self.note_unread(diagnostic);
-    }
-
-    /// Notes that `prepare` or `augment` calls `name`, which no reader does there; `step` is what it is left with.
-    pub(super) fn host_step_within(&mut self, name: &str, span: Span, step: Span) {
-        let message = format!("no reader of this version carries out `{name}` here");
-        let fact = "it needs the files as they are, before the device sees them";
-        let known = READERS.iter().any(|reader| reader.steps.contains(&name));
-        let help = if known {
-            format!(
-                "write it at the start of a chain that begins with the field, `image = image -> {name}(..) -> ..`"
-            )
-        } else {
-            "bring the files to the declared shape beforehand, and leave this out".to_owned()
-        };
-        self.left_to_reader(Diagnostic::error("E0508", message, span).fact(fact).help(help), step);
-    }
-
-    /// Notes that `prepare` or `augment` names what is no field; `step` is what the reader is left with.
-    pub(super) fn unknown_field(&mut self, frame: &Frame<'a>, name: &str, span: Span, step: Span) {
-        let fields = frame.names.keys().map(String::as_str);
-        let help = did_you_mean(name, fields);
-        let diagnostic = Diagnostic::error("E0201", format!("unknown name `{name}`"), span)
-            .fact("no field of the data")
-            .help_maybe(help);
-        self.left_to_reader(diagnostic, step);
     }
 
     /// Why the examples cannot be read. What is no field may be a name that a reader gives which is not built yet, of
@@ -233,20 +79,6 @@ impl<'a> Elaborator<'a> {
             unread.retain(|one| one.code != "E0201");
         }
         unread
-    }
-
-    fn left_to_reader(&mut self, diagnostic: Diagnostic, step: Span) {
-        let left = HostStep {
-            group: GROUPS[0].to_owned(),
-            field: String::new(),
-            name: self.bundle.sources().slice(step).to_owned(),
-            arguments: Vec::new(),
-            span: step,
-        };
-        if !self.host_steps.contains(&left) {
-            self.host_steps.push(left);
-        }
-        self.note_unread(diagnostic);
     }
 
     /// Notes why the examples cannot be read.
@@ -274,15 +106,14 @@ impl<'a> Elaborator<'a> {
         if PLANNED.contains(&name) {
             let message = format!("no reader of this version reads `{name}`");
             let fact = "it belongs to the language and is not built yet";
-            let help = "bring the examples into one of the forms that are read: images, cifar10, idx, csv, characters, safetensors";
             self.planned_reader = true;
-            return self.note_unread(Diagnostic::error("E0508", message, span).fact(fact).help(help));
+            return self
+                .note_unread(Diagnostic::error("E0508", message, span).fact(fact).help(other_forms()));
         }
-        let names = || READERS.iter().map(|reader| reader.name);
         let diagnostic = Diagnostic::error("E0201", format!("unknown reader `{name}`"), span)
             .fact("not found")
-            .note(format!("readers are {}", names().collect::<Vec<_>>().join(", ")))
-            .help_maybe(did_you_mean(name, names()).or_else(|| reader_help(name)));
+            .note(format!("readers are {}", reader_names().join(", ")))
+            .help_maybe(did_you_mean(name, reader_names()).or_else(|| reader_help(name)));
         self.note_unread(diagnostic);
     }
 
@@ -303,7 +134,7 @@ impl<'a> Elaborator<'a> {
                 let message = format!("no reader of this version carries out `{text}` of `{}`", reader.name);
                 Diagnostic::error("E0508", message, name.span)
                     .fact("it belongs to the language and is not built yet")
-                    .help("bring the examples into one of the forms that are read: images, cifar10, idx, csv, characters, safetensors")
+                    .help(other_forms())
             }
             None => {
                 let similar = || did_you_mean(text, reader.options.iter().map(|option| option.name));
@@ -383,4 +214,13 @@ impl<'a> Elaborator<'a> {
             }
         }
     }
+}
+
+fn reader_names() -> [&'static str; READERS.len()] {
+    READERS.map(|reader| reader.name)
+}
+
+/// What to do where a reader is not built yet.
+fn other_forms() -> String {
+    format!("bring the examples into one of the forms that are read: {}", reader_names().join(", "))
 }

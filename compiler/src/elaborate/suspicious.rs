@@ -48,12 +48,8 @@ impl<'a> Elaborator<'a> {
     /// whose rim is spoken of are meant as they stand.
     fn channels_first(&mut self, input: &Tensor, name: Span, given: &[Option<Given<'a>>]) {
         const LARGEST_WINDOW: i64 = 11;
-        let unnamed = |place: usize| match given.get(place).and_then(Option::as_ref) {
-            Some(Given { name: None, value: Value::Int(dim), span }) => Some((dim.extent(), *span)),
-            _ => None,
-        };
         let (Some((first, _)), Some((second, place)), Some((third, _))) =
-            (unnamed(1), unnamed(2), unnamed(3))
+            (unnamed(given, 1), unnamed(given, 2), unnamed(given, 3))
         else {
             return;
         };
@@ -117,11 +113,9 @@ impl<'a> Elaborator<'a> {
     fn many_layers(&mut self, definition: &Definition, name: Span, given: &[Option<Given<'a>>]) {
         const MOST_LAYERS: i64 = 8;
         let called = definition.name.text.as_str();
-        let unnamed = |place: usize| match given.get(place).and_then(Option::as_ref) {
-            Some(Given { name: None, value: Value::Int(dim), span }) => Some((dim.extent(), *span)),
-            _ => None,
+        let (Some((first, _)), Some((second, place))) = (unnamed(given, 1), unnamed(given, 2)) else {
+            return;
         };
-        let (Some((first, _)), Some((second, place))) = (unnamed(1), unnamed(2)) else { return };
         let means = definition.parameters.get(2).map(|parameter| parameter.name.text.as_str());
         let diagnostic = match (called, means) {
             ("encoder", Some("hidden")) if second < first => {
@@ -163,5 +157,13 @@ impl<'a> Elaborator<'a> {
                 "along an axis it is `{called}(x, axis={axis})`; where the number is meant, write `{axis}.0`"
             ));
         self.report(diagnostic);
+    }
+}
+
+/// The whole number that is given at `place` without a name, and where it is written.
+fn unnamed(given: &[Option<Given<'_>>], place: usize) -> Option<(i64, Span)> {
+    match given.get(place)? {
+        Some(Given { name: None, value: Value::Int(dim), span }) => Some((dim.extent(), *span)),
+        _ => None,
     }
 }

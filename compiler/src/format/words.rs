@@ -47,7 +47,7 @@ impl Word<'_> {
 
 /// The words of `source`, whose tokens are `tokens`. A separator is a mark on the word behind it.
 pub(super) fn words<'a>(source: &'a Source, tokens: &[Token]) -> Vec<Word<'a>> {
-    let mut reader = Reader { source, out: Vec::new(), end: 0, separated: false };
+    let mut reader = Reader { source, out: Vec::new(), cursor: Cursor::default(), end: 0, separated: false };
     for token in tokens {
         let (start, end) = (token.span.start as usize, token.span.end as usize);
         match token.kind {
@@ -75,6 +75,8 @@ pub(super) fn words<'a>(source: &'a Source, tokens: &[Token]) -> Vec<Word<'a>> {
 struct Reader<'a> {
     source: &'a Source,
     out: Vec<Word<'a>>,
+    /// Where the last word began.
+    cursor: Cursor,
     /// Where the last word ended, in bytes.
     end: usize,
     separated: bool,
@@ -92,9 +94,8 @@ impl<'a> Reader<'a> {
 
     fn push(&mut self, kind: Option<Kind>, start: usize, end: usize) {
         let text = self.source.text();
-        let offset = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
-        let line = self.source.line_of(offset(start));
-        let column = self.source.position(offset(start)).1 - 1;
+        self.cursor.advance(text, start);
+        let Cursor { line, column, .. } = self.cursor;
         let before = self.out.last();
         let breaks = if before.is_some() { text[self.end..start].matches('\n').count() } else { 1 };
         let gap = column.saturating_sub(before.map_or(0, |word| word.column + word.width()));
@@ -112,6 +113,29 @@ impl<'a> Reader<'a> {
         });
         self.separated &= kind.is_none();
         self.end = end;
+    }
+}
+
+/// A place in a text, which is walked through once: to look each word's column up by itself would take the square of a
+/// line's length.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cursor {
+    /// In bytes.
+    offset: usize,
+    /// From 0.
+    line: usize,
+    /// From 0, in characters.
+    column: usize,
+}
+
+impl Cursor {
+    /// Goes on to byte `to` of `text`.
+    fn advance(&mut self, text: &str, to: usize) {
+        let passed = &text[self.offset..to];
+        let begun = passed.rfind('\n').map(|last| &passed[last + 1..]);
+        self.line += passed.matches('\n').count();
+        self.column = begun.map_or(self.column, |_| 0) + begun.unwrap_or(passed).chars().count();
+        self.offset = to;
     }
 }
 

@@ -16,8 +16,16 @@ use crate::ops::Lowering;
 /// The most values that a kernel touches in memory, where sharing lets it touch more than the device has buffers.
 const VALUES: usize = 27;
 
+/// The buffers kept for what a schedule hands from one launch to the next.
+pub(super) const SCRATCH: usize = 1;
+
 /// The bindings that one memory takes for one type of element: one by one, and in fours.
 const WIDTHS: usize = 2;
+
+/// Whether kernels for a profile may bind values together: elsewhere [`Graph::apart`] changes nothing.
+pub(crate) fn may_share(profile: &Profile) -> bool {
+    (profile.storage_buffers as usize).saturating_sub(SCRATCH) < VALUES
+}
 
 /// Which values have buffers of their own, and how many buffers there are.
 #[derive(Debug)]
@@ -64,5 +72,26 @@ impl Buffers<'_> {
     /// Whether a value lies in an arena.
     fn is_shared(&self, id: NodeId) -> bool {
         matches!(self.graph.node(id).kind, Kind::Operator(_)) && !self.own.contains(&id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeping_values_apart_changes_nothing_where_none_are_shared() {
+        let (together, mut apart) = (Graph::default(), Graph::default());
+        apart.apart = true;
+        let default = Profile::named("webgpu-default").unwrap();
+        for storage_buffers in 1..64 {
+            let profile = Profile { storage_buffers, ..default.clone() };
+            let differs = |spare| {
+                let values = |graph| Buffers::new(graph, &profile, spare).values;
+                values(&together) != values(&apart)
+            };
+            assert_eq!(may_share(&profile), differs(SCRATCH), "{storage_buffers} buffers");
+            assert!(may_share(&profile) || !differs(0), "{storage_buffers} buffers");
+        }
     }
 }

@@ -16,6 +16,7 @@ use nnc_wgsl::Profile;
 
 use crate::ir::Graph;
 
+pub(crate) use buffers::may_share;
 pub use fuse::{Anchor, Cluster, Separate, clusters, why_separate};
 pub use verify::verify;
 

@@ -32,10 +32,7 @@ pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Col
     }
     let folder = base.join(one_file(part)?);
     let found = if rest.is_empty() {
-        let mut files = Vec::new();
-        collect(&folder, &mut files)?;
-        files.sort();
-        files.into_iter().map(|file| (file, 0)).collect()
+        pictures(&folder)?.into_iter().map(|file| (file, 0)).collect()
     } else {
         by_class(&folder)?
     };
@@ -57,15 +54,8 @@ pub(super) fn read(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<Col
 /// first picture that is found: a folder may hold a million.
 pub(super) fn glance(part: &Part, fields: &[Field], base: &Path) -> Result<Vec<bool>, DataError> {
     let folder = base.join(one_file(part)?);
-    let mut classes = entries(&folder)?;
-    if fields.len() > 1 {
-        classes.retain(|entry| entry.is_dir());
-        if classes.is_empty() {
-            return Err(DataError::NoClasses { path: folder });
-        }
-    }
-    classes.sort();
-    let first = classes.into_iter().find_map(|entry| {
+    let listed = if fields.len() > 1 { classes(&folder)? } else { sorted(entries(&folder)?) };
+    let first = listed.into_iter().find_map(|entry| {
         let listed = if entry.is_dir() { entries(&entry).ok()? } else { vec![entry] };
         listed.into_iter().find(|entry| entry.is_file() && is_picture(entry))
     });
@@ -94,22 +84,35 @@ fn steps(part: &Part, group: &str) -> Vec<Step> {
 
 /// All files of the classes, with the number of their class.
 fn by_class(folder: &Path) -> Result<Vec<(PathBuf, i32)>, DataError> {
-    let mut classes: Vec<PathBuf> = entries(folder)?.into_iter().filter(|entry| entry.is_dir()).collect();
-    classes.sort();
-    if classes.is_empty() {
-        return Err(DataError::NoClasses { path: folder.to_owned() });
-    }
     let mut found = Vec::new();
-    for (class, number) in classes.iter().zip(0..) {
-        let mut files = Vec::new();
-        collect(class, &mut files)?;
-        files.sort();
-        found.extend(files.into_iter().map(|file| (file, number)));
+    for (class, number) in classes(folder)?.iter().zip(0..) {
+        found.extend(pictures(class)?.into_iter().map(|file| (file, number)));
     }
     Ok(found)
 }
 
-/// The picture files in a folder and the folders within.
+/// The folders of the classes, in the order of their numbers.
+fn classes(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let classes = sorted(entries(folder)?.into_iter().filter(|entry| entry.is_dir()).collect());
+    if classes.is_empty() {
+        return Err(DataError::NoClasses { path: folder.to_owned() });
+    }
+    Ok(classes)
+}
+
+/// The picture files in a folder and the folders within, in the order of their names.
+fn pictures(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = Vec::new();
+    collect(folder, &mut files)?;
+    Ok(sorted(files))
+}
+
+fn sorted(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    paths.sort();
+    paths
+}
+
+/// Adds the picture files in a folder and the folders within.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
     for entry in entries(folder)? {
         if entry.is_dir() {

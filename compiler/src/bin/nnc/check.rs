@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nnc::diagnostic::{Checked, Colour, Diagnostic, render};
+use nnc::diagnostic::{Checked, Findings};
 use nnc::elaborate::Bundle;
 use nnc::syntax::ast::{DefinitionKind, ItemKind};
 use nnc_wgsl::PROFILES;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Said};
 use crate::model::{self, Settings};
 use crate::output;
 
@@ -27,23 +27,22 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut errors = 0;
     for file in &arguments.files {
-        let Checked { value: bundle, mut diagnostics } = model::load(file, &arguments.settings)?;
+        let Checked { value: bundle, diagnostics } = model::load(file, &arguments.settings)?;
         let bundle = Arc::new(bundle);
-        if !diagnostics.iter().any(Diagnostic::is_error) {
+        let mut found = Findings::default();
+        found.extend(diagnostics);
+        if !found.has_errors() {
             let request = arguments.settings.request(&model::profile(PROFILES[0])?, &[], None);
             let examined = nnc::examine(&bundle, &request);
-            diagnostics.extend(examined.diagnostics);
+            found.extend(examined.diagnostics);
             let base = file.parent().unwrap_or(Path::new(""));
             for data in &examined.value {
-                diagnostics.extend(nnc::look_into(&bundle, data, base, &|path| bytes_of(path)));
+                found.extend(nnc::look_into(&bundle, data, base, &|path| bytes_of(path)));
             }
         }
+        let diagnostics = found.finish();
         for diagnostic in &diagnostics {
-            if arguments.json {
-                output::line(&diagnostic.to_json(bundle.sources()).to_string());
-            } else {
-                output::note(&render(diagnostic, bundle.sources(), Colour::Ansi));
-            }
+            Said::of(diagnostic, bundle.sources()).print(arguments.json);
         }
         errors += diagnostics.iter().filter(|d| d.is_error()).count();
         if !arguments.json && diagnostics.is_empty() {

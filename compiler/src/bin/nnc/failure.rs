@@ -1,6 +1,10 @@
 //! How a command fails.
 
+use nnc::diagnostic::{Colour, Diagnostic, render};
+use nnc::source::Sources;
 use nnc_runtime::cause::cause;
+
+use crate::output;
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
@@ -17,9 +21,21 @@ pub(crate) enum Failure {
 #[derive(Debug)]
 pub(crate) struct Said {
     /// For people.
-    pub(crate) text: String,
+    text: String,
     /// With `--json`.
-    pub(crate) json: serde_json::Value,
+    json: serde_json::Value,
+}
+
+impl Said {
+    /// A diagnostic about these texts.
+    pub(crate) fn of(diagnostic: &Diagnostic, sources: &Sources) -> Said {
+        Said { text: render(diagnostic, sources, Colour::Ansi), json: diagnostic.to_json(sources) }
+    }
+
+    /// Prints it: to stderr for people, with `json` one line on stdout.
+    pub(crate) fn print(&self, json: bool) {
+        if json { output::line(&self.json.to_string()) } else { output::note(&self.text) }
+    }
 }
 
 impl<E: std::error::Error> From<E> for Failure {

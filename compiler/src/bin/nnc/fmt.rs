@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let text = model::text(file)?;
         let formatted = match formatted(arguments, file, &text) {
             Err(Failure::Mistakes(said)) => {
-                said.iter().for_each(|one| output::note(&one.text));
+                said.iter().for_each(|one| one.print(false));
                 wrong = true;
                 continue;
             }

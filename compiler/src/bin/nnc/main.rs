@@ -132,9 +132,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Wrong) => ExitCode::from(1),
         Err(Failure::Mistakes(said)) => {
-            for one in said {
-                if json { output::line(&one.json.to_string()) } else { output::note(&one.text) }
-            }
+            said.iter().for_each(|one| one.print(json));
             ExitCode::from(1)
         }
         Err(Failure::Stopped(message)) => {

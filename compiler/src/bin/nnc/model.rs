@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use nnc::diagnostic::{Checked, Colour, Diagnostic, Findings, render};
+use nnc::diagnostic::{Checked, Diagnostic, Findings};
 use nnc::elaborate::{self, Bundle, Expansion};
 use nnc::source::{Loader, Sources};
 use nnc::syntax::ast::ItemKind;
@@ -13,7 +13,6 @@ use nnc_runtime::format;
 use nnc_wgsl::{PROFILES, Profile};
 
 use crate::failure::{Failure, Said};
-use crate::output;
 
 /// The largest text, in bytes.
 const LONGEST_TEXT: u64 = 16 << 20;
@@ -207,12 +206,11 @@ pub(crate) fn accept<T>(checked: Checked<Option<T>>, sources: &Sources) -> Resul
 
 /// Prints warnings to stderr; fails with all diagnostics if one is an error.
 pub(crate) fn report(diagnostics: &[Diagnostic], sources: &Sources) -> Result<(), Failure> {
-    let text = |diagnostic| render(diagnostic, sources, Colour::Ansi);
+    let said: Vec<Said> = diagnostics.iter().map(|one| Said::of(one, sources)).collect();
     if diagnostics.iter().any(Diagnostic::is_error) {
-        let said = diagnostics.iter().map(|one| Said { text: text(one), json: one.to_json(sources) });
-        return Err(Failure::Mistakes(said.collect()));
+        return Err(Failure::Mistakes(said));
     }
-    diagnostics.iter().for_each(|warning| output::note(&text(warning)));
+    said.iter().for_each(|warning| warning.print(false));
     Ok(())
 }
 

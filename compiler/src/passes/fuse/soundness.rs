@@ -12,10 +12,7 @@ use crate::lower::{
     member_place, part_offset,
 };
 use crate::ops::Lowering;
-use crate::passes::buffers::Buffers;
-
-/// The buffers kept for what a schedule hands from one launch to the next.
-const SCRATCH: usize = 1;
+use crate::passes::buffers::{Buffers, SCRATCH};
 
 /// A value in memory and where a kernel reads it: its strides and its offset.
 type Read = (NodeId, Vec<i64>, i64);

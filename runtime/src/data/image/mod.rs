@@ -70,7 +70,12 @@ impl Pictures {
     }
 
     pub(super) fn take(&self, range: Range<usize>) -> Pictures {
-        Pictures { files: self.files[range].to_vec(), ..self.clone() }
+        Pictures {
+            files: self.files[range].to_vec(),
+            shape: self.shape,
+            prepare: self.prepare.clone(),
+            augment: self.augment.clone(),
+        }
     }
 
     /// Writes example `index` as it is uploaded; with a draw, it is augmented.
