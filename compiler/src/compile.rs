@@ -10,10 +10,12 @@ use crate::diagnostic::{Checked, Diagnostic, Findings};
 use crate::elaborate::{Bundle, Elaborated, Expansion, Row, elaborate, only_in_use};
 use crate::ir::{Graph, NodeId, StoredTensor};
 use crate::meaning::{add_step, meaning};
-use crate::passes::Pass;
+use crate::passes::Selection;
 use crate::plan::Storage;
 use crate::program::{Built, Workshop};
 use crate::update;
+
+pub use crate::program::Step;
 
 /// What is to be compiled.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Request {
     pub dims: Vec<(String, usize)>,
     /// Whether the examples that the file names are to be read: then what no reader can do is an error.
     pub reads_data: bool,
+    /// Which rewrites the passes make.
+    pub selection: Selection,
 }
 
 impl Request {
@@ -37,7 +41,15 @@ impl Request {
     #[must_use]
     pub fn new(profile: Profile, roles: &[Role]) -> Request {
         let roles = roles.to_vec();
-        Request { profile, roles, model: None, batch: None, dims: Vec::new(), reads_data: false }
+        Request {
+            profile,
+            roles,
+            model: None,
+            batch: None,
+            dims: Vec::new(),
+            reads_data: false,
+            selection: Selection::default(),
+        }
     }
 }
 
@@ -52,17 +64,6 @@ pub struct Compiled {
     pub storage: Storage,
     /// The layer table of the first program.
     pub rows: Vec<Row>,
-}
-
-/// A graph on its way, for `nnc dump`.
-#[derive(Debug)]
-pub enum Step<'a> {
-    /// After elaboration.
-    Elaborated,
-    /// After the gradients and the update were added.
-    Differentiated,
-    /// After a pass.
-    Optimized(&'a Pass),
 }
 
 /// Compiles the model. The value is absent after an error.
@@ -97,6 +98,7 @@ pub fn compile_observed(
         profile: &request.profile,
         sources: bundle.sources(),
         storage: Storage::new(&stored, &regions),
+        selection: request.selection.clone(),
         kernels: KernelTable::default(),
     };
     let (mut programs, mut built) = (Vec::new(), Vec::new());
@@ -104,7 +106,7 @@ pub fn compile_observed(
     for next in prepared {
         let Prepared { role, mut graph, batch, .. } = next;
         graph.stored.clone_from(&stored);
-        let show = |pass: &Pass, graph: &Graph| observe(role, &Step::Optimized(pass), graph);
+        let show = |step: &Step<'_>, graph: &Graph| observe(role, step, graph);
         let (made, program) = workshop.build(graph, role, batch, next.memory, show);
         if let Some(limit) = next.memory
             && let Some(diagnostic) = over_budget(&made, workshop.bytes(&made), limit, next.span)

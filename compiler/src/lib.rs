@@ -22,6 +22,7 @@ pub mod compile;
 #[cfg(feature = "cli")]
 mod data_files;
 pub mod diagnostic;
+pub mod diff;
 pub mod elaborate;
 pub mod figure;
 pub mod format;
@@ -36,6 +37,7 @@ pub mod plan;
 pub mod program;
 pub mod recompute;
 mod size;
+pub mod snapshot;
 pub mod source;
 pub mod summary;
 pub mod syntax;

@@ -9,13 +9,32 @@ use crate::assemble::{KernelTable, assemble, bindings};
 use crate::bind::BoundLaunch;
 use crate::ir::Graph;
 use crate::lower::{Lowered, lower};
-use crate::passes::{self, Pass};
+use crate::passes::{self, Moment, Pipeline, Run, Selection};
 use crate::plan::{Plan, Storage, plan};
 use crate::recompute::recompute;
 use crate::source::Sources;
 
 /// How often a choice of what is computed again is held against its plan.
 const ATTEMPTS: usize = 6;
+
+/// A graph on its way.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'a> {
+    /// After elaboration.
+    Elaborated,
+    /// After the gradients and the update were added.
+    Differentiated,
+    /// Before a pass.
+    Before(&'a Run),
+    /// After a pass.
+    Optimized(&'a Run),
+    /// After its kernels were made.
+    Lowered,
+    /// After its memory was planned.
+    Planned,
+    /// After its launches were put together.
+    Assembled,
+}
 
 /// A program and everything it was made through.
 #[derive(Clone, Debug)]
@@ -39,12 +58,14 @@ pub struct Workshop<'a> {
     pub sources: &'a Sources,
     /// Memory that outlives a step.
     pub storage: Storage,
+    /// Which rewrites are made.
+    pub selection: Selection,
     /// The kernels met so far.
     pub kernels: KernelTable,
 }
 
 impl Workshop<'_> {
-    /// Optimizes, lowers, plans and assembles a graph; `observe` sees it after each pass. Where kernels that bind the
+    /// Optimizes, lowers, plans and assembles a graph; `observe` sees it on its way. Where kernels that bind the
     /// arenas as a whole do not fit the profile, all of it is done again with a buffer for every value. A training step
     /// computes large values again instead of keeping them, more of them where `limit`, the most bytes of device
     /// memory, asks for it; whether it is kept is for the caller to see.
@@ -54,26 +75,40 @@ impl Workshop<'_> {
         role: Role,
         batch: usize,
         limit: Option<u64>,
-        mut observe: impl FnMut(&Pass, &Graph),
+        mut observe: impl FnMut(&Step<'_>, &Graph),
     ) -> (Built, Program) {
         let given = passes::may_share(self.profile).then(|| graph.clone());
-        passes::optimize(&mut graph, self.profile, &mut observe);
-        let (mut built, mut bound) = self.bound(graph, role, limit);
+        self.optimize(&mut graph, &mut observe);
+        let (mut built, mut bound) = self.bound(graph, role, limit, &mut observe);
         if let Some(mut graph) = given.filter(|_| !bound.iter().all(|launch| launch.fits)) {
             graph.apart = true;
-            passes::optimize(&mut graph, self.profile, observe);
-            (built, bound) = self.bound(graph, role, limit);
+            self.optimize(&mut graph, &mut observe);
+            (built, bound) = self.bound(graph, role, limit, &mut observe);
         }
         let Built { graph, lowered, plan, .. } = &built;
         let program = assemble(graph, lowered, plan, bound, role, batch, self.sources, &mut self.kernels);
+        observe(&Step::Assembled, graph);
         (built, program)
     }
 
+    fn optimize(&self, graph: &mut Graph, observe: &mut impl FnMut(&Step<'_>, &Graph)) {
+        Pipeline::default().run(graph, self.profile, &self.selection, |moment, graph| match moment {
+            Moment::Before(run) => observe(&Step::Before(run), graph),
+            Moment::After(run) => observe(&Step::Optimized(run), graph),
+        });
+    }
+
     /// The kernels and the memory of an optimized graph, within the limit if they can be, and what each launch binds.
-    fn bound(&mut self, graph: Graph, role: Role, limit: Option<u64>) -> (Built, Vec<BoundLaunch>) {
-        let mut built = self.planned(graph, role);
+    fn bound(
+        &mut self,
+        graph: Graph,
+        role: Role,
+        limit: Option<u64>,
+        observe: &mut impl FnMut(&Step<'_>, &Graph),
+    ) -> (Built, Vec<BoundLaunch>) {
+        let mut built = self.planned(graph, role, observe);
         if matches!(role, Role::Train | Role::Gradient) {
-            built = self.within(built, limit);
+            built = self.within(built, limit, observe);
         }
         let bound = bindings(&built.lowered, &built.plan, self.profile);
         (built, bound)
@@ -81,7 +116,12 @@ impl Workshop<'_> {
 
     /// A step that computes again what it need not keep. The plan is close to what the choice foresees, and where it
     /// takes more, the choice aims lower.
-    fn within(&mut self, kept: Built, limit: Option<u64>) -> Built {
+    fn within(
+        &mut self,
+        kept: Built,
+        limit: Option<u64>,
+        observe: &mut impl FnMut(&Step<'_>, &Graph),
+    ) -> Built {
         let arenas = |built: &Built| built.plan.arenas.iter().sum::<u64>();
         let elsewhere = self.bytes(&kept) - arenas(&kept);
         let allowed = limit.map(|limit| limit.saturating_sub(elsewhere));
@@ -92,7 +132,7 @@ impl Workshop<'_> {
                 break;
             }
             passes::form_kernels(&mut graph, self.profile);
-            let built = self.planned(graph, kept.role);
+            let built = self.planned(graph, kept.role, observe);
             let taken = arenas(&built);
             if taken < arenas(&best) {
                 best = built;
@@ -116,9 +156,11 @@ impl Workshop<'_> {
     }
 
     /// The kernels and the memory of a graph whose kernels are formed.
-    fn planned(&mut self, graph: Graph, role: Role) -> Built {
+    fn planned(&mut self, graph: Graph, role: Role, observe: &mut impl FnMut(&Step<'_>, &Graph)) -> Built {
         let lowered = lower(&graph, self.profile);
+        observe(&Step::Lowered, &graph);
         let plan = plan(&graph, &lowered, &mut self.storage, role, self.profile);
+        observe(&Step::Planned, &graph);
         Built { role, graph, lowered, plan }
     }
 }
@@ -138,36 +180,49 @@ pub fn artifact_from(
     role: Role,
     profile: &Profile,
 ) -> (Built, Artifact) {
-    made_alone(graph, sources, batch, role, None, profile)
+    artifact_selected(graph, sources, batch, role, profile, &Selection::default())
+}
+
+/// [`artifact_from`] with these rewrites alone.
+#[must_use]
+pub fn artifact_selected(
+    graph: Graph,
+    sources: &Sources,
+    batch: usize,
+    role: Role,
+    profile: &Profile,
+    selection: &Selection,
+) -> (Built, Artifact) {
+    let storage = Storage::new(&graph.stored, &graph.regions);
+    let selection = selection.clone();
+    let workshop = Workshop { profile, sources, storage, selection, kernels: KernelTable::default() };
+    workshop.artifact(graph, role, batch, None)
 }
 
 /// [`artifact_of`] for a training step that may take `limit` bytes of device memory.
 #[must_use]
 pub fn artifact_within(graph: Graph, limit: u64, profile: &Profile) -> (Built, Artifact) {
-    made_alone(graph, &Sources::new(), 1, Role::Train, Some(limit), profile)
+    let storage = Storage::new(&graph.stored, &graph.regions);
+    let (sources, selection) = (&Sources::new(), Selection::default());
+    let workshop = Workshop { profile, sources, storage, selection, kernels: KernelTable::default() };
+    workshop.artifact(graph, Role::Train, 1, Some(limit))
 }
 
-fn made_alone(
-    graph: Graph,
-    sources: &Sources,
-    batch: usize,
-    role: Role,
-    limit: Option<u64>,
-    profile: &Profile,
-) -> (Built, Artifact) {
-    let storage = Storage::new(&graph.stored, &graph.regions);
-    let mut workshop = Workshop { profile, sources, storage, kernels: KernelTable::default() };
-    let (built, program) = workshop.build(graph, role, batch, limit, |_, _| {});
-    let artifact = Artifact {
-        compiler: env!("CARGO_PKG_VERSION").to_owned(),
-        model: "graph".to_owned(),
-        profile: profile.clone(),
-        kernels: workshop.kernels.into_kernels(),
-        regions: workshop.storage.regions,
-        tensors: workshop.storage.tensors,
-        programs: vec![program],
-        training: None,
-        values: Arc::default(),
-    };
-    (built, artifact)
+impl Workshop<'_> {
+    /// The artifact of this one program.
+    fn artifact(mut self, graph: Graph, role: Role, batch: usize, limit: Option<u64>) -> (Built, Artifact) {
+        let (built, program) = self.build(graph, role, batch, limit, |_, _| {});
+        let artifact = Artifact {
+            compiler: env!("CARGO_PKG_VERSION").to_owned(),
+            model: "graph".to_owned(),
+            profile: self.profile.clone(),
+            kernels: self.kernels.into_kernels(),
+            regions: self.storage.regions,
+            tensors: self.storage.tensors,
+            programs: vec![program],
+            training: None,
+            values: Arc::default(),
+        };
+        (built, artifact)
+    }
 }

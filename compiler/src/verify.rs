@@ -4,6 +4,8 @@
 //! kernel's values is computed from that in f64, and compared with what the device wrote. An error therefore
 //! belongs to the kernel that made it and to no other.
 
+mod meaning;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use nnc_runtime::artifact::{Area, Artifact, Location, Role};
@@ -14,6 +16,8 @@ use crate::ir::{Environment, Graph, Kind, NodeId, Source, Tensor, evaluate_node}
 use crate::lower::{Lowered, Stage, is_in_memory};
 use crate::passes::Anchor;
 use crate::plan::Plan;
+
+pub use meaning::{Changed, Meaning, SAME};
 
 /// How far a kernel may be from its meaning, relative to the largest magnitude of the value, of what it is summed
 /// from where that cancels, or 1e-3 where all of it is smaller: f32 sums of a few thousand terms of one magnitude

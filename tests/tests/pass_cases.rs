@@ -126,6 +126,29 @@ fn numbers_of_the_training_loop_are_computed_on_the_host_and_tensors_are_not() {
 }
 
 #[test]
+fn a_number_made_of_a_tensor_stays_on_the_device() {
+    use nnc_runtime::artifact::HostSymbol;
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[]);
+    let step = graph.host(Expr::identity(Scalar::F32), vec![HostSymbol::Step]);
+    let y = add(&mut graph, x, step);
+    assert_eq!(after(graph, "host_scalars", &[y]).len(), 3);
+}
+
+#[test]
+fn what_is_made_of_no_tensor_is_made_by_each_reader_and_a_map_of_a_tensor_once() {
+    let maps = |random: bool| {
+        let mut graph = Graph::new();
+        let x = input(&mut graph, "x", &[4]);
+        let source = if random { graph.random([4]) } else { x };
+        let mask = unary(&mut graph, Unary::Exp, source);
+        let results = [Unary::Sin, Unary::Tanh].map(|op| unary(&mut graph, op, mask));
+        after(graph, "generators", &results).len()
+    };
+    assert_eq!((maps(true), maps(false)), (5, 4));
+}
+
+#[test]
 fn a_dropout_mask_is_computed_by_each_reader_and_stored_by_none() {
     let mut graph = Graph::new();
     let (x, w) = (input(&mut graph, "x", &[8, 16]), input(&mut graph, "w", &[16, 16]));

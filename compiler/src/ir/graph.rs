@@ -12,6 +12,7 @@ use petgraph::Direction;
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
 use petgraph::visit::EdgeRef;
 
+use super::allowance::Allowance;
 use super::refusal::Refusal;
 use super::stored::{FlatRegion, StoredId, StoredTensor};
 use super::types::TensorType;
@@ -142,6 +143,8 @@ pub struct Graph {
     pub regions: Vec<FlatRegion>,
     /// Whether kernels bind each value by itself: the arenas are too large to be bound as a whole.
     pub apart: bool,
+    /// How many more rewrites may be made of it.
+    pub allowance: Allowance,
 }
 
 impl Graph {

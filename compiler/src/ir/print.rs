@@ -12,8 +12,20 @@ use super::graph::{Graph, Kind, NodeId, Source};
 pub fn print(graph: &Graph) -> String {
     let order = graph.order();
     let number: BTreeMap<NodeId, usize> = order.iter().enumerate().map(|(n, &id)| (id, n)).collect();
+    print_numbered(graph, &order, &number)
+}
+
+/// [`print()`] with numbers that a pass keeps, for comparing what was before it with what is after it.
+#[must_use]
+pub fn print_stable(graph: &Graph) -> String {
+    let order = graph.order();
+    let number: BTreeMap<NodeId, usize> = order.iter().map(|&id| (id, id.index())).collect();
+    print_numbered(graph, &order, &number)
+}
+
+fn print_numbered(graph: &Graph, order: &[NodeId], number: &BTreeMap<NodeId, usize>) -> String {
     let mut text = String::new();
-    for &id in &order {
+    for &id in order {
         let node = graph.node(id);
         let operands: Vec<String> = graph.operands(id).iter().map(|v| format!("%{}", number[v])).collect();
         let what = match &node.kind {

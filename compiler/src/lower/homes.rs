@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::groups::contract_groups;
 use super::layout::{Layout, is_view, signed, view_of};
 use super::member::{contract_place, planes_place};
-use crate::ir::{Graph, NodeId};
+use crate::ir::{Allowance, Graph, NodeId, Part};
 use crate::ops::Lowering;
 
 /// The most places at which a kernel writes one value.
@@ -51,6 +51,7 @@ impl Link {
 #[must_use]
 pub fn homes(graph: &Graph, layouts: &BTreeMap<NodeId, Layout>) -> Homes {
     let mut homes = Homes { memory: layouts.clone(), ..Homes::default() };
+    let mut allowance = graph.allowance.clone();
     for id in graph.order() {
         let Some(Lowering::Concat { axis }) = graph.operator(id).map(|op| op.lower()) else { continue };
         let mut begin = 0;
@@ -58,7 +59,7 @@ pub fn homes(graph: &Graph, layouts: &BTreeMap<NodeId, Layout>) -> Homes {
             let shape = graph.ty(operand).shape.clone();
             let link = Link { whole: id, axis, begin, shape, home: false };
             begin += link.shape[axis];
-            if homes.put(graph, &layouts[&operand], link) {
+            if homes.put(graph, &layouts[&operand], link, &mut allowance) {
                 homes.in_place.insert((id, slot));
             }
         }
@@ -102,7 +103,7 @@ impl Homes {
     }
 
     /// Writes the operand with this layout in place if that can be.
-    fn put(&mut self, graph: &Graph, operand: &Layout, link: Link) -> bool {
+    fn put(&mut self, graph: &Graph, operand: &Layout, link: Link, allowance: &mut Allowance) -> bool {
         let base = operand.base;
         let whole = operand.is_contiguous()
             && operand.offset == 0
@@ -113,6 +114,9 @@ impl Homes {
         let settled = graph.node(base).product_row.is_some();
         if settled || is_view(&lowering) || matches!(lowering, Lowering::Iota { .. } | Lowering::Pack { .. })
         {
+            return false;
+        }
+        if !allowance.take_part(Part::Concats) {
             return false;
         }
         let known = self.links.get(&base).is_some_and(|links| links.iter().any(|known| known.home));

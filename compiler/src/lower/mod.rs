@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nnc_wgsl::{Profile, Schedule};
 
-use crate::ir::{Graph, Kind, NodeId};
+use crate::ir::{Graph, Kind, NodeId, Part};
 use crate::ops::Lowering;
 use crate::passes::{Anchor, Cluster, clusters};
 
@@ -105,6 +105,7 @@ fn parts_in_place(
 ) -> BTreeMap<NodeId, (NodeId, usize)> {
     let mut parts: BTreeMap<NodeId, (NodeId, usize)> = BTreeMap::new();
     let mut refused: BTreeSet<NodeId> = BTreeSet::new();
+    let mut allowance = graph.allowance.clone();
     for id in graph.order() {
         let Some(Lowering::Pack { offsets }) = graph.operator(id).map(|op| op.lower()) else { continue };
         for (operand, offset) in graph.operands(id).into_iter().zip(offsets) {
@@ -120,6 +121,7 @@ fn parts_in_place(
                 || homes.root(base) != base
                 || graph.is_output(base)
                 || parts.contains_key(&base)
+                || !allowance.take_part(Part::Packs)
             {
                 refused.insert(base);
             }

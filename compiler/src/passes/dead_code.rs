@@ -4,9 +4,18 @@ use std::collections::BTreeSet;
 
 use nnc_wgsl::Profile;
 
+use super::Pass;
 use crate::ir::{Graph, NodeId};
 
-pub(super) fn run(graph: &mut Graph, _: &Profile) {
+pub(super) const PASS: Pass =
+    Pass { name: "dead_code", about: "what no result needs is removed", needed: None, parts: &[], run };
+
+fn run(graph: &mut Graph, _: &Profile) {
+    remove(graph, |graph| graph.allowance.take());
+}
+
+/// Removes what nothing needs, as long as each removal is allowed.
+pub(super) fn remove(graph: &mut Graph, mut is_allowed: impl FnMut(&mut Graph) -> bool) {
     let mut needed: BTreeSet<NodeId> = BTreeSet::new();
     let mut open: Vec<NodeId> = graph.results.iter().map(|(_, v)| *v).collect();
     for assignment in &graph.assignments {
@@ -18,8 +27,12 @@ pub(super) fn run(graph: &mut Graph, _: &Profile) {
         }
     }
     for id in graph.order().into_iter().rev() {
-        if !needed.contains(&id) {
-            graph.remove(id);
+        if needed.contains(&id) {
+            continue;
         }
+        if !is_allowed(graph) {
+            return;
+        }
+        graph.remove(id);
     }
 }

@@ -6,23 +6,36 @@ use std::sync::Arc;
 
 use nnc_wgsl::Profile;
 
+use super::Pass;
 use crate::ir::{Graph, Kind, NodeId, Source};
 use crate::ops::{Lowering, Operator};
 
-pub(super) fn run(graph: &mut Graph, _: &Profile) {
+pub(super) const PASS: Pass = Pass {
+    name: "generators",
+    about: "masks of random numbers are computed by each reader, and stored by none",
+    needed: None,
+    parts: &[],
+    run,
+};
+
+fn run(graph: &mut Graph, _: &Profile) {
     let mut generators: BTreeSet<NodeId> = BTreeSet::new();
     for id in graph.order() {
         if !is_generator(graph, id, &generators) {
             continue;
         }
         generators.insert(id);
-        if graph.is_output(id) {
+        let others: Vec<(NodeId, usize)> = graph.readers(id).into_iter().skip(1).collect();
+        if graph.is_output(id) || others.is_empty() {
             continue;
+        }
+        if !graph.allowance.take() {
+            return;
         }
         let Some(op) = graph.operator(id).cloned() else { continue };
         let operands = graph.operands(id);
         graph.set_origin(graph.node(id).origin.clone());
-        for (reader, slot) in graph.readers(id).into_iter().skip(1) {
+        for (reader, slot) in others {
             generators.insert(copy_for(graph, &op, &operands, (reader, slot)));
         }
     }

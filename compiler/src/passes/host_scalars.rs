@@ -4,12 +4,24 @@
 use nnc_runtime::artifact::HostSymbol;
 use nnc_wgsl::{ExprBuilder, Profile, Ref, Scalar};
 
+use super::Pass;
 use crate::ir::{Graph, Kind, NodeId, Source};
 use crate::ops::Lowering;
 
-pub(super) fn run(graph: &mut Graph, _: &Profile) {
+pub(super) const PASS: Pass = Pass {
+    name: "host_scalars",
+    about: "formulas of what only the training loop knows are computed on the host",
+    needed: None,
+    parts: &[],
+    run,
+};
+
+fn run(graph: &mut Graph, _: &Profile) {
     for id in graph.order() {
         if let Some(host) = on_host(graph, id) {
+            if !graph.allowance.take() {
+                return;
+            }
             graph.replace(id, host);
         }
     }

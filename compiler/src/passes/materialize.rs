@@ -9,13 +9,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nnc_wgsl::{Element, Expr, Profile};
 
+use super::Pass;
 use crate::ir::{Graph, NodeId};
 use crate::lower::{Layout, contract_groups, is_in_memory, is_view, layouts, settle};
 use crate::ops::{Contract, Lowering, Map, Permute};
 
-pub(super) fn run(graph: &mut Graph, _: &Profile) {
+pub(super) const PASS: Pass = Pass {
+    name: "materialize",
+    about: "copies are made where a kernel cannot read a view",
+    needed: Some("kernels find some operands in memory only because it copies them there"),
+    parts: &[],
+    run,
+};
+
+fn run(graph: &mut Graph, _: &Profile) {
     copy_under_reshapes(graph);
     let mut known = layouts(graph);
+    let mut replaced: Vec<NodeId> = Vec::new();
     for id in graph.order() {
         let Some(lowering) = graph.operator(id).map(|op| op.lower()) else { continue };
         settle(graph, id, &mut known);
@@ -55,11 +65,14 @@ pub(super) fn run(graph: &mut Graph, _: &Profile) {
                 }
             }
             Lowering::Contract { left, right, result } => {
-                fit_contract(graph, id, &known, &left, &right, &result);
+                if fit_contract(graph, id, &known, &left, &right, &result) {
+                    replaced.push(id);
+                }
             }
             _ => {}
         }
     }
+    replaced.into_iter().for_each(|id| graph.remove(id));
     copy_under_reshapes(graph);
     copy_outputs(graph);
 }
@@ -90,7 +103,7 @@ fn copy_under_reshapes(graph: &mut Graph) {
 }
 
 /// Gives a product operands and a result whose axes collapse into batch, row and column, in that order where they
-/// do not.
+/// do not. Whether another product has its place now.
 fn fit_contract(
     graph: &mut Graph,
     id: NodeId,
@@ -98,7 +111,7 @@ fn fit_contract(
     left: &[char],
     right: &[char],
     result: &[char],
-) {
+) -> bool {
     let operands = graph.operands(id);
     let groups = contract_groups(left, right, result);
     let wanted = [[&groups.batch, &groups.m, &groups.k], [&groups.batch, &groups.k, &groups.n]];
@@ -126,7 +139,7 @@ fn fit_contract(
     let all = [&groups.batch, &groups.m, &groups.n];
     let in_order = all.iter().all(|group| groups.collapse(result, &own, group).is_some());
     if values == operands && in_order {
-        return;
+        return false;
     }
     let order = if in_order { result.to_vec() } else { all.into_iter().flatten().copied().collect() };
     let text = |letters: &[char]| letters.iter().collect::<String>();
@@ -138,6 +151,7 @@ fn fit_contract(
         fitted = graph.must(Permute::new(&axes), &[fitted]);
     }
     graph.replace(id, fitted);
+    true
 }
 
 /// Every result and next value becomes the value of a kernel, and of one destination only.

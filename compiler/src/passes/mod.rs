@@ -1,6 +1,10 @@
-//! The passes: rewrites that keep a graph's meaning, in one table, run by one runner.
+//! The passes: rewrites that keep a graph's meaning, one file each, in one table.
+//!
+//! [`Pipeline`] runs the table, and holds the graph against its invariants after each run. What a run does can be left
+//! out ([`Selection`]), to see what it gains, or to find the one that breaks a result ([`bisect()`]).
 
 mod algebra;
+mod bisect;
 mod buffers;
 mod common_subexpressions;
 mod constants;
@@ -9,77 +13,62 @@ mod fuse;
 mod generators;
 mod host_scalars;
 mod materialize;
+mod pipeline;
 mod product_rows;
+mod selection;
 mod verify;
 
 use nnc_wgsl::Profile;
 
-use crate::ir::Graph;
+use crate::ir::{Graph, Part};
 
+pub use bisect::{Culprit, bisect};
 pub(crate) use buffers::may_share;
 pub use fuse::{Anchor, Cluster, Separate, clusters, why_separate};
+pub use pipeline::{Moment, Pipeline, Run, Unit, optimize, run_one};
+pub use selection::{Refused, Selection};
 pub use verify::verify;
 
 /// A rewrite of a graph.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
-    /// Its name, as `--after` takes it.
+    /// Its name, as `--skip` and `--after` take it.
     pub name: &'static str,
-    run: fn(&mut Graph, &Profile),
+    /// What it does.
+    pub about: &'static str,
+    /// Why nothing can do without it, if that is so.
+    pub needed: Option<&'static str>,
+    /// What of it can be left out by itself.
+    pub parts: &'static [Part],
+    /// What rewrites the graph; it asks [`Graph::allowance`] before each rewrite, unless it is needed.
+    pub run: fn(&mut Graph, &Profile),
 }
 
 /// The passes in the order they run.
-pub const PIPELINE: [Pass; 11] = [
-    Pass { name: "dead_code", run: dead_code::run },
-    Pass { name: "algebra", run: algebra::run },
-    Pass { name: "constants", run: constants::run },
-    Pass { name: "common_subexpressions", run: common_subexpressions::run },
-    Pass { name: "host_scalars", run: host_scalars::run },
-    Pass { name: "cleanup", run: cleanup },
-    Pass { name: "generators", run: generators::run },
-    Pass { name: "product_rows", run: product_rows::run },
-    Pass { name: "materialize", run: materialize::run },
-    Pass { name: "last_dead_code", run: dead_code::run },
-    Pass { name: "fuse", run: fuse::run },
+pub const PIPELINE: [Pass; 14] = [
+    dead_code::PASS,
+    algebra::PASS,
+    constants::PASS,
+    common_subexpressions::PASS,
+    host_scalars::PASS,
+    constants::PASS,
+    algebra::PASS,
+    common_subexpressions::PASS,
+    dead_code::PASS,
+    generators::PASS,
+    product_rows::PASS,
+    materialize::PASS,
+    dead_code::PASS,
+    fuse::PASS,
 ];
-
-/// Runs the pipeline; `observe` sees the graph after each pass.
-///
-/// # Panics
-/// If a pass breaks an invariant of the graph: our bug, and the message names the pass.
-pub fn optimize(graph: &mut Graph, profile: &Profile, mut observe: impl FnMut(&Pass, &Graph)) {
-    for pass in &PIPELINE {
-        (pass.run)(graph, profile);
-        if let Err(broken) = verify(graph) {
-            panic!("the pass `{}` broke the graph: {broken}", pass.name);
-        }
-        observe(pass, graph);
-    }
-}
 
 /// Forms the kernels of a graph that has been optimized and changed since.
 ///
 /// # Panics
 /// If the graph is not sound: our bug.
 pub fn form_kernels(graph: &mut Graph, profile: &Profile) {
-    fuse::run(graph, profile);
+    (fuse::PASS.run)(graph, profile);
     if let Err(broken) = verify(graph) {
         panic!("what is computed again broke the graph: {broken}");
     }
-}
-
-/// Runs one pass.
-///
-/// # Panics
-/// If there is no pass of this name.
-pub fn run_one(name: &str, graph: &mut Graph, profile: &Profile) {
-    let pass = PIPELINE.iter().find(|p| p.name == name);
-    (pass.expect("the pass is in the pipeline").run)(graph, profile);
-}
-
-fn cleanup(graph: &mut Graph, profile: &Profile) {
-    constants::run(graph, profile);
-    algebra::run(graph, profile);
-    common_subexpressions::run(graph, profile);
-    dead_code::run(graph, profile);
 }

@@ -8,7 +8,7 @@ use nnc_wgsl::Profile;
 
 use super::arena::lower_bound;
 use super::{Planner, Request, pack};
-use crate::ir::NodeId;
+use crate::ir::{NodeId, Part};
 use crate::passes::Anchor;
 
 /// The largest arena, in bytes; larger needs are split over several.
@@ -99,6 +99,7 @@ impl Planner<'_> {
     /// Results of elementwise kernels that take the memory of an operand nothing reads afterwards.
     fn share_in_place(&self, alive: &BTreeMap<NodeId, (usize, usize)>) -> BTreeMap<NodeId, NodeId> {
         let mut shared: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+        let mut allowance = self.graph.allowance.clone();
         for (number, stage) in self.lowered.stages.iter().enumerate() {
             if stage.cluster.anchor != Anchor::Map {
                 continue;
@@ -119,7 +120,7 @@ impl Planner<'_> {
                             && self.graph.ty(id).bytes() == self.graph.ty(value).bytes();
                         fits.then_some(id)
                     });
-                    if let Some(id) = taken {
+                    if let Some(id) = taken.filter(|_| allowance.take_part(Part::InPlace)) {
                         given.insert(id);
                         shared.insert(value, id);
                     }

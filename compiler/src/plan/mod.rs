@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use nnc_runtime::artifact::{Area, Buffer, Port, Role};
 use nnc_wgsl::{Profile, Slot};
 
-use crate::ir::{Graph, Kind, NodeId, Source};
+use crate::ir::{Graph, Kind, NodeId, Part, Source};
 use crate::lower::{Lowered, Stage};
 use crate::ops::Lowering;
 use crate::passes::Anchor;
@@ -185,9 +185,12 @@ impl Planner<'_> {
     /// Puts next values over present ones where that is right; the others are returned.
     fn place_next_values(&mut self) -> Vec<(NodeId, NodeId)> {
         let mut late = Vec::new();
+        let mut allowance = self.graph.allowance.clone();
         for assignment in &self.graph.assignments {
             let target = self.plan.areas[&assignment.target];
-            if self.may_overwrite(assignment.target, assignment.value) {
+            if self.may_overwrite(assignment.target, assignment.value)
+                && allowance.take_part(Part::NextValues)
+            {
                 self.plan
                     .areas
                     .insert(assignment.value, Area { bytes: self.bytes(assignment.value), ..target });

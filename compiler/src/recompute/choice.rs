@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nnc_wgsl::schedule::{ConvKind, WindowKind};
 
 use super::timeline::Timeline;
-use crate::ir::{Graph, Kind, NodeId};
+use crate::ir::{Allowance, Graph, Kind, NodeId, Part};
 use crate::lower::{Lowered, is_view};
 use crate::ops::Lowering;
 use crate::plan::Plan;
@@ -73,6 +73,7 @@ pub(super) struct Chooser<'a> {
     /// What some kernel writes to memory.
     written: BTreeSet<NodeId>,
     chosen: BTreeMap<NodeId, Again>,
+    allowance: Allowance,
 }
 
 impl<'a> Chooser<'a> {
@@ -81,7 +82,8 @@ impl<'a> Chooser<'a> {
         let works = lowered.stages.iter().flat_map(|stage| &stage.work);
         let written = works.flat_map(|work| work.writes.iter().copied()).collect();
         let timeline = Timeline::new(graph, lowered, plan);
-        Chooser { graph, lowered, timeline, written, chosen: BTreeMap::new() }
+        let allowance = graph.allowance.clone();
+        Chooser { graph, lowered, timeline, written, chosen: BTreeMap::new(), allowance }
     }
 
     /// Chooses large elementwise values while that lowers the peak.
@@ -115,7 +117,9 @@ impl<'a> Chooser<'a> {
                 best = Some((price, value, gap, bill));
             }
         }
-        let Some((_, value, gap, bill)) = best else { return false };
+        let Some((_, value, gap, bill)) = best.filter(|_| self.allowance.take_part(Part::Recompute)) else {
+            return false;
+        };
         self.take(value, gap, bill);
         true
     }

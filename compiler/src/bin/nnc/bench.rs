@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use nnc::Request;
 use nnc_runtime::artifact::{Artifact, Bound, Role};
 use nnc_runtime::gpu::place;
 use nnc_runtime::{Clock, Session};
@@ -15,6 +16,7 @@ use crate::device::DeviceArguments;
 use crate::failure::Failure;
 use crate::model::{self, ModelArguments};
 use crate::output;
+use crate::passes::PassArguments;
 use crate::sample;
 
 #[derive(Debug, clap::Args)]
@@ -26,6 +28,8 @@ pub(crate) struct Arguments {
     /// Examples a step.
     #[arg(long, value_parser = model::batch)]
     batch: Option<usize>,
+    #[command(flatten)]
+    passes: PassArguments,
     /// Steps to time.
     #[arg(long, default_value_t = 50)]
     steps: usize,
@@ -53,7 +57,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?;
     let role = if arguments.infer { Role::Infer } else { Role::Train };
     let begin = Instant::now();
-    let artifact = arguments.model.compile(device.profile(), &[role], arguments.batch)?.artifact;
+    let bundle = arguments.model.load()?;
+    let request = arguments.model.request(device.profile(), &[role], arguments.batch);
+    let request = Request { selection: arguments.passes.selection()?, ..request };
+    let checked = nnc::compile(&bundle, &request);
+    let artifact = model::finish(checked, &bundle, &arguments.model.settings)?.artifact;
     let compile_ms = milliseconds(begin.elapsed());
     let mut session = Session::open(&artifact, &device)?;
     session.initialize(artifact.training.as_ref().map_or(0, |t| t.seed))?;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use nnc::Request;
+use nnc::compile::compile_observed;
 use nnc_runtime::artifact::{Artifact, StoredKind};
 use nnc_runtime::{durable, format, weights};
 use serde_json::json;
@@ -9,6 +11,7 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::model::{self, ModelArguments};
 use crate::output;
+use crate::passes::{self, PassArguments, Watch};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -26,6 +29,12 @@ pub(crate) struct Arguments {
     /// Examples a step.
     #[arg(long, value_parser = model::batch)]
     batch: Option<usize>,
+    /// Adds what each pass of the first program takes and saves: milliseconds, values before and after, and the
+    /// dispatches and bytes of arenas where the passes end with it, and without it alone.
+    #[arg(long)]
+    passes: bool,
+    #[command(flatten)]
+    selection: PassArguments,
     /// One JSON object on stdout.
     #[arg(long)]
     pub(crate) json: bool,
@@ -34,10 +43,23 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let profile = model::profile(&arguments.target)?;
     let bundle = arguments.model.load()?;
-    let request = arguments.model.request(&profile, &model::all_roles(&bundle), arguments.batch);
-    let compiled = model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.model.settings)?;
+    let roles = model::all_roles(&bundle);
+    let request = arguments.model.request(&profile, &roles, arguments.batch);
+    let request = Request { selection: arguments.selection.selection()?, ..request };
+    let mut watch = Watch::new(roles[0]);
+    let checked = compile_observed(&bundle, &request, |role, step, graph| {
+        if arguments.passes {
+            watch.see(role, step, graph);
+        }
+    });
+    let compiled = model::finish(checked, &bundle, &arguments.model.settings)?;
     let bounds: Vec<u64> = compiled.programs.iter().map(|built| built.plan.lower_bound).collect();
     let mut artifact = compiled.artifact;
+    let passes = arguments.passes.then(|| {
+        let batch = artifact.programs[0].batch;
+        passes::measured(watch, bundle.sources(), batch, &profile)
+    });
+    let passes = passes.flatten();
     if let Some(path) = &arguments.weights {
         put_weights(&mut artifact, path)?;
     }
@@ -52,10 +74,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             .zip(&bounds)
             .map(|(p, b)| (p.role.to_string(), program_json(p, *b)))
             .collect();
-        let line = json!({
+        let mut line = json!({
             "file": out.to_string_lossy(), "bytes": bytes.len(), "kernels": artifact.kernels.len(),
             "weight_bytes": region(StoredKind::Weight), "programs": programs,
         });
+        if let Some(passes) = passes {
+            line["passes"] = passes.json();
+        }
         output::line(&line.to_string());
         return Ok(());
     }
@@ -80,6 +105,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ]);
     }
     output::write(&output::table(&rows, &[1, 2, 3, 4, 5]));
+    if let Some(passes) = passes {
+        output::write(&format!("\n{}, pass by pass\n{}", artifact.programs[0].role, passes.text()));
+    }
     Ok(())
 }
 

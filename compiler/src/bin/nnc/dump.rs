@@ -1,17 +1,17 @@
 //! `nnc dump STAGE FILE`: what a model becomes on its way.
 
-use std::collections::BTreeSet;
-
 use nnc::compile::{Step, compile_observed};
+use nnc::diff::diff;
 use nnc::elaborate::Bundle;
-use nnc::{Compiled, ir, plan, syntax};
+use nnc::{Compiled, Request, ir, plan, syntax};
 use nnc_runtime::artifact::Role;
 use nnc_runtime::gpu::place;
-use nnc_wgsl::{Target, Translation, translate};
+use nnc_wgsl::{Profile, Target, Translation, translate};
 
 use crate::failure::Failure;
 use crate::model::{self, ModelArguments};
 use crate::output;
+use crate::passes::{self, PassArguments};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -29,8 +29,16 @@ pub(crate) struct Arguments {
     #[arg(long)]
     batch: Option<usize>,
     /// With `optimized`: the graph after this pass instead of the last one.
-    #[arg(long, value_name = "PASS")]
+    #[arg(long, value_name = "PASS", conflicts_with_all = ["before", "changes"])]
     after: Option<String>,
+    /// With `optimized`: the graph before this pass.
+    #[arg(long, value_name = "PASS", conflicts_with = "changes")]
+    before: Option<String>,
+    /// With `optimized`: what this pass changes in the graph, line by line.
+    #[arg(long, value_name = "PASS")]
+    changes: Option<String>,
+    #[command(flatten)]
+    passes: PassArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -119,38 +127,47 @@ pub(crate) fn role(name: Option<RoleName>, bundle: &Bundle) -> Role {
 fn compiled(arguments: &Arguments) -> Result<Compiled, Failure> {
     let bundle = arguments.model.load()?;
     let profile = model::profile(&arguments.target)?;
-    let request = arguments.model.request(&profile, &[role(arguments.role, &bundle)], arguments.batch);
+    let request = request(arguments, &profile, &bundle)?;
     model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.model.settings)
+}
+
+fn request(arguments: &Arguments, profile: &Profile, bundle: &Bundle) -> Result<Request, Failure> {
+    let request = arguments.model.request(profile, &[role(arguments.role, bundle)], arguments.batch);
+    Ok(Request { selection: arguments.passes.selection()?, ..request })
 }
 
 fn graph(arguments: &Arguments) -> Result<String, Failure> {
     let bundle = arguments.model.load()?;
     let profile = model::profile(&arguments.target)?;
-    let request = arguments.model.request(&profile, &[role(arguments.role, &bundle)], arguments.batch);
-    let mut found = None;
-    let mut passes = BTreeSet::new();
+    let request = request(arguments, &profile, &bundle)?;
+    let pass = [&arguments.after, &arguments.before, &arguments.changes].into_iter().flatten().next();
+    let runs = pass.map(|name| passes::runs_of(name)).transpose()?;
+    let print = if arguments.changes.is_some() { ir::print_stable } else { ir::print };
+    let (mut before, mut after) = (None, None);
     let compiled = compile_observed(&bundle, &request, |_, step, graph| {
-        let wanted = match step {
-            Step::Elaborated => arguments.stage == Stage::Graph,
-            Step::Differentiated => arguments.stage == Stage::Gradient,
-            Step::Optimized(pass) => {
-                passes.insert(pass.name);
-                let last = arguments.after.as_ref().is_none_or(|name| name == pass.name);
-                arguments.stage == Stage::Optimized && last
+        let is_wanted = |name: &String| runs.as_ref().is_none_or(|runs| runs.contains(name));
+        match (step, arguments.stage) {
+            (Step::Elaborated, Stage::Graph) | (Step::Differentiated, Stage::Gradient) => {
+                after = Some(print(graph));
             }
-        };
-        if wanted {
-            found = Some(ir::print(graph));
+            (Step::Before(run), Stage::Optimized) if before.is_none() && is_wanted(&run.name) => {
+                before = Some(print(graph));
+            }
+            (Step::Optimized(run), Stage::Optimized) if is_wanted(&run.name) => after = Some(print(graph)),
+            _ => {}
         }
     });
     model::finish(compiled, &bundle, &arguments.model.settings)?;
-    found.ok_or_else(|| match &arguments.after {
-        Some(pass) => {
-            let names: Vec<&str> = passes.into_iter().collect();
-            Failure::new(format!("there is no pass `{pass}`; there are: {}", names.join(", ")))
-        }
+    let missing = || match pass {
+        Some(name) => Failure::new(format!("`{name}` was left out; name another pass")),
         None => Failure::new("this program has no such stage; name another with `--role`"),
-    })
+    };
+    let (before, after) = (before.ok_or_else(missing), after.ok_or_else(missing));
+    match (&arguments.before, &arguments.changes) {
+        (Some(_), _) => before,
+        (None, Some(_)) => Ok(diff(&before?, &after?)),
+        (None, None) => after,
+    }
 }
 
 fn kernels(compiled: &Compiled) -> String {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use nnc::Request;
 use nnc::account::{LineAccount, account};
 use nnc::diagnostic::explain;
 use nnc_runtime::artifact::Role;
@@ -11,6 +12,7 @@ use crate::dump::{RoleName, role};
 use crate::failure::Failure;
 use crate::model::{self, Settings};
 use crate::output;
+use crate::passes::PassArguments;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -28,6 +30,8 @@ pub(crate) struct Arguments {
     /// Examples a step.
     #[arg(long)]
     batch: Option<usize>,
+    #[command(flatten)]
+    passes: PassArguments,
     /// One JSON object for each line of the model on stdout.
     #[arg(long)]
     pub(crate) json: bool,
@@ -59,6 +63,7 @@ fn lines(arguments: &Arguments) -> Result<(), Failure> {
     let profile = model::profile(&arguments.target)?;
     let role = role(arguments.role, &bundle);
     let request = arguments.settings.request(&profile, &[role], arguments.batch);
+    let request = Request { selection: arguments.passes.selection()?, ..request };
     let compiled = model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.settings)?;
     for built in &compiled.programs {
         let lines = account(built, &compiled.rows, bundle.sources(), &profile);

@@ -4,6 +4,7 @@
 //! 2: anything else, with one line on stderr.
 
 mod bench;
+mod bisect;
 mod build;
 mod check;
 mod device;
@@ -18,11 +19,13 @@ mod grad;
 mod inputs;
 mod model;
 mod output;
+mod passes;
 mod per_example;
 mod progress;
 mod run;
 mod sample;
 mod show;
+mod snapshot;
 mod train;
 mod verify;
 mod weights;
@@ -68,6 +71,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Writes files in their canonical layout.
     Fmt(fmt::Arguments),
+    /// Writes what a model becomes beside it as text, or checks that it is still so.
+    Snapshot(snapshot::Arguments),
     /// Lists the weights of a model.
     Weights(weights::Arguments),
     /// Lists the adapters of this machine.
@@ -88,7 +93,11 @@ impl Command {
             Command::Explain(arguments) => arguments.json,
             Command::Weights(arguments) => arguments.json,
             Command::Devices(arguments) => arguments.json,
-            Command::Run(_) | Command::Grad(_) | Command::Dump(_) | Command::Fmt(_) => false,
+            Command::Run(_)
+            | Command::Grad(_)
+            | Command::Dump(_)
+            | Command::Fmt(_)
+            | Command::Snapshot(_) => false,
         }
     }
 }
@@ -125,6 +134,7 @@ fn main() -> ExitCode {
         Command::Show(arguments) => show::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
+        Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Weights(arguments) => weights::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };

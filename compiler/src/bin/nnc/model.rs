@@ -59,18 +59,6 @@ impl ModelArguments {
         Ok(Arc::new(bundle.value))
     }
 
-    /// Compiles these programs of the model.
-    pub(crate) fn compile(
-        &self,
-        profile: &Profile,
-        roles: &[Role],
-        batch: Option<usize>,
-    ) -> Result<Compiled, Failure> {
-        let bundle = self.load()?;
-        let checked = nnc::compile(&bundle, &self.request(profile, roles, batch));
-        finish(checked, &bundle, &self.settings)
-    }
-
     /// Compiles these programs of the model to run over the examples that its file names.
     pub(crate) fn compile_for_data(
         &self,

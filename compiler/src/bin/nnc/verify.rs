@@ -1,14 +1,17 @@
 //! `nnc verify FILE`: every kernel against its meaning in f64, on this device.
 
+use nnc::Request;
 use nnc::verify::{TOLERANCE, Verifiable, verify};
 use nnc_runtime::gpu::place;
 use nnc_runtime::{Clock, Session};
 use serde_json::json;
 
+use crate::bisect;
 use crate::device::DeviceArguments;
 use crate::failure::Failure;
 use crate::model::{self, ModelArguments};
 use crate::output;
+use crate::passes::PassArguments;
 use crate::sample;
 
 #[derive(Debug, clap::Args)]
@@ -20,6 +23,11 @@ pub(crate) struct Arguments {
     /// Examples a step; the meaning is computed one number at a time, so few are enough.
     #[arg(long, default_value_t = 4, value_parser = model::batch)]
     batch: usize,
+    #[command(flatten)]
+    passes: PassArguments,
+    /// Finds the pass, and its rewrite, that makes a result differ from its meaning.
+    #[arg(long, conflicts_with_all = ["skip", "until"])]
+    bisect: bool,
     /// One JSON object for each value on stdout.
     #[arg(long)]
     pub(crate) json: bool,
@@ -30,6 +38,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bundle = arguments.model.load()?;
     let roles = model::all_roles(&bundle);
     let request = arguments.model.request(device.profile(), &roles, Some(arguments.batch));
+    let request = Request { selection: arguments.passes.selection()?, ..request };
+    if arguments.bisect {
+        return bisect::run(&arguments.model, &bundle, &request, &device, arguments.json);
+    }
     let compiled = model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.model.settings)?;
     let mut session = Session::open(&compiled.artifact, &device)?;
     let seed = compiled.artifact.training.as_ref().map_or(0, |t| t.seed);

@@ -9,8 +9,8 @@ use nnc_wgsl::Profile;
 
 use super::order::Order;
 use super::soundness::{Rules, Summary};
-use super::{Anchor, Cluster, cluster_of, parts_pay, product_cluster};
-use crate::ir::{Graph, Kind, NodeId};
+use super::{Anchor, Cluster, cluster_of, part_of, parts_pay, product_cluster};
+use crate::ir::{Allowance, Graph, Kind, NodeId};
 use crate::lower::is_view;
 use crate::ops::Lowering;
 use crate::passes::product_rows::units;
@@ -45,6 +45,7 @@ pub(super) struct State<'a> {
     pub(super) home: Vec<Option<usize>>,
     pub(super) clusters: Vec<Option<Formed>>,
     pub(super) order: Order,
+    pub(super) allowance: Allowance,
 }
 
 impl<'a> State<'a> {
@@ -62,6 +63,7 @@ impl<'a> State<'a> {
             home: vec![None; numbers],
             clusters: Vec::new(),
             order: Order::default(),
+            allowance: graph.allowance.clone(),
         }
     }
 
@@ -140,12 +142,15 @@ impl<'a> State<'a> {
         if sources.iter().any(|&source| source != into && self.order.depends(source, into)) {
             return false;
         }
+        let Cluster { anchor, space, .. } = self.kind_with(&self.formed(into).cluster, id);
+        if !self.allowance.take_part(part_of(&anchor, &space)) {
+            return false;
+        }
         for &source in sources {
             self.order.link(into, source);
         }
         self.home[id.index()] = Some(into);
         let mut formed = self.clusters[into].take().expect("a candidate exists");
-        let Cluster { anchor, space, .. } = self.kind_with(&formed.cluster, id);
         formed.cluster.members.push(id);
         let cluster = Cluster { anchor, space, members: formed.cluster.members };
         self.clusters[into] = Some(Formed { cluster, summary: Some(summary) });
@@ -259,7 +264,7 @@ impl<'a> State<'a> {
             if source != home && !waits && self.may_merge(source, home) {
                 let tied = self.order.depends_around(source, home) || self.order.depends_around(home, source);
                 if !tied {
-                    self.merge(source, home);
+                    self.merge(source, home, None);
                 }
             }
         }

@@ -27,7 +27,8 @@ use std::collections::BTreeMap;
 
 use nnc_wgsl::{Profile, schedule};
 
-use crate::ir::{Graph, NodeId};
+use super::Pass;
+use crate::ir::{Graph, NodeId, Part};
 use crate::lower::{contract_groups, product_row_cluster};
 use crate::ops::Lowering;
 
@@ -107,7 +108,24 @@ impl Cluster {
     }
 }
 
-pub(super) fn run(graph: &mut Graph, profile: &Profile) {
+pub(super) const PASS: Pass = Pass {
+    name: "fuse",
+    about: "values are sorted into kernels",
+    needed: Some("it says which kernel computes a value"),
+    parts: &[
+        Part::Maps,
+        Part::Epilogues,
+        Part::Gates,
+        Part::Rows,
+        Part::Channels,
+        Part::Columns,
+        Part::Sinking,
+        Part::Neighbours,
+    ],
+    run,
+};
+
+fn run(graph: &mut Graph, profile: &Profile) {
     for (number, members) in forming::form(graph, profile).into_iter().enumerate() {
         for member in members {
             graph.node_mut(member).cluster = Some(u32::try_from(number).expect("fewer than 2^32 kernels"));
@@ -198,8 +216,30 @@ fn parts_pay(graph: &Graph, id: NodeId, profile: &Profile) -> bool {
     schedule::parts_pay([batch, m, n, k], profile)
 }
 
+/// What it is called to put a value or a cluster into a cluster of this kind.
+fn part_of(anchor: &Anchor, space: &[usize]) -> Part {
+    match anchor {
+        Anchor::Map => Part::Maps,
+        Anchor::Row(axes) if is_trailing(axes, space) => Part::Rows,
+        Anchor::Row(_) => Part::Channels,
+        Anchor::Column(_) => Part::Columns,
+        Anchor::Parts(..) => Part::Gates,
+        Anchor::ProductRow(_)
+        | Anchor::Contract(_)
+        | Anchor::Conv(_)
+        | Anchor::Window(_)
+        | Anchor::Lines(_)
+        | Anchor::Move(_) => Part::Epilogues,
+    }
+}
+
+/// Whether these are the last axes of a space.
+fn is_trailing(axes: &[usize], space: &[usize]) -> bool {
+    axes.iter().rev().zip((0..space.len()).rev()).all(|(&a, b)| a == b)
+}
+
 fn reduction_anchor(space: &[usize], axes: Vec<usize>, profile: &Profile) -> Anchor {
-    let trailing = axes.iter().rev().zip((0..space.len()).rev()).all(|(&a, b)| a == b);
+    let trailing = is_trailing(&axes, space);
     let in_pieces = axes.last().is_some_and(|&a| a + 1 == space.len()) && profile.cheap_barriers;
     let length: usize = axes.iter().map(|&a| space[a]).product();
     let pieces = EACH * profile.invocations.min(1024) as usize;

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::forming::{Formed, State};
-use super::{Anchor, Cluster, cluster_of};
-use crate::ir::NodeId;
+use super::{Anchor, Cluster, cluster_of, part_of};
+use crate::ir::{NodeId, Part};
 
 /// Kernels over spaces up to this size are joined though they share no operand, in elements.
 const SMALL: usize = 1 << 16;
@@ -29,7 +29,7 @@ impl State<'_> {
             for &a in &earlier[earlier.len().saturating_sub(LOOK_BACK)..] {
                 let tied = |one, other| self.order.depends_around(one, other);
                 if self.are_neighbours(a, b) && self.may_merge(a, b) && !tied(a, b) && !tied(b, a) {
-                    self.merge(a, b);
+                    self.merge(a, b, Some(Part::Neighbours));
                 }
             }
             earlier.retain(|&a| self.clusters[a].is_some());
@@ -84,8 +84,8 @@ impl State<'_> {
         self.rules.buffers.hold(reads.chain(written).chain(anchors))
     }
 
-    /// Puts all of cluster `a` into cluster `b` if that is sound.
-    pub(super) fn merge(&mut self, a: usize, b: usize) -> bool {
+    /// Puts all of cluster `a` into cluster `b` if that is sound; `part` is what that is called, if not after their kind.
+    pub(super) fn merge(&mut self, a: usize, b: usize, part: Option<Part>) -> bool {
         let (left, right) = (&self.formed(a).cluster, &self.formed(b).cluster);
         let mut members: Vec<NodeId> = left.members.iter().chain(&right.members).copied().collect();
         members.sort_by_key(|id| self.rank[id.index()]);
@@ -93,6 +93,9 @@ impl State<'_> {
         let is_member = |one: NodeId| [Some(a), Some(b)].contains(&self.home[one.index()]);
         let summary = self.rules.summary(&cluster, is_member);
         let Some(summary) = summary.filter(|known| self.rules.may_bind(known)) else { return false };
+        if !self.allowance.take_part(part.unwrap_or_else(|| part_of(&cluster.anchor, &cluster.space))) {
+            return false;
+        }
         for id in &cluster.members {
             self.home[id.index()] = Some(b);
         }

@@ -4,7 +4,7 @@
 
 use super::forming::State;
 use super::{Anchor, Cluster, cluster_of};
-use crate::ir::NodeId;
+use crate::ir::{NodeId, Part};
 use crate::lower::{is_in_memory, is_view};
 use crate::ops::Lowering;
 
@@ -69,7 +69,7 @@ impl State<'_> {
             known.filter(|known| self.rules.may_bind(known))
         };
         match (summary(&rest, from), summary(&joined, into)) {
-            (Some(left), Some(right)) => {
+            (Some(left), Some(right)) if self.allowance.take_part(Part::Sinking) => {
                 for source in self.sources(id) {
                     self.order.link(into, source);
                 }

@@ -24,12 +24,21 @@ use nnc_wgsl::Profile;
 use self::kernels::kernels;
 use self::region::Region;
 use self::soundness::soundness;
+use super::{Pass, dead_code};
 use crate::ir::{Graph, NodeId, Refusal};
 use crate::lower::is_view;
 
 pub(super) use self::units::units;
 
-pub(super) fn run(graph: &mut Graph, profile: &Profile) {
+pub(super) const PASS: Pass = Pass {
+    name: "product_rows",
+    about: "values between products (attention) are computed again, and stored by none",
+    needed: None,
+    parts: &[],
+    run,
+};
+
+fn run(graph: &mut Graph, profile: &Profile) {
     let mut seen: BTreeSet<NodeId> = BTreeSet::new();
     let mut rows = 0;
     for id in graph.order() {
@@ -44,6 +53,9 @@ pub(super) fn run(graph: &mut Graph, profile: &Profile) {
                 continue;
             }
         };
+        if !graph.allowance.take() {
+            break;
+        }
         seen.extend(&region.openings);
         let mut refusal = Some(Refusal::Form);
         // Kernels along one axis read the same operands, but may together bind more than there are buffers.
@@ -54,7 +66,7 @@ pub(super) fn run(graph: &mut Graph, profile: &Profile) {
             rewrite::rewrite(&mut changed, &region, &kernels, numbers.start);
             // What the chain was before reads the same values, and nothing reads it.
             let mut cleaned = changed.clone();
-            super::dead_code::run(&mut cleaned, profile);
+            dead_code::remove(&mut cleaned, |_| true);
             match soundness(&cleaned, numbers.clone(), profile) {
                 Ok(()) => {
                     *graph = changed;
@@ -70,7 +82,7 @@ pub(super) fn run(graph: &mut Graph, profile: &Profile) {
         }
     }
     if rows > 0 {
-        super::dead_code::run(graph, profile);
+        dead_code::remove(graph, |_| true);
     }
 }
 
