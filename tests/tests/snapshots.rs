@@ -24,8 +24,8 @@ fn compiled(model: &str, profile: &str) -> (Compiled, String, String) {
     let bundle = Arc::new(bundle.value);
     let checked = compile_observed(&bundle, &request, |_, step, graph| match step {
         Step::Elaborated => elaborated = nnc::ir::print(graph),
-        Step::Differentiated => {}
         Step::Optimized(_) => optimized = nnc::ir::print(graph),
+        _ => {}
     });
     (checked.value.expect("the model compiles"), elaborated, optimized)
 }
