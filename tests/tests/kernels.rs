@@ -69,8 +69,8 @@ fn extents_and_offsets_do_not_change_the_text() {
             Spec::Conv(table::conv_spec(ConvKind::Forward, table::geometry(128, 128, [16, 28], 256, 3, 1))),
         ),
         (
-            Spec::Window(table::window_spec(WindowKind::Max, 64, [28, 28], [2; 2], [2; 2], [0; 2], [1; 2])),
-            Spec::Window(table::window_spec(WindowKind::Max, 9, [15, 13], [2; 2], [2; 2], [0; 2], [1; 2])),
+            Spec::Window(table::window_spec(WindowKind::Max, [4, 16], [28, 28], [2; 2], [2; 2], [0; 2], [1; 2])),
+            Spec::Window(table::window_spec(WindowKind::Max, [3, 3], [15, 13], [2; 2], [2; 2], [0; 2], [1; 2])),
         ),
     ];
     for profile in profiles() {

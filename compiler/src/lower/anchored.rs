@@ -71,7 +71,10 @@ pub(super) fn anchored(
             let outer = input.len() - axes;
             let spec = WindowSpec {
                 kind,
-                planes: word(input[..outer].iter().product()),
+                planes: [
+                    word(input[..outer].first().copied().unwrap_or(1)),
+                    word(input[..outer].iter().skip(1).product()),
+                ],
                 input: two(&input[outer..], 1),
                 kernel: two(&geometry.size, 1),
                 output: two(&output[outer..], 1),

@@ -184,14 +184,14 @@ pub(super) fn contract_place(graph: &Graph, id: NodeId, place: &Place) -> Option
     Some(Place { offset: place.offset, strides })
 }
 
-/// A place over the result of a pooling as one over `[planes, h, w]`.
+/// A place over the result of a pooling as one over `[n, c, h, w]`.
 #[must_use]
 pub(super) fn planes_place(graph: &Graph, id: NodeId, place: &Place) -> Option<Place> {
     let Lowering::Window { geometry, .. } = graph.operator(id)?.lower() else { return None };
     let shape = &graph.ty(id).shape;
     let outer = shape.len() - geometry.size.len();
-    let axes: Vec<(usize, i64)> = (0..outer).map(|a| (shape[a], place.strides[a])).collect();
-    let mut strides = vec![collapse(&axes)?];
+    let axes: Vec<(usize, i64)> = (1..outer).map(|a| (shape[a], place.strides[a])).collect();
+    let mut strides = vec![place.strides[..outer].first().copied().unwrap_or(0), collapse(&axes)?];
     strides.extend(two_axes(&place.strides[outer..]));
     Some(Place { offset: place.offset, strides })
 }

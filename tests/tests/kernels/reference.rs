@@ -88,8 +88,9 @@ impl Spec {
                 all
             }
             Spec::Window(spec) => {
-                let x = spec.planes * spec.input[0] * spec.input[1];
-                let y = spec.planes * spec.output[0] * spec.output[1];
+                let planes: u32 = spec.planes.iter().product();
+                let x = planes * spec.input[0] * spec.input[1];
+                let y = planes * spec.output[0] * spec.output[1];
                 let sizes = match spec.kind {
                     WindowKind::Max | WindowKind::Mean { .. } => vec![x],
                     WindowKind::MaxGradient => vec![x, y],
@@ -337,10 +338,10 @@ fn line_value(spec: &LineSpec, point: &[u32], inputs: &Inputs<'_>) -> f64 {
     }
 }
 
-fn window_extents(spec: &WindowSpec) -> [u32; 3] {
+fn window_extents(spec: &WindowSpec) -> [u32; 4] {
     let backward = matches!(spec.kind, WindowKind::MaxGradient | WindowKind::MeanGradient { .. });
     let [h, w] = if backward { spec.input } else { spec.output };
-    [spec.planes, h, w]
+    [spec.planes[0], spec.planes[1], h, w]
 }
 
 fn window_values(spec: &WindowSpec, inputs: &Inputs<'_>) -> Values {
@@ -365,7 +366,7 @@ fn window_values(spec: &WindowSpec, inputs: &Inputs<'_>) -> Values {
     let size = |count_pad: bool, inside: usize| if count_pad { full } else { inside as f64 };
     let extents = window_extents(spec);
     let mut values = vec![0.0; extents.iter().product::<u32>() as usize];
-    for plane in 0..spec.planes as usize {
+    for plane in 0..spec.planes.iter().product::<u32>() as usize {
         let (above, below) = (plane * (h * w) as usize, plane * (oh * ow) as usize);
         each(&[oh, ow], |at| {
             let taps = inside(at[0], at[1]);

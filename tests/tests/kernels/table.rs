@@ -677,7 +677,7 @@ fn convs(cases: &mut Vec<Case>) {
 
 pub(crate) fn window_spec(
     kind: WindowKind,
-    planes: u32,
+    planes: [u32; 2],
     input: [u32; 2],
     kernel: [u32; 2],
     stride: [u32; 2],
@@ -698,7 +698,7 @@ pub(crate) fn window_spec(
         pad,
         dilation,
         offsets: vec![4; operands],
-        epilogue: bias_residual(&[planes, h, w], 0),
+        epilogue: bias_residual(&[planes[0], planes[1], h, w], 1),
     }
 }
 
@@ -720,7 +720,7 @@ fn windows(cases: &mut Vec<Case>) {
     ];
     for (input, kernel, stride, pad, dilation) in shapes {
         for kind in kinds {
-            let spec = window_spec(kind, 3, input, kernel, stride, pad, dilation);
+            let spec = window_spec(kind, [2, 3], input, kernel, stride, pad, dilation);
             let name = format!("window: {kind:?} {kernel:?} over {input:?}, stride {stride:?}, pad {pad:?}");
             cases.push(case(name, Spec::Window(spec)));
         }

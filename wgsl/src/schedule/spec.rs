@@ -179,15 +179,15 @@ pub enum WindowKind {
     },
 }
 
-/// Pooling over the last two axes of a contiguous `[planes, h, w]`, and its gradient.
+/// Pooling over the last two axes of a contiguous `[n, c, h, w]`, and its gradient.
 /// `Slot::Read(0..)` are the operands in the order of [`WindowKind`], then `epilogue.reads`.
-/// The epilogue's space is the result's: `[planes, oh, ow]`, or `[planes, h, w]` for gradients.
+/// The epilogue's space is the result's: `[n, c, oh, ow]`, or `[n, c, h, w]` for gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WindowSpec {
     /// Which.
     pub kind: WindowKind,
-    /// Batch times channels.
-    pub planes: u32,
+    /// `n` and `c`.
+    pub planes: [u32; 2],
     /// Input height and width.
     pub input: [u32; 2],
     /// Window height and width.

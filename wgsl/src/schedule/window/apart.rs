@@ -28,7 +28,7 @@ pub(super) fn tiles(spec: &WindowSpec) -> bool {
 /// The launch; `source` has the operands and the parameters of a pooling.
 pub(super) fn apart(mut source: Source, spec: &WindowSpec, finish: &Finish, workgroup: u32) -> Launch {
     let [kh, kw] = spec.kernel;
-    let extents = [spec.planes, spec.output[0], spec.output[1]];
+    let extents = [spec.planes[0], spec.planes[1], spec.output[0], spec.output[1]];
     let windows: u32 = extents.iter().product();
     let count = source.param("windows", windows);
     let mut body = String::new();
@@ -36,8 +36,9 @@ pub(super) fn apart(mut source: Source, spec: &WindowSpec, finish: &Finish, work
     coordinates(&mut source, &extents, "item", "d", Width::One, &mut body);
     let _ = writeln!(
         body,
-        "let c0 = d0;\nlet below = d0 * p.output_pixels + d1 * p.output_w + d2;\n\
-         let corner = d0 * p.input_pixels + d1 * {kh}u * p.input_w + d2 * {kw}u;"
+        "let c0 = d0;\nlet c1 = d1;\nlet channel = d0 * p.channels + d1;\n\
+         let below = channel * p.output_pixels + d2 * p.output_w + d3;\n\
+         let corner = channel * p.input_pixels + d2 * {kh}u * p.input_w + d3 * {kw}u;"
     );
     let places = || (0..kh).flat_map(|r| (0..kw).map(move |s| (r, s)));
     let name = if spec.kind == WindowKind::MaxGradient {
@@ -69,9 +70,9 @@ pub(super) fn apart(mut source: Source, spec: &WindowSpec, finish: &Finish, work
         };
         let _ = writeln!(
             body,
-            "{{\nlet c1 = d1 * {kh}u + {r}u;\nlet c2 = d2 * {kw}u + {s}u;\nlet result = {value};"
+            "{{\nlet c2 = d2 * {kh}u + {r}u;\nlet c3 = d3 * {kw}u + {s}u;\nlet result = {value};"
         );
-        finish.apply(&["c0", "c1", "c2"].map(String::from), "result", &mut body);
+        finish.apply(&["c0", "c1", "c2", "c3"].map(String::from), "result", &mut body);
         body.push_str("}\n");
     }
     let shape = Shape { workgroup: [workgroup, 1], groups: windows.div_ceil(workgroup) };

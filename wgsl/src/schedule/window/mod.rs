@@ -20,8 +20,8 @@ pub fn window(spec: &WindowSpec, profile: &Profile) -> Schedule {
     let workgroup = if profile.cheap_barriers { 128 } else { 32 };
     let backward = matches!(spec.kind, WindowKind::MaxGradient | WindowKind::MeanGradient { .. });
     let [height, width] = if backward { spec.input } else { spec.output };
-    let extents = [spec.planes, height, width];
-    let total = spec.planes * height * width;
+    let extents = [spec.planes[0], spec.planes[1], height, width];
+    let total = extents.iter().product::<u32>();
     let space = epilogue_space(&spec.epilogue, &extents, spec.offsets.len());
     let mut source = Source::default();
     for (k, &offset) in spec.offsets.iter().enumerate() {
@@ -30,6 +30,7 @@ pub fn window(spec: &WindowSpec, profile: &Profile) -> Schedule {
     }
     for (name, value) in [
         ("total", total),
+        ("channels", spec.planes[1]),
         ("input_h", spec.input[0]),
         ("input_w", spec.input[1]),
         ("input_pixels", spec.input[0] * spec.input[1]),
@@ -53,6 +54,7 @@ pub fn window(spec: &WindowSpec, profile: &Profile) -> Schedule {
          if (item >= p.total) {{ return; }}"
     );
     let coords = coordinates(&mut source, &extents, "item", "c", Width::One, &mut body);
+    body.push_str("let channel = c0 * p.channels + c1;\n");
     let name = match spec.kind {
         WindowKind::Max => {
             forward(spec, "var value = LOWEST;", "value = max(value, x);", &mut body);
@@ -83,18 +85,18 @@ fn mean_size(spec: &WindowSpec, count_pad: bool, inside: &str) -> String {
     if count_pad { real(f64::from(spec.kernel[0] * spec.kernel[1])) } else { inside.to_owned() }
 }
 
-/// Appends the loop over the elements of the window at `(c1, c2)` that lie inside; each is `x` in `each`.
+/// Appends the loop over the elements of the window at `(c2, c3)` that lie inside; each is `x` in `each`.
 fn forward(spec: &WindowSpec, before: &str, each: &str, out: &mut String) {
     let before = before.replace("LOWEST", &extreme(-1.0));
     let ([kh, kw], [sh, sw], [dh, dw]) = (spec.kernel, spec.stride, spec.dilation);
     let _ = writeln!(
         out,
         "{before}\n\
-         let plane = p.operand0_offset + c0 * p.input_pixels;\n\
+         let plane = p.operand0_offset + channel * p.input_pixels;\n\
          for (var r = 0u; r < {kh}u; r += 1u) {{\n\
-         let v = c1 * {sh}u + r * {dh}u - p.pad_h;\n\
+         let v = c2 * {sh}u + r * {dh}u - p.pad_h;\n\
          for (var s = 0u; s < {kw}u; s += 1u) {{\n\
-         let u = c2 * {sw}u + s * {dw}u - p.pad_w;\n\
+         let u = c3 * {sw}u + s * {dw}u - p.pad_w;\n\
          if ((v < p.input_h) & (u < p.input_w)) {{\n\
          let x = operand0[plane + v * p.input_w + u];\n\
          {each}\n\
@@ -102,12 +104,12 @@ fn forward(spec: &WindowSpec, before: &str, each: &str, out: &mut String) {
     );
 }
 
-/// Appends the loops over the windows that cover input element `(c1, c2)`: `(v, u)` is the window's output
+/// Appends the loops over the windows that cover input element `(c2, c3)`: `(v, u)` is the window's output
 /// element, `(near_y, near_x)` the element's distance from the window's first.
 fn covering(spec: &WindowSpec, out: &mut String, each: impl FnOnce(&mut String)) {
     let reach = [0, 1].map(|a| (spec.kernel[a] - 1) * spec.dilation[a]);
     let windows = [0, 1].map(|a| (reach[a] + 1).div_ceil(spec.stride[a]));
-    let axes = [("y", "v", "h", "c1", "a"), ("x", "u", "w", "c2", "b")];
+    let axes = [("y", "v", "h", "c2", "a"), ("x", "u", "w", "c3", "b")];
     for (axis, (near, window, side, coord, count)) in axes.into_iter().enumerate() {
         let (stride, reach, dilation) = (spec.stride[axis], reach[axis], spec.dilation[axis]);
         let on_grid =
@@ -128,9 +130,9 @@ fn covering(spec: &WindowSpec, out: &mut String, each: impl FnOnce(&mut String))
 fn max_gradient(spec: &WindowSpec, out: &mut String) {
     let ([kh, kw], [sh, sw], [dh, dw]) = (spec.kernel, spec.stride, spec.dilation);
     out.push_str(
-        "let plane = p.operand0_offset + c0 * p.input_pixels;\n\
-         let above = p.operand1_offset + c0 * p.output_pixels;\n\
-         let place = c1 * p.input_w + c2;\n\
+        "let plane = p.operand0_offset + channel * p.input_pixels;\n\
+         let above = p.operand1_offset + channel * p.output_pixels;\n\
+         let place = c2 * p.input_w + c3;\n\
          let mine = operand0[plane + place];\n\
          var result = 0.0f;\n",
     );
@@ -155,7 +157,7 @@ fn max_gradient(spec: &WindowSpec, out: &mut String) {
 
 fn mean_gradient(spec: &WindowSpec, count_pad: bool, out: &mut String) {
     let ([kh, kw], [sh, sw], [dh, dw]) = (spec.kernel, spec.stride, spec.dilation);
-    out.push_str("let above = p.operand0_offset + c0 * p.output_pixels;\nvar result = 0.0f;\n");
+    out.push_str("let above = p.operand0_offset + channel * p.output_pixels;\nvar result = 0.0f;\n");
     covering(spec, out, |out| {
         if !count_pad {
             let _ = writeln!(
