@@ -10,7 +10,7 @@ use nnc::diagnostic::{CODES, Colour, Diagnostic, render_all};
 use nnc::elaborate::load;
 use nnc::source::NoFiles;
 use nnc::{Request, check};
-use nnc_runtime::artifact::Role;
+use nnc_runtime::artifact::{Bound, Dispatch, Role};
 use nnc_tests::command::{nnc, succeed};
 use nnc_tests::workspace;
 use nnc_wgsl::Profile;
@@ -137,6 +137,119 @@ fn every_line_says_what_became_of_it() {
     assert_eq!(facts(&lines, "flatten", FactKind::Elided).len(), 1);
     let dropout = facts(&lines, "dropout", FactKind::Gone);
     assert_eq!(dropout, ["nothing is left of `dropout(0.5)` in this program"]);
+}
+
+/// Every fact of this kind, of whatever line.
+fn all_facts(lines: &[LineAccount], kind: FactKind) -> Vec<String> {
+    let facts = lines.iter().flat_map(|line| &line.facts).filter(|fact| fact.kind == kind);
+    facts.map(|fact| fact.text.clone()).collect()
+}
+
+/// Trains this body of a model over images.
+fn trained(body: &str) -> String {
+    format!(
+        "model M(x: f32[N, 4, 8, 8]) -> y: f32[N, 10] {{\n{body}\n}}\n\
+         data d {{\n  x: f32[4, 8, 8]\n  label: i32 in 0..10\n  train = csv(\"d.csv\")\n}}\n\
+         train M on d {{\n  batch = 4\n  epochs = 1\n  loss = cross_entropy(y, label)\n  optimizer = sgd\n}}\n"
+    )
+}
+
+#[test]
+fn a_concat_says_of_each_operand_that_is_copied_why() {
+    let text = trained(
+        "  concat(x -> conv(3, 1), x, conv(x, 2, 1) -> upsample(1), axis=1) -> conv(2, 3) -> flatten -> linear(10)",
+    );
+    let (lines, _) = accounts(&text, Role::Infer);
+    let copied = all_facts(&lines, FactKind::Copied);
+    assert!(copied.len() == 1 && copied[0].ends_with(": no kernel computes it"), "{copied:?}");
+    let aliased = all_facts(&lines, FactKind::Aliased);
+    assert!(aliased.iter().any(|fact| fact.contains("straight into its part")), "{aliased:?}");
+}
+
+#[test]
+fn a_map_that_takes_memory_of_its_own_says_who_still_reads_what_it_could_write_over() {
+    let text = |last: &str| {
+        format!(
+            "model M(x: f32[N, 64]) -> y: f32[N, 64] {{
+  weight w: f32[64, 64] = normal(0, 1)
+  h = einsum(\"a b, b c -> a c\", w, w)
+  s = h / sum(h, axis=0)
+  z = einsum(\"a b, b c -> a c\", s, w)
+  {last}
+}}
+"
+        )
+    };
+    let (lines, _) = accounts(&text("einsum(\"n a, a b -> n b\", x, z)"), Role::Infer);
+    let over = facts(&lines, "s = h", FactKind::Aliased);
+    assert!(over.iter().any(|fact| fact.ends_with("which nothing reads later")), "{over:?}");
+    assert!(all_facts(&lines, FactKind::Kept).is_empty());
+    let again = "q = einsum(\"a b, b c -> a c\", h, z)\n  einsum(\"n a, a b -> n b\", x, q)";
+    let (lines, _) = accounts(&text(again), Role::Infer);
+    let kept = facts(&lines, "s = h", FactKind::Kept);
+    assert!(kept.len() == 1 && kept[0].contains("which is read later"), "{kept:?}");
+}
+
+#[test]
+fn a_mask_that_is_computed_twice_and_a_row_between_products_say_so() {
+    let text = trained("  x -> conv(4, 3) -> dropout(0.5) -> conv(4, 3) -> flatten -> linear(10)");
+    let (lines, _) = accounts(&text, Role::Train);
+    let again = facts(&lines, "dropout", FactKind::Again);
+    assert!(again.iter().any(|fact| fact.starts_with("the random mask of `dropout`")), "{again:?}");
+    let text =
+        attention(50, "").replace("  scores", "  q = linear(x, 8)\n  scores").replace("x, x)", "q, q)");
+    let (lines, _) = accounts(&text, Role::Train);
+    let again = all_facts(&lines, FactKind::Again);
+    assert!(again.iter().any(|fact| fact.starts_with("the product before `softmax`")), "{again:?}");
+}
+
+#[test]
+fn dispatches_and_bytes_of_the_lines_are_those_of_the_program() {
+    let text = trained("  x -> conv(4, 3, pad=same) -> relu -> flatten -> linear(10)");
+    let bundle = Arc::new(load("model.nn", &text, &[], &NoFiles).value);
+    let compiled =
+        nnc::compile(&bundle, &Request::new(profile(), &[Role::Train])).value.expect("it compiles");
+    let built = &compiled.programs[0];
+    let lines = account(built, &compiled.rows, bundle.sources(), &profile());
+    let dispatches = compiled.artifact.programs[0].dispatches.len();
+    assert_eq!(lines.iter().map(LineAccount::dispatches).sum::<usize>(), dispatches);
+    let traffic: Vec<u64> = nnc::account::traffic(built).into_iter().flatten().collect();
+    assert_eq!(traffic.len(), dispatches);
+    assert_eq!(lines.iter().map(LineAccount::bytes).sum::<u64>(), traffic.iter().sum::<u64>());
+    // The first kernel reads 4 images and 148 weights and writes 4 images.
+    let first = built.lowered.stages.iter().position(|stage| stage.label.starts_with("conv + map"));
+    let images = 4 * 4 * 8 * 8 * 4;
+    let wanted = 2 * images + (4 * 4 * 9 + 4) * 4;
+    assert_eq!(traffic[first.expect("the convolution has a kernel")], wanted);
+}
+
+/// What a kernel reads and writes does not depend on whether its values share a binding.
+#[test]
+fn bytes_are_those_of_the_values_whatever_is_bound() {
+    let text = fs::read_to_string(workspace::root().join("models/char_gru.nn")).expect("it is text");
+    let bundle = Arc::new(load("char_gru.nn", &text, &[], &NoFiles).value);
+    let steps = ["webgpu-default", "nvidia-hopper"].map(|name| {
+        let profile = Profile::named(name).expect("the profile exists");
+        let compiled =
+            nnc::compile(&bundle, &Request::new(profile, &[Role::Train])).value.expect("it compiles");
+        let built = &compiled.programs[0];
+        let traffic = nnc::account::traffic(built);
+        let stages = built.lowered.stages.iter().zip(&traffic);
+        let steps = stages.filter(|(stage, _)| stage.label.starts_with("contract + map x"));
+        let steps: Vec<u64> = steps.map(|(_, bytes)| bytes.iter().sum()).collect();
+        let dispatches = compiled.artifact.programs[0].dispatches.iter().zip(traffic.iter().flatten());
+        let bound = |dispatch: &Dispatch| -> u64 {
+            let areas = dispatch.bindings.iter().filter_map(|bound| match bound {
+                Bound::Area(area) => Some(area.bytes),
+                Bound::Host => None,
+            });
+            areas.sum()
+        };
+        let long = dispatches.filter(|(dispatch, bytes)| bound(dispatch) > 2 * *bytes).count();
+        (steps, long)
+    });
+    assert!(steps[0].0.len() > 50 && steps[0].1 > 50, "{} long stretches are bound", steps[0].1);
+    assert_eq!(steps[0].0[10], steps[1].0[10], "a step of the cell touches the same values");
 }
 
 /// Attention over so many steps; `bias` is added to the scores.

@@ -1,6 +1,10 @@
 //! What became of every line of a model: which kernels compute it, what was fused into them, what moves nothing, what
 //! takes over memory, and why kernels stay apart that read from one another.
 
+mod again;
+mod kernels;
+mod memory;
+mod traffic;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,15 +14,12 @@ use nnc_wgsl::Profile;
 use crate::elaborate::Row;
 use crate::ir::{Graph, NodeId};
 use crate::lower::is_view;
-use crate::ops::Lowering;
-use crate::passes::why_separate;
 use crate::program::Built;
 use crate::source::{Sources, Span};
 
-use words::{listed, stored};
+use words::{first_of, listed, stored};
 
-/// Sources of one kernel that are named; a kernel with more of them names the first.
-const NAMED: usize = 3;
+pub use traffic::traffic;
 
 /// A line of a model and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,35 @@ pub struct LineAccount {
     pub text: String,
     /// What became of it.
     pub facts: Vec<Fact>,
+    /// The kernels that are built around something of the line.
+    pub kernels: Vec<KernelAccount>,
+}
+
+/// A kernel of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelAccount {
+    /// Its number in `nnc dump plan`.
+    pub number: usize,
+    /// The number of its first dispatch.
+    pub first: usize,
+    /// How many dispatches it takes.
+    pub dispatches: usize,
+    /// What they read and write, in bytes.
+    pub bytes: u64,
+}
+
+impl LineAccount {
+    /// How many dispatches the line takes.
+    #[must_use]
+    pub fn dispatches(&self) -> usize {
+        self.kernels.iter().map(|kernel| kernel.dispatches).sum()
+    }
+
+    /// What they read and write, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.kernels.iter().map(|kernel| kernel.bytes).sum()
+    }
 }
 
 /// Something that became of a line.
@@ -51,12 +81,14 @@ pub enum FactKind {
     Apart,
     /// Something is copied.
     Copied,
+    /// Something is computed a second time instead of being kept, or by several kernels and stored by none.
+    Again,
     /// Something moves no numbers.
     Elided,
     /// A result takes over memory, or is written straight into its place in a larger one.
     Aliased,
-    /// Something is computed a second time instead of being kept.
-    Again,
+    /// A result does not take over the memory of what it is made of.
+    Kept,
     /// Nothing is left.
     Gone,
 }
@@ -70,9 +102,10 @@ impl FactKind {
             FactKind::Fused => "fused",
             FactKind::Apart => "apart",
             FactKind::Copied => "copied",
+            FactKind::Again => "again",
             FactKind::Elided => "elided",
             FactKind::Aliased => "aliased",
-            FactKind::Again => "again",
+            FactKind::Kept => "kept",
             FactKind::Gone => "gone",
         }
     }
@@ -81,19 +114,24 @@ impl FactKind {
 /// The lines of the model's files in order, with what became of each in the program `built`. `rows` is the layer table.
 #[must_use]
 pub fn account(built: &Built, rows: &[Row], sources: &Sources, profile: &Profile) -> Vec<LineAccount> {
-    let mut teller = Teller { built, sources, lines: BTreeMap::new() };
+    let mut teller = Teller { built, sources, lines: BTreeMap::new(), kernels: BTreeMap::new() };
     teller.kernels(profile);
     teller.stored_rows();
     teller.views();
     teller.memory();
     teller.seconds();
+    teller.copies();
+    teller.kept();
+    teller.computed_again();
     teller.gone(rows);
+    let mut kernels = teller.kernels;
     let lines = teller.lines.into_iter().map(|((file, line), mut facts)| {
         facts.sort_by_key(|fact| fact.kind);
         let source = sources.source(file);
         let start = source.line_start(line);
         let span = Span::new(file, start, start);
-        LineAccount { span, text: source.line(line).trim().to_owned(), facts }
+        let kernels = kernels.remove(&(file, line)).unwrap_or_default();
+        LineAccount { span, text: source.line(line).trim().to_owned(), facts, kernels }
     });
     lines.collect()
 }
@@ -105,6 +143,7 @@ struct Teller<'a> {
     built: &'a Built,
     sources: &'a Sources,
     lines: BTreeMap<Place, Vec<Fact>>,
+    kernels: BTreeMap<Place, Vec<KernelAccount>>,
 }
 
 impl<'a> Teller<'a> {
@@ -118,54 +157,26 @@ impl<'a> Teller<'a> {
         Some((span.file, self.sources.source(span.file).line_of(span.start)))
     }
 
+    /// Tells for each line the reasons, each with what it holds for.
+    fn tell_grouped(&mut self, kind: FactKind, found: impl IntoIterator<Item = (Place, String, String)>) {
+        let mut groups: BTreeMap<(Place, String), Vec<String>> = BTreeMap::new();
+        for (line, reason, what) in found {
+            let group = groups.entry((line, reason)).or_default();
+            if !group.contains(&what) {
+                group.push(what);
+            }
+        }
+        for ((line, reason), what) in groups {
+            self.tell(Some(line), kind, format!("{}: {reason}", first_of(&what)));
+        }
+    }
+
     fn tell(&mut self, place: Option<Place>, kind: FactKind, text: String) {
         if let Some(place) = place {
             let facts = self.lines.entry(place).or_default();
             let fact = Fact { kind, text };
             if !facts.contains(&fact) {
                 facts.push(fact);
-            }
-        }
-    }
-
-    fn kernels(&mut self, profile: &Profile) {
-        let homes: BTreeMap<NodeId, usize> = self
-            .built
-            .lowered
-            .stages
-            .iter()
-            .enumerate()
-            .flat_map(|(kernel, stage)| stage.cluster.members.iter().map(move |member| (*member, kernel)))
-            .collect();
-        let mut separations = self.separations(&homes, profile);
-        for (kernel, stage) in self.built.lowered.stages.iter().enumerate() {
-            let members = &stage.cluster.members;
-            let home = members.iter().find_map(|member| self.line(*member));
-            let names = listed(members.iter().map(|member| self.name(*member)));
-            if stage.work.is_empty() {
-                let text = format!("k{kernel} launches nothing: the parts of {names} are written in place");
-                self.tell(home, FactKind::Kernel, text);
-                continue;
-            }
-            self.tell(home, FactKind::Kernel, format!("k{kernel} computes {names} ({})", stage.label));
-            let mut elsewhere: BTreeMap<Place, Vec<String>> = BTreeMap::new();
-            for member in members {
-                if let Some(line) = self.line(*member).filter(|line| Some(*line) != home) {
-                    elsewhere.entry(line).or_default().push(self.name(*member));
-                }
-            }
-            for (line, names) in elsewhere {
-                let text = format!("{} in k{kernel}{}", listed(names), self.at(home, line));
-                self.tell(Some(line), FactKind::Fused, text);
-            }
-            for reason in separations.remove(&kernel).unwrap_or_default() {
-                self.tell(home, FactKind::Apart, reason);
-            }
-            let copies = members.iter().find(|member| self.is_copy(**member));
-            if let Some(copy) = copies {
-                let readers = self.graph().readers(*copy).into_iter().map(|(reader, _)| self.name(reader));
-                let text = format!("k{kernel} copies, because {} needs it in one piece", listed(readers));
-                self.tell(home, FactKind::Copied, text);
             }
         }
     }
@@ -178,48 +189,6 @@ impl<'a> Teller<'a> {
                 self.tell(self.line(node), FactKind::Apart, text);
             }
         }
-    }
-
-    /// ` of line 5`, where that is another one than `line`.
-    fn at(&self, home: Option<Place>, line: Place) -> String {
-        match home {
-            Some((file, number)) if file == line.0 => format!(", line {}", number + 1),
-            Some((file, number)) => format!(", {}:{}", self.sources.source(file).path(), number + 1),
-            None => String::new(),
-        }
-    }
-
-    /// For each kernel those that it reads from, and why it is not one with them.
-    fn separations(
-        &self,
-        homes: &BTreeMap<NodeId, usize>,
-        profile: &Profile,
-    ) -> BTreeMap<usize, Vec<String>> {
-        let mut pairs: BTreeMap<(usize, usize), (NodeId, NodeId)> = BTreeMap::new();
-        for (reader, kernel) in homes {
-            for operand in self.graph().operands(*reader) {
-                let base = self.built.lowered.layouts[&operand].base;
-                let works = |kernel: &usize| !self.built.lowered.stages[*kernel].work.is_empty();
-                if let Some(producer) = homes.get(&base).filter(|it| *it != kernel && works(it)) {
-                    pairs.entry((*kernel, *producer)).or_insert((base, *reader));
-                }
-            }
-        }
-        let asked: Vec<(NodeId, NodeId)> = pairs.values().copied().collect();
-        let mut found: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-        let reasons = why_separate(self.graph(), profile, &asked);
-        for (((kernel, producer), (value, reader)), reason) in pairs.into_iter().zip(reasons) {
-            let reasons = found.entry(kernel).or_default();
-            if reasons.len() < NAMED {
-                reasons.push(format!("k{kernel} from k{producer}: {}", self.reason(reason, value, reader)));
-            }
-        }
-        found
-    }
-
-    fn is_copy(&self, node: NodeId) -> bool {
-        let lowering = self.graph().operator(node).map(|op| op.lower());
-        matches!(lowering, Some(Lowering::Map(expr)) if expr.is_identity())
     }
 
     fn views(&mut self) {
@@ -238,40 +207,6 @@ impl<'a> Teller<'a> {
             let text =
                 format!("views in {} move nothing: readers find the elements where they lie", listed(names));
             self.tell(Some(line), FactKind::Elided, text);
-        }
-    }
-
-    fn memory(&mut self) {
-        for (value, operand) in &self.built.plan.in_place {
-            let text = format!(
-                "{} writes over {}, which nothing reads later",
-                self.name(*value),
-                self.name(*operand)
-            );
-            self.tell(self.line(*value), FactKind::Aliased, text);
-        }
-        let lowered = &self.built.lowered;
-        let packed = lowered.parts.iter().map(|(part, (whole, _))| (*part, *whole));
-        for (part, whole) in packed.chain(lowered.homes.parts()) {
-            let (by, of) = self.names(part, whole);
-            let text = format!("{by} writes straight into its part of {of}");
-            self.tell(self.line(part), FactKind::Aliased, text);
-        }
-    }
-
-    /// What is computed a second time, by the kernel that does.
-    fn seconds(&mut self) {
-        let mut found: BTreeMap<(Place, usize), Vec<String>> = BTreeMap::new();
-        for (kernel, stage) in self.built.lowered.stages.iter().enumerate() {
-            for member in stage.cluster.members.iter().filter(|id| self.graph().node(**id).again) {
-                if let Some(line) = self.line(*member) {
-                    found.entry((line, kernel)).or_default().push(self.name(*member));
-                }
-            }
-        }
-        for ((line, kernel), names) in found {
-            let text = format!("k{kernel} computes {} a second time instead of keeping it", listed(names));
-            self.tell(Some(line), FactKind::Again, text);
         }
     }
 

@@ -2,7 +2,11 @@
 
 use crate::account::Teller;
 use crate::ir::{Graph, Kind, NodeId, Origin, Refusal};
+use crate::lower::Copied;
 use crate::passes::Separate;
+
+/// How many of several kernels with one reason are named.
+const SHOWN: usize = 4;
 
 impl<'a> Teller<'a> {
     pub(super) fn origin(&self, node: NodeId) -> &'a Origin {
@@ -51,8 +55,8 @@ impl<'a> Teller<'a> {
             Separate::OtherSpace(one, other) => {
                 format!("{producer_name} is over {}, {reader_name} over {}", extents(&one), extents(&other))
             }
-            Separate::Around => {
-                format!("something between {producer_name} and {reader_name} has to be done first")
+            Separate::Around(_) => {
+                format!("a kernel between {producer_name} and {reader_name} has to be done first")
             }
             Separate::OtherElements => {
                 format!("{reader_name} needs other elements of {producer_name} than the one it stands at")
@@ -76,6 +80,35 @@ pub(super) fn stored(refusal: Refusal) -> String {
         }
         Refusal::Buffers(limit) => format!("a kernel between the products binds more than {limit} buffers"),
         Refusal::Form => "no kernel has the form of the products around them".to_owned(),
+    }
+}
+
+/// Why an operand of a concat or a pack is copied; `name` names a value.
+pub(super) fn copied(why: Copied, name: impl Fn(NodeId) -> String) -> String {
+    match why {
+        Copied::Given => "no kernel computes it".to_owned(),
+        Copied::View => "it is a part of a value, or that in another order".to_owned(),
+        Copied::BetweenProducts => "the kernel of a row between products writes it in one piece".to_owned(),
+        Copied::Writer => "the kernel that computes it writes it in one piece".to_owned(),
+        Copied::Reader(reader) => format!(
+            "{} reads it in one piece, and the kernel that computes it cannot write it here as well",
+            name(reader)
+        ),
+        Copied::Output => {
+            "it leaves the program, and the kernel that computes it cannot write it here as well".to_owned()
+        }
+        Copied::Concat => "it has its place in another one".to_owned(),
+        Copied::Places(places) => format!("its kernel writes it at {places} places already"),
+        Copied::LeftOut => "`lower.concats` was left out".to_owned(),
+    }
+}
+
+/// The first of these, and how many more there are.
+pub(super) fn first_of(what: &[String]) -> String {
+    let shown = &what[..what.len().min(SHOWN)];
+    match what.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 

@@ -23,6 +23,30 @@ pub struct Homes {
     links: BTreeMap<NodeId, Vec<Link>>,
     parts: BTreeMap<NodeId, Vec<NodeId>>,
     in_place: BTreeSet<(NodeId, usize)>,
+    copied: BTreeMap<(NodeId, usize), Copied>,
+}
+
+/// Why an operand of a concat is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// No kernel computes it: it is an input, a weight, a constant.
+    Given,
+    /// It is a part of a value, or that in another order.
+    View,
+    /// It is a row between products, whose kernel writes it in one piece.
+    BetweenProducts,
+    /// The kernel that computes it writes it in one piece.
+    Writer,
+    /// It must lie elsewhere, because this value reads it in one piece, and its kernel cannot write it here as well.
+    Reader(NodeId),
+    /// It leaves the program, and its kernel cannot write it here as well.
+    Output,
+    /// It is a concat that has its place in another one.
+    Concat,
+    /// Its kernel writes it at so many places already.
+    Places(usize),
+    /// In-place writing was left out.
+    LeftOut,
 }
 
 /// A value's place in a concat.
@@ -59,8 +83,13 @@ pub fn homes(graph: &Graph, layouts: &BTreeMap<NodeId, Layout>) -> Homes {
             let shape = graph.ty(operand).shape.clone();
             let link = Link { whole: id, axis, begin, shape, home: false };
             begin += link.shape[axis];
-            if homes.put(graph, &layouts[&operand], link, &mut allowance) {
-                homes.in_place.insert((id, slot));
+            match homes.put(graph, &layouts[&operand], link, &mut allowance) {
+                Ok(()) => {
+                    homes.in_place.insert((id, slot));
+                }
+                Err(copied) => {
+                    homes.copied.insert((id, slot), copied);
+                }
             }
         }
     }
@@ -97,42 +126,70 @@ impl Homes {
         self.in_place.contains(&(concat, slot))
     }
 
+    /// Why this operand of a concat is copied; `None` where it is written in place.
+    #[must_use]
+    pub fn copied(&self, concat: NodeId, slot: usize) -> Option<Copied> {
+        self.copied.get(&(concat, slot)).copied()
+    }
+
     /// Each value that is written in place, with the concat that it is part of.
     pub fn parts(&self) -> impl Iterator<Item = (NodeId, NodeId)> + '_ {
         self.links.iter().flat_map(|(part, links)| links.iter().map(|link| (*part, link.whole)))
     }
 
     /// Writes the operand with this layout in place if that can be.
-    fn put(&mut self, graph: &Graph, operand: &Layout, link: Link, allowance: &mut Allowance) -> bool {
+    fn put(
+        &mut self,
+        graph: &Graph,
+        operand: &Layout,
+        link: Link,
+        allowance: &mut Allowance,
+    ) -> Result<(), Copied> {
         let base = operand.base;
-        let whole = operand.is_contiguous()
-            && operand.offset == 0
-            && graph.ty(base).size() == link.shape.iter().product::<usize>();
-        let Some(lowering) = graph.operator(base).map(|op| op.lower()).filter(|_| whole) else {
-            return false;
-        };
-        let settled = graph.node(base).product_row.is_some();
-        if settled || is_view(&lowering) || matches!(lowering, Lowering::Iota { .. } | Lowering::Pack { .. })
-        {
-            return false;
+        let lowering = graph.operator(base).map(|op| op.lower()).ok_or(Copied::Given)?;
+        let size = link.shape.iter().product::<usize>();
+        if !operand.is_contiguous() || operand.offset != 0 || graph.ty(base).size() != size {
+            return Err(Copied::View);
+        }
+        if graph.node(base).product_row.is_some() {
+            return Err(Copied::BetweenProducts);
+        }
+        if is_view(&lowering) || matches!(lowering, Lowering::Iota { .. }) {
+            return Err(Copied::Given);
+        }
+        if matches!(lowering, Lowering::Pack { .. }) {
+            return Err(Copied::Writer);
         }
         if !allowance.take_part(Part::Concats) {
-            return false;
+            return Err(Copied::LeftOut);
         }
         let known = self.links.get(&base).is_some_and(|links| links.iter().any(|known| known.home));
-        if !known && !graph.is_output(base) && self.move_in(graph, base, &link) {
-            self.add(base, Link { home: true, ..link });
-            return true;
-        }
+        let refused = if graph.is_output(base) {
+            Copied::Output
+        } else if known {
+            Copied::Concat
+        } else {
+            match self.move_in(graph, base, &link) {
+                Ok(()) => {
+                    self.add(base, Link { home: true, ..link });
+                    return Ok(());
+                }
+                Err(refused) => refused,
+            }
+        };
         let places = self.links.get(&base).map_or(1, |links| links.len() + 1);
-        let fits = link
-            .place(&self.memory[&link.whole], &graph.ty(base).shape)
-            .is_some_and(|place| is_writable(graph, base, &place));
-        if matches!(lowering, Lowering::Concat { .. }) || places >= PLACES || !fits {
-            return false;
+        if places >= PLACES {
+            return Err(Copied::Places(places));
+        }
+        let place = link.place(&self.memory[&link.whole], &graph.ty(base).shape);
+        if place.is_none_or(|place| !is_writable(graph, base, &place)) {
+            return Err(if refused == Copied::Concat { Copied::Writer } else { refused });
+        }
+        if matches!(lowering, Lowering::Concat { .. }) {
+            return Err(refused);
         }
         self.add(base, link);
-        true
+        Ok(())
     }
 
     fn add(&mut self, part: NodeId, link: Link) {
@@ -141,29 +198,29 @@ impl Homes {
     }
 
     /// Gives a value its home in a concat, with all its views and parts, if each reader can read it there.
-    fn move_in(&mut self, graph: &Graph, value: NodeId, link: &Link) -> bool {
-        let Some(place) = link.place(&self.memory[&link.whole], &graph.ty(value).shape) else { return false };
+    fn move_in(&mut self, graph: &Graph, value: NodeId, link: &Link) -> Result<(), Copied> {
+        let place = link.place(&self.memory[&link.whole], &graph.ty(value).shape).ok_or(Copied::Writer)?;
         let mut moved: BTreeMap<NodeId, Layout> = [(value, place)].into();
         let mut open = vec![value];
         while let Some(at) = open.pop() {
             let layout = moved[&at].clone();
             if !is_view_node(graph, at) && !is_writable(graph, at, &layout) {
-                return false;
+                return Err(Copied::Writer);
             }
             for (reader, slot) in graph.readers(at) {
                 if is_view_node(graph, reader) {
-                    let Some(view) = view_of(graph, reader, &layout) else { return false };
+                    let view = view_of(graph, reader, &layout).ok_or(Copied::Reader(reader))?;
                     moved.insert(reader, view);
                     open.push(reader);
                 } else if !is_readable(graph, reader, slot, &layout) {
-                    return false;
+                    return Err(Copied::Reader(reader));
                 }
             }
             for part in self.parts.get(&at).into_iter().flatten() {
                 for link in self.links[part].iter().filter(|link| link.whole == at) {
-                    let Some(place) = link.place(&layout, &graph.ty(*part).shape) else { return false };
+                    let place = link.place(&layout, &graph.ty(*part).shape).ok_or(Copied::Writer)?;
                     if !is_writable(graph, *part, &place) {
-                        return false;
+                        return Err(Copied::Writer);
                     }
                     if link.home {
                         moved.insert(*part, place);
@@ -173,7 +230,7 @@ impl Homes {
             }
         }
         self.memory.extend(moved);
-        true
+        Ok(())
     }
 }
 

@@ -24,7 +24,7 @@ use crate::passes::{Anchor, Cluster, clusters};
 
 pub use coalesce::coalesce;
 pub use groups::{ContractGroups, contract_groups};
-pub use homes::{Homes, homes};
+pub use homes::{Copied, Homes, homes};
 pub use hosts::HostTable;
 pub use layout::{Layout, is_view, layouts, settle};
 pub use member::{

@@ -52,13 +52,7 @@ fn simpler(graph: &mut Graph, id: NodeId) -> Option<NodeId> {
             .then(|| operands[0]),
         Lowering::Broadcast | Lowering::Slice { .. } | Lowering::Pad { .. } if same_type => Some(operands[0]),
         Lowering::Slice { start, step } => sliced(graph, operands[0], &start, &shape, &step),
-        Lowering::Iota { axis } if shape.len() > 1 => {
-            let line = graph.must(Iota::new(&[shape[axis]], 0), &[]);
-            let mut aligned = vec![1; shape.len()];
-            aligned[axis] = shape[axis];
-            let line = graph.reshape(line, &aligned);
-            Some(graph.must(Broadcast::new(&shape), &[line]))
-        }
+        Lowering::Iota { axis } if shape.len() > 1 => Some(along_one_axis(graph, &shape, axis)),
         Lowering::Concat { .. } if operands.len() == 1 => Some(operands[0]),
         Lowering::Map(expr) => {
             if same_type && expr.is_identity() && operands.len() == 1 {
@@ -87,6 +81,15 @@ fn simpler(graph: &mut Graph, id: NodeId) -> Option<NodeId> {
         }
         _ => None,
     }
+}
+
+/// Coordinates of this axis over a shape, made along the axis and broadcast.
+pub(super) fn along_one_axis(graph: &mut Graph, shape: &[usize], axis: usize) -> NodeId {
+    let line = graph.must(Iota::new(&[shape[axis]], 0), &[]);
+    let mut aligned = vec![1; shape.len()];
+    aligned[axis] = shape[axis];
+    let line = graph.reshape(line, &aligned);
+    graph.must(Broadcast::new(shape), &[line])
 }
 
 /// The same slice of what a concat or a padding was made of, where it lies in one part.

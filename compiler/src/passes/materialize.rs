@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nnc_wgsl::{Element, Expr, Profile};
 
 use super::Pass;
+use super::algebra::along_one_axis;
 use crate::ir::{Graph, NodeId};
 use crate::lower::{Layout, contract_groups, is_in_memory, is_view, layouts, settle};
 use crate::ops::{Contract, Lowering, Map, Permute};
@@ -23,6 +24,7 @@ pub(super) const PASS: Pass = Pass {
 };
 
 fn run(graph: &mut Graph, _: &Profile) {
+    line_up_coordinates(graph);
     copy_under_reshapes(graph);
     let mut known = layouts(graph);
     let mut replaced: Vec<NodeId> = Vec::new();
@@ -86,6 +88,20 @@ fn copied(graph: &mut Graph, value: NodeId) -> NodeId {
 /// Whether the elements lie in memory as `f32`, not computed where they are read.
 fn in_memory(graph: &Graph, layout: &Layout) -> bool {
     is_in_memory(graph, layout.base) && graph.ty(layout.base).element == Element::F32
+}
+
+/// Kernels count along one axis: coordinates over several, which the pass `algebra` may have left, are broadcast.
+fn line_up_coordinates(graph: &mut Graph) {
+    for id in graph.order() {
+        let Some(Lowering::Iota { axis }) = graph.operator(id).map(|op| op.lower()) else { continue };
+        let shape = graph.ty(id).shape.clone();
+        if shape.len() > 1 {
+            graph.set_origin(graph.node(id).origin.clone());
+            let line = along_one_axis(graph, &shape, axis);
+            graph.replace(id, line);
+            graph.remove(id);
+        }
+    }
 }
 
 fn copy_under_reshapes(graph: &mut Graph) {

@@ -45,7 +45,7 @@ pub struct Pass {
 }
 
 /// The passes in the order they run.
-pub const PIPELINE: [Pass; 14] = [
+pub const PIPELINE: [Pass; 13] = [
     dead_code::PASS,
     algebra::PASS,
     constants::PASS,
@@ -58,7 +58,6 @@ pub const PIPELINE: [Pass; 14] = [
     generators::PASS,
     product_rows::PASS,
     materialize::PASS,
-    dead_code::PASS,
     fuse::PASS,
 ];
 

@@ -5,8 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use nnc::Request;
-use nnc_runtime::artifact::{Artifact, Bound, Role};
+use nnc::account::{KernelAccount, account, traffic};
+use nnc::source::Sources;
+use nnc::{Compiled, Request};
+use nnc_runtime::artifact::Role;
 use nnc_runtime::gpu::place;
 use nnc_runtime::{Clock, Session};
 use serde_json::json;
@@ -39,7 +41,7 @@ pub(crate) struct Arguments {
     /// Times inference instead of training.
     #[arg(long)]
     infer: bool,
-    /// Adds a table of all dispatches.
+    /// Adds tables of all dispatches and of the lines of the model: time, and the bytes to be read and written.
     #[arg(long)]
     kernels: bool,
     /// One JSON object on stdout.
@@ -61,12 +63,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let request = arguments.model.request(device.profile(), &[role], arguments.batch);
     let request = Request { selection: arguments.passes.selection()?, ..request };
     let checked = nnc::compile(&bundle, &request);
-    let artifact = model::finish(checked, &bundle, &arguments.model.settings)?.artifact;
+    let compiled = model::finish(checked, &bundle, &arguments.model.settings)?;
+    let artifact = &compiled.artifact;
     let compile_ms = milliseconds(begin.elapsed());
-    let mut session = Session::open(&artifact, &device)?;
+    let mut session = Session::open(artifact, &device)?;
     session.initialize(artifact.training.as_ref().map_or(0, |t| t.seed))?;
-    let batch =
-        sample::batch(&artifact, role).ok_or_else(|| Failure::new("the model has no such program"))?;
+    let batch = sample::batch(artifact, role).ok_or_else(|| Failure::new("the model has no such program"))?;
     let clock = Clock::single(1, batch.examples as u64);
     session.run(role, &batch, &clock)?;
     let first_step_ms = milliseconds(begin.elapsed());
@@ -80,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "batch": program.batch, "precision": arguments.precision, "steps": times.len(),
             "median_ms": median, "min_ms": times[0], "max_ms": times[times.len() - 1],
             "dispatches": program.dispatches.len(), "kernels": artifact.kernels.len(),
-            "planned_bytes": build::peak(&artifact, program), "allocated_bytes": session.allocated_bytes(),
+            "planned_bytes": build::peak(artifact, program), "allocated_bytes": session.allocated_bytes(),
             "compile_ms": compile_ms, "first_step_ms": first_step_ms,
         });
         output::line(&line.to_string());
@@ -99,14 +101,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "{} dispatches, {} kernels, {} planned; compiled in {compile_ms:.0} ms, first step after {first_step_ms:.0} ms",
             program.dispatches.len(),
             artifact.kernels.len(),
-            output::size(build::peak(&artifact, program)),
+            output::size(build::peak(artifact, program)),
         ));
     }
     if !arguments.kernels {
         return Ok(());
     }
     let rounds = ((KERNELS.as_secs_f64() * 1e3 / median) as usize).clamp(1, 50);
-    table(&mut session, &artifact, role, rounds, arguments.json)
+    table(&mut session, &compiled, bundle.sources(), role, rounds, arguments.json)
 }
 
 /// The times between results, in milliseconds.
@@ -136,10 +138,12 @@ fn time_steps(session: &mut Session, role: Role, clock: &Clock, steps: usize) ->
     Ok(times)
 }
 
-/// One row for each dispatch: time, share, bytes of its operands a second, and where it comes from.
+/// A row for each dispatch, then one for each line of the model: time, share, the bytes that are to be read and
+/// written, and these by the time.
 fn table(
     session: &mut Session,
-    artifact: &Artifact,
+    compiled: &Compiled,
+    sources: &Sources,
     role: Role,
     rounds: usize,
     json: bool,
@@ -148,48 +152,64 @@ fn table(
         output::note("this adapter cannot time single dispatches");
         return Ok(());
     };
+    let (artifact, built) = (&compiled.artifact, &compiled.programs[0]);
     let program = session.program(role)?;
     let total: f64 = times.iter().sum();
-    let mut rows = vec![["ms", "%", "GB/s", "kernel", "computes", "at"].map(str::to_owned).to_vec()];
-    for (dispatch, nanoseconds) in program.dispatches.iter().zip(&times) {
+    let bytes: Vec<u64> = traffic(built).into_iter().flatten().collect();
+    let heading = ["ms", "%", "MB", "GB/s", "kernel", "computes", "at"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    for ((dispatch, nanoseconds), bytes) in program.dispatches.iter().zip(&times).zip(bytes) {
         let kernel = &artifact.kernels[dispatch.kernel].name;
-        let rate = operand_bytes(dispatch) as f64 / nanoseconds;
         let at = place(dispatch.origin.as_ref());
         if json {
             let line = json!({
-                "kernel": kernel, "computes": dispatch.label, "at": at, "ms": nanoseconds / 1e6, "gb_per_s": rate,
+                "kernel": kernel, "computes": dispatch.label, "at": at, "ms": nanoseconds / 1e6, "bytes": bytes,
+                "gb_per_s": bytes as f64 / nanoseconds,
             });
             output::line(&line.to_string());
         }
-        rows.push(vec![
-            format!("{:.4}", nanoseconds / 1e6),
-            format!("{:.1}", nanoseconds / total * 100.0),
-            format!("{rate:.1}"),
-            kernel.clone(),
-            dispatch.label.clone(),
-            at,
-        ]);
+        let measured = measured(*nanoseconds, bytes, total);
+        rows.push([measured.to_vec(), vec![kernel.clone(), dispatch.label.clone(), at]].concat());
+    }
+    let heading = ["ms", "%", "MB", "GB/s", "dispatches", "at", "line"];
+    let mut lines = vec![heading.map(str::to_owned).to_vec()];
+    for line in account(built, &compiled.rows, sources, session.device().profile()) {
+        let of_kernel = |kernel: &KernelAccount| kernel.first..kernel.first + kernel.dispatches;
+        let nanoseconds: f64 = line.kernels.iter().flat_map(of_kernel).map(|at| times[at]).sum();
+        let (dispatches, bytes) = (line.dispatches(), line.bytes());
+        if dispatches == 0 {
+            continue;
+        }
+        let source = sources.source(line.span.file);
+        let at = format!("{}:{}", source.path(), source.line_of(line.span.start) + 1);
+        if json {
+            let line = json!({
+                "at": at, "line": line.text, "dispatches": dispatches, "ms": nanoseconds / 1e6,
+                "share": nanoseconds / total, "bytes": bytes, "gb_per_s": bytes as f64 / nanoseconds,
+            });
+            output::line(&line.to_string());
+        }
+        let measured = measured(nanoseconds, bytes, total);
+        lines.push([measured.to_vec(), vec![dispatches.to_string(), at, line.text]].concat());
     }
     if !json {
-        output::write(&output::table(&rows, &[0, 1, 2]));
+        output::write(&output::table(&rows, &[0, 1, 2, 3]));
+        output::line("");
+        output::write(&output::table(&lines, &[0, 1, 2, 3, 4]));
         output::line(&format!("{:.3} ms in all dispatches", total / 1e6));
     }
     Ok(())
 }
 
-/// The bytes of all areas that a dispatch is bound to, each once.
-fn operand_bytes(dispatch: &nnc_runtime::artifact::Dispatch) -> u64 {
-    let mut areas: Vec<_> = dispatch
-        .bindings
-        .iter()
-        .filter_map(|b| match b {
-            Bound::Area(area) => Some((area.buffer, area.offset, area.bytes)),
-            Bound::Host => None,
-        })
-        .collect();
-    areas.sort_unstable();
-    areas.dedup();
-    areas.iter().map(|(_, _, bytes)| bytes).sum()
+/// Milliseconds, per cent of the whole, megabytes, and gigabytes a second.
+fn measured(nanoseconds: f64, bytes: u64, total: f64) -> [String; 4] {
+    let bytes = bytes as f64;
+    [
+        format!("{:.4}", nanoseconds / 1e6),
+        format!("{:.1}", nanoseconds / total * 100.0),
+        format!("{:.2}", bytes / 1e6),
+        format!("{:.1}", bytes / nanoseconds),
+    ]
 }
 
 fn milliseconds(duration: Duration) -> f64 {

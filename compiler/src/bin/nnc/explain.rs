@@ -75,6 +75,13 @@ fn lines(arguments: &Arguments) -> Result<(), Failure> {
         output::line(&format!("{role}: {kernels} kernels"));
         for line in &lines {
             output::line(&format!("\n{}  {}", place(line, bundle.sources()), line.text));
+            if !line.kernels.is_empty() {
+                let dispatches = line.dispatches();
+                output::line(&format!(
+                    "  {dispatches} dispatches, {} read and written",
+                    output::size(line.bytes())
+                ));
+            }
             for fact in &line.facts {
                 output::line(&format!("  {:<8}{}", fact.kind.word(), fact.text));
             }
@@ -94,6 +101,7 @@ fn print_json(line: &LineAccount, role: Role, sources: &nnc::source::Sources) {
         line.facts.iter().map(|fact| json!({ "kind": fact.kind.word(), "text": fact.text })).collect();
     let text = json!({
         "program": role.to_string(), "at": place(line, sources), "line": line.text, "facts": facts,
+        "dispatches": line.dispatches(), "bytes": line.bytes(),
     });
     output::line(&text.to_string());
 }

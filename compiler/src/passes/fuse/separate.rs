@@ -23,8 +23,8 @@ pub enum Separate {
     BetweenProducts,
     /// They are computed over different spaces.
     OtherSpace(Vec<usize>, Vec<usize>),
-    /// A third kernel comes between them.
-    Around,
+    /// This kernel comes between them.
+    Around(usize),
     /// The reader needs other elements than the one that it computes.
     OtherElements,
     /// Together they bind more buffers than the profile has.
@@ -107,8 +107,9 @@ impl<'a> Kernels<'a> {
         if left.space != right.space {
             return Separate::OtherSpace(left.space.clone(), right.space.clone());
         }
-        if self.order.depends_around(to, from) {
-            return Separate::Around;
+        let sources = self.order.sources(to).iter().copied();
+        if let Some(between) = sources.filter(|&one| one != from).find(|&one| self.order.depends(one, from)) {
+            return Separate::Around(between);
         }
         let mut members: Vec<NodeId> = left.members.iter().chain(&right.members).copied().collect();
         members.sort_by_key(|id| self.rank[id]);
