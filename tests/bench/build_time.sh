@@ -4,7 +4,7 @@
 #   tests/bench/build_time.sh [FILE...]      from anywhere; other models in place of those
 #
 # Every figure is the least of three runs. Wanted: as much time for each layer of the longest chain as of the shortest; a
-# step that takes more than twice as much is named, and the exit code is 1.
+# step that takes more than four times as much is named, and the exit code is 1.
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."

@@ -7,6 +7,7 @@
 
 mod arena;
 mod lifetimes;
+mod next_values;
 mod print;
 mod storage;
 
@@ -15,10 +16,9 @@ use std::collections::BTreeMap;
 use nnc_runtime::artifact::{Area, Buffer, Port, Role};
 use nnc_wgsl::{Profile, Slot};
 
-use crate::ir::{Graph, Kind, NodeId, Part, Source};
+use crate::ir::{Graph, Kind, NodeId, Source};
 use crate::lower::{Lowered, Stage};
 use crate::ops::Lowering;
-use crate::passes::Anchor;
 
 pub use arena::{Request, Spot, lower_bound, pack};
 pub use print::print;
@@ -180,65 +180,6 @@ impl Planner<'_> {
                 }
             }
         }
-    }
-
-    /// Puts next values over present ones where that is right; the others are returned.
-    fn place_next_values(&mut self) -> Vec<(NodeId, NodeId)> {
-        let mut late = Vec::new();
-        let mut allowance = self.graph.allowance.clone();
-        for assignment in &self.graph.assignments {
-            let target = self.plan.areas[&assignment.target];
-            if self.may_overwrite(assignment.target, assignment.value)
-                && allowance.take_part(Part::NextValues)
-            {
-                self.plan
-                    .areas
-                    .insert(assignment.value, Area { bytes: self.bytes(assignment.value), ..target });
-            } else {
-                late.push((assignment.target, assignment.value));
-            }
-        }
-        late
-    }
-
-    fn may_overwrite(&self, target: NodeId, value: NodeId) -> bool {
-        let stages = &self.lowered.stages;
-        let Some(writer) = stages.iter().position(|s| s.cluster.members.contains(&value)) else {
-            return false;
-        };
-        if matches!(
-            stages[writer].cluster.anchor,
-            Anchor::ProductRow(_)
-                | Anchor::Contract(_)
-                | Anchor::Parts(..)
-                | Anchor::Conv(_)
-                | Anchor::Window(_)
-                | Anchor::Lines(_)
-                | Anchor::Move(_)
-        ) {
-            return false;
-        }
-        let area = self.plan.areas[&target];
-        let touches = |id: &NodeId| self.plan.areas.get(id).is_some_and(|other| overlap(*other, area));
-        let later = stages[writer + 1..].iter().flat_map(|stage| self.reads(stage)).any(|id| touches(&id));
-        let own_point = stages[writer].work.iter().all(|work| {
-            work.reads.iter().zip(&work.pointwise).all(|(read, pointwise)| match read {
-                Some(id) if touches(&self.lowered.homes.root(*id)) => *pointwise && *id == target,
-                _ => true,
-            })
-        });
-        let row_target = !stages[writer].cluster.reduced().is_empty()
-            && self.graph.ty(value).shape == stages[writer].cluster.space;
-        !later && own_point && !row_target && !self.read_elsewhere(value, writer)
-    }
-
-    /// Whether a stage other than the writer reads the value: it would see a stored tensor change under it.
-    fn read_elsewhere(&self, value: NodeId, writer: usize) -> bool {
-        self.lowered
-            .stages
-            .iter()
-            .enumerate()
-            .any(|(k, stage)| k != writer && self.reads(stage).any(|id| id == value))
     }
 
     /// The values whose memory a stage reads.
