@@ -67,9 +67,8 @@ fn run(graph: &mut Graph, _: &Profile) {
                 }
             }
             Lowering::Contract { left, right, result } => {
-                if fit_contract(graph, id, &known, &left, &right, &result) {
-                    replaced.push(id);
-                }
+                let is_replaced = fit_contract(graph, id, &known, &left, &right, &result);
+                replaced.extend(is_replaced.then_some(id));
             }
             _ => {}
         }
