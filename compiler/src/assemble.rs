@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nnc_runtime::artifact::{Area, Dispatch, Location, Program, Requirement, Role};
+use nnc_runtime::artifact::{Area, Dispatch, Location, Program, Requirement, Role, Written};
 use nnc_wgsl::{Element, Kernel, Profile, Slot};
 
 use crate::bind::{BoundLaunch, bind};
@@ -88,7 +88,8 @@ pub fn assemble(
                 let writes = launch.slots.iter().filter_map(|slot| match slot {
                     Slot::Write(k) if graph.ty(work.writes[*k]).element == Element::F32 => {
                         let area = plan.area(lowered, number, place, *slot)?;
-                        Some((area, describe(graph, work.writes[*k])))
+                        let element = graph.stored_element(work.into[*k]);
+                        Some(Written { area, element, what: describe(graph, work.writes[*k]) })
                     }
                     _ => None,
                 });

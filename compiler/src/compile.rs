@@ -30,6 +30,8 @@ pub struct Request {
     pub batch: Option<usize>,
     /// Free dims by name.
     pub dims: Vec<(String, usize)>,
+    /// In what precision values are stored; without it as `train` says, and for use in `f32`.
+    pub precision: Option<Precision>,
     /// Whether the examples that the file names are to be read: then what no reader can do is an error.
     pub reads_data: bool,
     /// Which rewrites the passes make.
@@ -47,10 +49,22 @@ impl Request {
             model: None,
             batch: None,
             dims: Vec::new(),
+            precision: None,
             reads_data: false,
             selection: Selection::default(),
         }
     }
+}
+
+/// In what precision values between kernels are stored. Kernels compute and sum in `f32`, and weights are `f32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// All in `f32`.
+    F32,
+    /// A training step in `f16`, with a loss scale; evaluation and use in `f32`.
+    Mixed,
+    /// The training step as in `Mixed`, evaluation and use in `f16` too.
+    F16,
 }
 
 /// A compiled model.
@@ -204,6 +218,15 @@ fn prepare(
         diagnostics.push(missing);
         return Checked { value: None, diagnostics };
     }
+    let narrow = is_narrow(request, role, elaborated.settings.is_mixed());
+    let has_halves = request.profile.f16;
+    if narrow && !has_halves {
+        let span = elaborated.settings.precision_span;
+        let span = span.unwrap_or_else(|| bundle.definition_span(&elaborated.model));
+        diagnostics.push(in_f32_after_all(&request.profile, span));
+    }
+    elaborated.graph.narrow = narrow && has_halves;
+    elaborated.settings.precision = Some(if narrow && has_halves { "mixed" } else { "f32" }.to_owned());
     if matches!(role, Role::Train | Role::Gradient) {
         diagnostics.extend(update::training_step(&mut elaborated, role));
         if diagnostics.iter().any(Diagnostic::is_error) {
@@ -221,6 +244,22 @@ fn prepare(
     Checked { value: Some(prepared), diagnostics }
 }
 
+/// Whether a program is asked to store values in `f16`; `mixed` is what `train` says.
+fn is_narrow(request: &Request, role: Role, mixed: bool) -> bool {
+    match role {
+        Role::Train => request.precision.map_or(mixed, |precision| precision != Precision::F32),
+        Role::Evaluate | Role::Infer => request.precision == Some(Precision::F16),
+        Role::Gradient => false,
+    }
+}
+
+fn in_f32_after_all(profile: &Profile, span: crate::source::Span) -> Diagnostic {
+    let message = format!("`{}` has no f16: values are stored in f32", profile.name);
+    Diagnostic::warning("W0503", message, span)
+        .fact("f16 is asked for here")
+        .help("compile for a device that has it, or take f32")
+}
+
 /// A diagnostic where a training step takes more memory, in bytes, than the file allows, with the largest tensors by
 /// line.
 fn over_budget(
@@ -233,7 +272,7 @@ fn over_budget(
         return None;
     }
     let mut largest: Vec<NodeId> = built.plan.alive.keys().copied().collect();
-    largest.sort_by_key(|id| (std::cmp::Reverse(built.graph.ty(*id).bytes()), *id));
+    largest.sort_by_key(|id| (std::cmp::Reverse(built.graph.stored_bytes(*id)), *id));
     let again = built.graph.nodes().into_iter().filter(|id| built.graph.node(*id).again).count();
     let mut diagnostic =
         Diagnostic::error("E0509", "the step does not fit into `memory`", span.unwrap_or_default()).fact(
@@ -242,7 +281,8 @@ fn over_budget(
     for id in largest.into_iter().take(5) {
         let node = built.graph.node(id);
         if let Some(&at) = node.origin.spans.first() {
-            diagnostic = diagnostic.label(at, format!("{} takes {} bytes", node.ty, node.ty.bytes()));
+            diagnostic =
+                diagnostic.label(at, format!("{} takes {} bytes", node.ty, built.graph.stored_bytes(id)));
         }
     }
     Some(diagnostic.help("a smaller `batch` takes less"))

@@ -30,13 +30,26 @@ pub fn differentiate(
     loss: NodeId,
     weights: &[NodeId],
 ) -> Result<Vec<Option<NodeId>>, NoGradient> {
+    differentiate_scaled(graph, loss, weights, None)
+}
+
+/// [`differentiate`], with gradients that are `scale` times as large, a single number; of 1 where there is none.
+///
+/// # Errors
+/// If an operator on a path from a weight to the loss has no gradient.
+pub fn differentiate_scaled(
+    graph: &mut Graph,
+    loss: NodeId,
+    weights: &[NodeId],
+    scale: Option<NodeId>,
+) -> Result<Vec<Option<NodeId>>, NoGradient> {
     let order = graph.order();
     let active = reached_from(graph, &order, weights);
     let mut sent: Vec<Vec<NodeId>> = vec![Vec::new(); active.len()];
     if active[loss.index()] {
         graph.set_origin(graph.node(loss).origin.clone());
-        let one = graph.constant(1.0, TensorType::f32([]));
-        sent[loss.index()].push(one);
+        let seed = scale.unwrap_or_else(|| graph.constant(1.0, TensorType::f32([])));
+        sent[loss.index()].push(seed);
     }
     let mut gradients: Vec<Option<NodeId>> = vec![None; active.len()];
     for &node in order.iter().rev() {

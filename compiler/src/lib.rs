@@ -46,6 +46,6 @@ pub mod update;
 pub mod verify;
 
 pub use check::{check, examine};
-pub use compile::{Compiled, Request, compile};
+pub use compile::{Compiled, Precision, Request, compile};
 #[cfg(feature = "cli")]
 pub use data_files::look_into;

@@ -131,7 +131,7 @@ impl Workshop<'_> {
             if !recompute(&mut graph, &kept.lowered, &kept.plan, aim) {
                 break;
             }
-            passes::form_kernels(&mut graph, self.profile);
+            passes::form_kernels(&mut graph, self.profile, &self.selection);
             let built = self.planned(graph, kept.role, observe);
             let taken = arenas(&built);
             if taken < arenas(&best) {

@@ -1,10 +1,8 @@
 //! The training step: gradients of all weights in one flat tensor, the optimizer's formula over it, and a guard.
 //!
 //! Weights, their gradients and each optimizer moment are flat tensors of one length, so the formula is
-//! elaborated once and becomes one kernel. The guard is a stored number `halted`: once a loss or a gradient is not
-//! finite it stays 1 and every next value is the present one, so that the weights before the first bad step survive
-//! it. A gradient is looked at for itself, because the loss need not show it: the slope of `sqrt(x)` at 0, or a NaN
-//! that a device's `max(x, 0)` takes for 0.
+//! elaborated once and becomes one kernel. The [guard](mod@guard) keeps what is not finite out of them; in mixed precision
+//! the gradients are those of a [scaled](mod@scale) loss.
 //!
 //! Where `train` wants a moving average of the weights, it is one more flat tensor, which the kernel of the optimizer
 //! moves as well. Evaluation and use read it in place of the weights.
@@ -15,23 +13,26 @@
 mod again;
 mod clip;
 mod gather;
+mod guard;
+mod scale;
 mod step;
 
 use std::collections::BTreeMap;
 
-use nnc_runtime::artifact::{HALTED, Init, StoredKind, average_of};
-use nnc_wgsl::schedule::Reduction;
-use nnc_wgsl::{Binary, Element, Unary};
+use nnc_runtime::artifact::{StoredKind, average_of};
+use nnc_wgsl::Binary;
 
 use crate::diagnostic::Checked;
 use crate::elaborate::Group;
 use crate::ir::{
     Assignment, FlatRegion, Graph, Kind, NodeId, Source, StoredId, StoredTensor, TensorType, flat_layout,
 };
-use crate::ops::{Pack, Reduce};
+use crate::ops::Pack;
 use again::{again, parts_of};
 use clip::clip;
 use gather::{Gathered, gather};
+pub use guard::guard;
+use scale::LossScale;
 pub use step::training_step;
 
 /// The name of the region of trained weights.
@@ -82,14 +83,25 @@ struct Moving<'a> {
     group: &'a Group,
     gathered: Option<Gathered>,
     gradients: NodeId,
+    /// What the gradients are of is so many times the loss.
+    scale: Option<LossScale>,
 }
 
 impl<'a> Moving<'a> {
     /// Of packed gradients, `batches` of which are gathered for an update.
-    fn new(graph: &mut Graph, group: &'a Group, packed: NodeId, batches: usize) -> Moving<'a> {
-        let gathered = (batches > 1).then(|| gather(graph, packed, batches, &named("gathered", &group.name)));
-        let gradients = gathered.as_ref().map_or(packed, |gathered| gathered.gradients);
-        Moving { group, gathered, gradients }
+    fn new(
+        graph: &mut Graph,
+        group: &'a Group,
+        packed: NodeId,
+        batches: usize,
+        scale: Option<LossScale>,
+    ) -> Moving<'a> {
+        if batches == 1 {
+            return Moving { group, gathered: None, gradients: packed, scale };
+        }
+        let gradients = scale.map_or(packed, |scale| scale.unscaled(graph, packed));
+        let gathered = gather(graph, gradients, batches, &named("gathered", &group.name));
+        Moving { group, gradients: gathered.gradients, gathered: Some(gathered), scale: None }
     }
 }
 
@@ -100,8 +112,10 @@ fn bound(graph: &mut Graph, moving: &mut [Moving<'_>], shared: Option<f64>) {
     let mut together = |moving: Vec<&mut Moving<'_>>, norm: Option<f64>| {
         let Some(norm) = norm else { return };
         let gradients: Vec<NodeId> = moving.iter().map(|one| one.gradients).collect();
-        for (one, clipped) in moving.into_iter().zip(clip(graph, &gradients, norm)) {
+        let scale = moving.iter().find_map(|one| one.scale).map(|scale| scale.scale);
+        for (one, clipped) in moving.into_iter().zip(clip(graph, &gradients, norm, scale)) {
             one.gradients = clipped;
+            one.scale = None;
         }
     };
     for one in own {
@@ -114,7 +128,8 @@ fn bound(graph: &mut Graph, moving: &mut [Moving<'_>], shared: Option<f64>) {
 /// Applies the optimizer to the gradients. The group's flat weights as they are afterwards; absent after an error in the
 /// optimizer's formula.
 fn add_update(graph: &mut Graph, moving: &Moving<'_>) -> Checked<Option<NodeId>> {
-    let Moving { group, gathered, gradients } = moving;
+    let Moving { group, gathered, gradients, scale } = moving;
+    let gradients = &scale.map_or(*gradients, |scale| scale.unscaled(graph, *gradients));
     let ty = graph.ty(*gradients).clone();
     let weights = graph.source(Source::Region(region_of(&group.name)), ty.clone());
     let Checked { value, diagnostics } = group.optimizer.apply(graph, weights, *gradients);
@@ -227,45 +242,4 @@ fn report_losses(graph: &mut Graph, groups: &[Group], losses: &[NodeId]) {
             *value = *loss;
         }
     }
-}
-
-/// Adds `halted` and makes every next value the present one where it is not 0: where a loss or a packed gradient of
-/// any update is not finite.
-pub fn guard(graph: &mut Graph, losses: &[NodeId], gradients: &[NodeId]) {
-    let Some(&first) = losses.first() else { return };
-    graph.set_origin(graph.node(first).origin.clone());
-    let ty = TensorType::f32([]);
-    let id = StoredId(graph.stored.len());
-    let (path, kind, init) = ("halted".to_owned(), StoredKind::Constant, Init::Constant(0.0));
-    graph.stored.push(StoredTensor { path, kind, ty: ty.clone(), init });
-    let halted = graph.source(Source::Stored(id), ty);
-    let mut next = halted;
-    for (&loss, &packed) in losses.iter().zip(gradients) {
-        let bad = graph.map(&[packed], |b, x| {
-            let finite = b.unary(Unary::IsFinite, x[0]);
-            let (zero, one) = (b.real(0.0), b.real(1.0));
-            b.select(finite, zero, one)
-        });
-        let bad = graph.must(Reduce::new(Reduction::Max, &[0]), &[bad]);
-        next = graph.map(&[loss, next, bad], |b, x| {
-            let finite = b.unary(Unary::IsFinite, x[0]);
-            let one = b.real(1.0);
-            let before = b.binary(Binary::Max, x[1], x[2]);
-            b.select(finite, before, one)
-        });
-    }
-    graph.results.push((HALTED.to_owned(), next));
-    for k in 0..graph.assignments.len() {
-        let Assignment { target, value } = graph.assignments[k];
-        if graph.ty(target).element != Element::F32 {
-            continue;
-        }
-        graph.set_origin(graph.node(value).origin.clone());
-        graph.assignments[k].value = graph.map(&[next, value, target], |b, x| {
-            let zero = b.real(0.0);
-            let goes_on = b.binary(Binary::Eq, x[0], zero);
-            b.select(goes_on, x[1], x[2])
-        });
-    }
-    graph.assignments.push(Assignment { target: halted, value: next });
 }

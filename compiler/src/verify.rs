@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nnc_runtime::artifact::{Area, Artifact, Location, Role};
 use nnc_runtime::{Batch, Clock, Device, DeviceError, Session};
-use nnc_wgsl::Element;
+use nnc_wgsl::{Element, HALF_MAX, half_bits, half_value};
 
 use crate::ir::{Environment, Graph, Kind, NodeId, Source, Tensor, evaluate_node};
 use crate::lower::{Lowered, Stage, is_in_memory};
@@ -106,9 +106,12 @@ pub fn verify(
                 if let Some(part) = parts.get_mut(&id) {
                     *part = Some(found.clone());
                 }
-                let mut error = distance(&found, &expected, SMALL);
+                let memory = program.lowered.homes.memory(id).base;
+                let narrow = program.graph.stored_element(memory) == Element::F16;
+                let mut error = distance(&found, &expected, SMALL, narrow);
                 if error > TOLERANCE {
-                    error = distance(&found, &expected, conditioned(&known, &expected, of).max(SMALL));
+                    let least = conditioned(&known, &expected, of).max(SMALL);
+                    error = distance(&found, &expected, least, narrow);
                 }
                 findings.push(Finding {
                     stage: number,
@@ -204,13 +207,14 @@ fn read(session: &Session, role: Role, program: &Verifiable<'_>, id: NodeId) -> 
     let ty = program.graph.ty(id);
     let layout = program.lowered.homes.memory(id);
     let whole = program.graph.ty(layout.base);
+    let element = program.graph.stored_element(layout.base);
     let area = program.plan.areas[&layout.base];
-    let bytes = (whole.bytes() as u64).next_multiple_of(4).max(4);
+    let bytes = (program.graph.stored_bytes(layout.base) as u64).next_multiple_of(4).max(4);
     let bytes = session.read_area(role, &Area { bytes, ..area })?;
     if layout.base == id {
-        return Ok(decode(&bytes, ty.element, &ty.shape));
+        return Ok(decode(&bytes, element, &ty.shape));
     }
-    let whole = decode(&bytes, ty.element, &[whole.size()]);
+    let whole = decode(&bytes, element, &[whole.size()]);
     Ok(Tensor::from_fn(ty.shape.clone(), |at| {
         let steps = at.iter().zip(&layout.strides).map(|(&c, stride)| i64::try_from(c).unwrap_or(0) * stride);
         let place = layout.offset + steps.sum::<i64>();
@@ -225,6 +229,10 @@ pub fn decode(bytes: &[u8], element: Element, shape: &[usize]) -> Tensor {
     let words = bytes.as_chunks::<4>().0.iter();
     let data = match element {
         Element::F32 => words.take(size).map(|w| f64::from(f32::from_le_bytes(*w))).collect(),
+        Element::F16 => {
+            let halves = bytes.as_chunks::<2>().0.iter().take(size);
+            halves.map(|half| half_value(u16::from_le_bytes(*half))).collect()
+        }
         Element::I32 => words.take(size).map(|w| f64::from(i32::from_le_bytes(*w))).collect(),
         Element::Bool => words.take(size).map(|w| f64::from(u8::from(u32::from_le_bytes(*w) != 0))).collect(),
         Element::U8 => bytes.iter().take(size).map(|&b| f64::from(b)).collect(),
@@ -239,6 +247,7 @@ pub fn encode(tensor: &Tensor, element: Element) -> Vec<u8> {
     let numbers = tensor.data().iter();
     match element {
         Element::F32 => numbers.flat_map(|&v| (v as f32).to_le_bytes()).collect(),
+        Element::F16 => numbers.flat_map(|&v| half_bits(v).to_le_bytes()).collect(),
         Element::I32 => numbers.flat_map(|&v| (v as i32).to_le_bytes()).collect(),
         Element::Bool => numbers.flat_map(|&v| u32::from(v != 0.0).to_le_bytes()).collect(),
         Element::U8 => numbers.map(|&v| v as u8).collect(),
@@ -246,22 +255,30 @@ pub fn encode(tensor: &Tensor, element: Element) -> Vec<u8> {
 }
 
 /// The largest difference between the device's f32 and the meaning, relative to the largest magnitude of the meaning
-/// or `least`; infinite where they are not finite in the same way.
-fn distance(found: &Tensor, meaning: &Tensor, least: f64) -> f64 {
+/// or `least`; infinite where they are not finite in the same way. What rounding to half precision alone makes of the
+/// meaning is no difference where the value is `narrow`.
+fn distance(found: &Tensor, meaning: &Tensor, least: f64, narrow: bool) -> f64 {
     let scale = meaning.data().iter().fold(least, |m, v| if v.is_finite() { m.max(v.abs()) } else { m });
     let pairs = found.data().iter().zip(meaning.data());
     pairs.fold(0.0, |worst: f64, (&f, &m)| {
         #[allow(clippy::cast_possible_truncation)]
         let rounded = f64::from(m as f32);
-        let error = if f == rounded || (f.is_nan() && m.is_nan()) {
+        let overflows = narrow && f.is_infinite() && m.abs() > 0.999 * HALF_MAX && f.signum() == m.signum();
+        let error = if overflows || f == rounded || (f.is_nan() && m.is_nan()) {
             0.0
         } else if f.is_finite() && rounded.is_finite() {
-            (f - m).abs() / scale
+            ((f - m).abs() - if narrow { half_step(m) } else { 0.0 }).max(0.0) / scale
         } else {
             f64::INFINITY
         };
         worst.max(error)
     })
+}
+
+/// How far a number may be from its nearest half; devices may take what is below the smallest normal one for 0.
+fn half_step(value: f64) -> f64 {
+    let size = value.abs();
+    if size < f64::powi(2.0, -14) { size.max(f64::powi(2.0, -25)) } else { size * f64::powi(2.0, -11) }
 }
 
 /// The magnitude of what a value is computed from, for values in which it cancels: how much the value moves when

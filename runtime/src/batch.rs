@@ -110,6 +110,7 @@ pub fn packed_bytes(port: &Port) -> usize {
     let count: usize = port.shape.iter().product();
     match port.element {
         nnc_wgsl::Element::U8 => count,
+        nnc_wgsl::Element::F16 => count * 2,
         nnc_wgsl::Element::F32 | nnc_wgsl::Element::I32 | nnc_wgsl::Element::Bool => count * 4,
     }
 }

@@ -26,6 +26,9 @@ pub struct Progress {
     pub position: u64,
     /// For the loss and each metric, the sum over those steps.
     pub sums: Vec<f64>,
+    /// How many of those steps a too large loss scale left out.
+    #[serde(default)]
+    pub skipped: u64,
     /// How long those steps took, in seconds.
     pub seconds: f64,
     /// What was measured in the epochs done.
@@ -46,6 +49,7 @@ impl Progress {
             epoch: 0,
             position: 0,
             sums: vec![0.0; values],
+            skipped: 0,
             seconds: 0.0,
             history: Vec::new(),
             best: None,
@@ -283,6 +287,7 @@ mod tests {
             epoch: 1,
             position: 2,
             sums: vec![1.0 / 3.0, 0.1],
+            skipped: 1,
             seconds: 1.5,
             history: vec![EpochRecord { step: 5, measured }],
             best: Some(2.0 / 3.0),

@@ -6,7 +6,7 @@ use nnc_wgsl::{Binary, Binding, Element, Expr, Kernel, Profile, Scalar};
 
 use crate::artifact::{
     Area, Artifact, Bound, Buffer, Data, Dispatch, Field, HostScalar, HostSymbol, Init, Location, Meaning,
-    Part, Port, Program, Region, Role, Stored, StoredKind, Training,
+    Part, Port, Program, Region, Role, Stored, StoredKind, Training, Written,
 };
 
 /// Examples a batch of [`linear`].
@@ -197,7 +197,7 @@ fn dispatch(kernel: usize, bindings: &[Bound], label: &str, writes: (Area, &str)
         workgroups: [1, 1, 1],
         label: label.to_owned(),
         origin: Some(Location { file: "linear.nn".to_owned(), line: 1 + kernel as u32, column: 3 }),
-        writes: vec![(writes.0, writes.1.to_owned())],
+        writes: vec![Written { area: writes.0, element: Element::F32, what: writes.1.to_owned() }],
         requires: Vec::new(),
     }
 }

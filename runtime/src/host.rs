@@ -52,7 +52,7 @@ pub fn host_block(scalars: &[HostScalar], clock: &Clock) -> [u32; HOST_SLOTS] {
         let value = scalar.expr.evaluate(&operands)[0];
         block[scalar.slot as usize] = match scalar.element {
             Element::I32 => (value as i32).cast_unsigned(),
-            Element::F32 | Element::Bool | Element::U8 => (value as f32).to_bits(),
+            Element::F32 | Element::F16 | Element::Bool | Element::U8 => (value as f32).to_bits(),
         };
     }
     block

@@ -1,6 +1,6 @@
 //! First values of stored tensors, from the seed and the tensor's path alone.
 
-use nnc_wgsl::{Element, random_uniform};
+use nnc_wgsl::{Element, half_bits, random_uniform};
 
 use crate::artifact::{Init, Stored};
 
@@ -16,6 +16,7 @@ pub fn first_value(tensor: &Stored, seed: u64, given: &[u8]) -> Vec<u8> {
     let values = values(&tensor.init, &tensor.shape, count, seed, crc32fast::hash(tensor.path.as_bytes()));
     let mut bytes: Vec<u8> = match tensor.element {
         Element::F32 => values.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect(),
+        Element::F16 => values.iter().flat_map(|v| half_bits(*v).to_le_bytes()).collect(),
         Element::I32 => values.iter().flat_map(|v| (*v as i32).to_le_bytes()).collect(),
         Element::Bool => values.iter().flat_map(|v| u32::from(*v != 0.0).to_le_bytes()).collect(),
         Element::U8 => values.iter().map(|v| *v as u8).collect(),

@@ -1,6 +1,6 @@
 //! A tensor on the host: its name, its type and its bytes.
 
-use nnc_wgsl::Element;
+use nnc_wgsl::{Element, half_value};
 
 /// A named tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,10 @@ impl Tensor {
         let words = || self.bytes.as_chunks::<4>().0.iter().take(count);
         match self.element {
             Element::F32 => words().map(|w| f64::from(f32::from_le_bytes(*w))).collect(),
+            Element::F16 => {
+                let halves = self.bytes.as_chunks::<2>().0.iter().take(count);
+                halves.map(|h| half_value(u16::from_le_bytes(*h))).collect()
+            }
             Element::I32 => words().map(|w| f64::from(i32::from_le_bytes(*w))).collect(),
             Element::Bool => words().map(|w| f64::from(u32::from_le_bytes(*w))).collect(),
             Element::U8 => self.bytes.iter().take(count).map(|b| f64::from(*b)).collect(),

@@ -7,7 +7,9 @@ use std::collections::HashSet;
 
 use nnc_wgsl::{Binding, Element, Expr, HOST_FIRST_FREE, HOST_SLOTS, Kernel, Term};
 
-use crate::artifact::{Area, Artifact, Bound, Buffer, Dispatch, HostScalar, Init, Port, Program, Stored};
+use crate::artifact::{
+    Area, Artifact, Bound, Buffer, Dispatch, HostScalar, Init, Port, Program, Stored, Written,
+};
 
 /// The multiple that areas begin at, in bytes.
 pub const ALIGNMENT: u64 = 256;
@@ -120,7 +122,7 @@ impl Artifact {
         ensure(dispatch.workgroups.iter().all(|n| (1..=65_535).contains(n)), || {
             format!("a grid of {:?} workgroups", dispatch.workgroups)
         })?;
-        for (area, what) in &dispatch.writes {
+        for Written { area, what, .. } in &dispatch.writes {
             self.validate_area(program, area).map_err(|e| e.within(&format!("`{what}`")))?;
         }
         Ok(())
@@ -253,7 +255,7 @@ mod tests {
         refused(|a| a.programs[0].dispatches[0].workgroups[0] = 65_536, "grid");
         refused(|a| a.programs[0].dispatches[0].bindings.truncate(1), "bindings for");
         refused(|a| a.programs[0].dispatches[0].bindings[0] = Bound::Host, "is bound as");
-        refused(|a| a.programs[0].dispatches[0].writes[0].0.offset = 77, "not at a multiple of");
+        refused(|a| a.programs[0].dispatches[0].writes[0].area.offset = 77, "not at a multiple of");
         refused(|a| a.programs[0].input_bytes = 4, "reach beyond");
         refused(|a| a.programs[0].inputs[1].offset = a.programs[0].inputs[0].offset, "overlap");
         refused(|a| a.programs[0].batch = 7, "does not begin with the batch");

@@ -164,7 +164,7 @@ pub(crate) fn tensor(name: &str, view: &TensorView<'_>) -> Option<Tensor> {
     };
     let mut bytes = match element {
         Element::Bool => view.data().iter().flat_map(|b| u32::from(*b != 0).to_le_bytes()).collect(),
-        Element::F32 | Element::I32 | Element::U8 => view.data().to_vec(),
+        Element::F32 | Element::F16 | Element::I32 | Element::U8 => view.data().to_vec(),
     };
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     Some(Tensor { path: name.to_owned(), element, shape: view.shape().to_vec(), bytes })
@@ -175,6 +175,7 @@ fn pack(tensor: &Tensor) -> Vec<u8> {
     match tensor.element {
         Element::F32 | Element::I32 => tensor.bytes.clone(),
         Element::Bool => tensor.bytes.chunks_exact(4).map(|w| u8::from(w != [0; 4])).collect(),
+        Element::F16 => tensor.bytes[..count * 2].to_vec(),
         Element::U8 => tensor.bytes[..count].to_vec(),
     }
 }
@@ -182,6 +183,7 @@ fn pack(tensor: &Tensor) -> Vec<u8> {
 fn dtype(element: Element) -> Dtype {
     match element {
         Element::F32 => Dtype::F32,
+        Element::F16 => Dtype::F16,
         Element::I32 => Dtype::I32,
         Element::Bool => Dtype::BOOL,
         Element::U8 => Dtype::U8,

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nnc_runtime::gpu::{Device, raw};
 use nnc_wgsl::schedule::{ConvKind, LineKind, WindowKind};
 use nnc_wgsl::{
-    Element, HOST_SLOTS, PROFILES, Profile, Schedule, Slot, Target, random_uniform, translate, validate,
-    workgroup_bytes,
+    Element, HOST_SLOTS, PROFILES, Profile, Schedule, Slot, Target, half_bits, half_value, random_uniform,
+    to_half, translate, validate, workgroup_bytes,
 };
 
 use reference::{Inputs, Spec, Values};
@@ -33,7 +33,7 @@ fn every_kernel_is_valid_and_translates() {
     let cases = cases();
     for profile in profiles() {
         let mut texts = BTreeSet::new();
-        for case in &cases {
+        for case in cases.iter().filter(|case| profile.f16 || !case.has_halves()) {
             for launch in &case.spec.schedule(&profile).launches {
                 let kernel = &launch.kernel;
                 let told =
@@ -69,8 +69,24 @@ fn extents_and_offsets_do_not_change_the_text() {
             Spec::Conv(table::conv_spec(ConvKind::Forward, table::geometry(128, 128, [16, 28], 256, 3, 1))),
         ),
         (
-            Spec::Window(table::window_spec(WindowKind::Max, [4, 16], [28, 28], [2; 2], [2; 2], [0; 2], [1; 2])),
-            Spec::Window(table::window_spec(WindowKind::Max, [3, 3], [15, 13], [2; 2], [2; 2], [0; 2], [1; 2])),
+            Spec::Window(table::window_spec(
+                WindowKind::Max,
+                [4, 16],
+                [28, 28],
+                [2; 2],
+                [2; 2],
+                [0; 2],
+                [1; 2],
+            )),
+            Spec::Window(table::window_spec(
+                WindowKind::Max,
+                [3, 3],
+                [15, 13],
+                [2; 2],
+                [2; 2],
+                [0; 2],
+                [1; 2],
+            )),
         ),
     ];
     for profile in profiles() {
@@ -103,6 +119,9 @@ fn every_kernel_computes_its_specification() {
             continue;
         }
         for (case, seen) in cases.iter().zip(&mut seen) {
+            if case.has_halves() && !(profile.f16 && limits.f16) {
+                continue;
+            }
             let schedule = case.spec.schedule(&profile);
             if !seen.contains(&schedule) {
                 seen.push(schedule.clone());
@@ -182,14 +201,18 @@ fn check(device: &Device, case: &Case, schedule: &Schedule) -> Result<(), String
     raw::run_in_place(device, schedule, &bytes, &mut writes, &host, &case.in_place)
         .map_err(|error| error.to_string())?;
     for (k, ((bytes, expected), (element, _))) in writes.iter().zip(&expected).zip(&write_kinds).enumerate() {
-        for (place, (word, &want)) in bytes.chunks_exact(4).zip(expected).enumerate() {
-            let bits = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+        let size = if *element == Element::F16 { 2 } else { 4 };
+        for (place, (word, &want)) in bytes.chunks_exact(size).zip(expected).enumerate() {
+            let bits = word.iter().rev().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
             let have = match element {
+                Element::F16 => half_value(u16::try_from(bits).expect("a half has two bytes")),
                 Element::F32 => f64::from(f32::from_bits(bits)),
                 Element::I32 => f64::from(bits.cast_signed()),
                 Element::Bool | Element::U8 => f64::from(bits),
             };
-            let near = (have - want).abs() <= 1e-4 * (1.0 + want.abs());
+            // A half is within 2^-11 of its number.
+            let tolerance = if *element == Element::F16 { 6e-4 } else { 1e-4 };
+            let near = (have - want).abs() <= tolerance * (1.0 + want.abs()) || have == to_half(want);
             if !near {
                 return Err(format!("result {k}, element {place} is {have}, not {want}"));
             }
@@ -207,7 +230,7 @@ fn sample(element: Element, slot: usize, place: usize) -> f64 {
     let unit = random_uniform(99, 0, number(slot), number(place));
     let unit = f64::from(unit);
     match element {
-        Element::F32 => f64::from(((unit * 2.0 - 1.0) * 64.0).round() as f32 / 64.0),
+        Element::F32 | Element::F16 => f64::from(((unit * 2.0 - 1.0) * 64.0).round() as f32 / 64.0),
         Element::I32 => (unit * 20.0 - 10.0).floor(),
         Element::Bool => f64::from(u8::from(unit < 0.5)),
         Element::U8 => (unit * 256.0).floor(),
@@ -216,7 +239,7 @@ fn sample(element: Element, slot: usize, place: usize) -> f64 {
 
 fn untouched(element: Element) -> f64 {
     match element {
-        Element::F32 => f64::from(UNTOUCHED),
+        Element::F32 | Element::F16 => f64::from(UNTOUCHED),
         Element::I32 | Element::U8 => 77.0,
         Element::Bool => 1.0,
     }
@@ -225,6 +248,11 @@ fn untouched(element: Element) -> f64 {
 fn stored(values: &[f64], element: Element) -> Vec<u8> {
     match element {
         Element::F32 => values.iter().flat_map(|&v| (v as f32).to_le_bytes()).collect(),
+        Element::F16 => {
+            let mut bytes: Vec<u8> = values.iter().flat_map(|&v| half_bits(v).to_le_bytes()).collect();
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        }
         Element::I32 => values.iter().flat_map(|&v| (v as i32).to_le_bytes()).collect(),
         Element::Bool => values.iter().flat_map(|&v| (v as u32).to_le_bytes()).collect(),
         Element::U8 => {

@@ -477,3 +477,91 @@ fn a_cell_is_the_end_of_its_product_only_where_nothing_needs_the_gates_in_one_pi
     assert_eq!((gates(false, "nvidia-hopper"), gates(false, "webgpu-default")), (1, 1));
     assert_eq!(gates(true, "nvidia-hopper"), 3);
 }
+
+/// Whether each of these values is stored in halves once the whole pipeline has run.
+fn narrowed(mut graph: Graph, results: &[NodeId], target: &str, values: &[NodeId]) -> Vec<bool> {
+    graph.results.extend(results.iter().enumerate().map(|(k, v)| (format!("y{k}"), *v)));
+    graph.narrow = true;
+    optimize(&mut graph, &profile(target), |_, _| {});
+    values.iter().map(|id| graph.node(*id).narrow).collect()
+}
+
+/// `x w v`, with the sine between the products; the middle, a moment of the middle, and the end.
+fn two_products(graph: &mut Graph) -> [NodeId; 3] {
+    let x = input(graph, "x", &[8, 16]);
+    let weight = |graph: &mut Graph, name: &str, shape: &[usize]| {
+        graph.source(Source::Region(name.to_owned()), TensorType::f32(shape))
+    };
+    let (w, v) = (weight(graph, "w", &[16, 32]), weight(graph, "v", &[32, 4]));
+    let middle = graph.must(Contract::new("mk", "kn", "mn"), &[x, w]);
+    let middle = unary(graph, Unary::Sin, middle);
+    let moment = graph.must(Reduce::new(Reduction::Sum, &[0]), &[middle]);
+    let end = graph.must(Contract::new("mk", "kn", "mn"), &[middle, v]);
+    [middle, moment, end]
+}
+
+#[test]
+fn narrow_takes_what_passes_between_kernels_and_leaves_what_leaves_and_statistics() {
+    for (target, has) in [("nvidia-hopper", true), ("lavapipe", true), ("webgpu-default", false)] {
+        let mut graph = Graph::new();
+        let [middle, moment, end] = two_products(&mut graph);
+        let scaled = unary(&mut graph, Unary::Exp, moment);
+        let found = narrowed(graph, &[end, scaled], target, &[middle, moment, end, scaled]);
+        assert_eq!(found, [has, false, false, false], "{target}");
+    }
+}
+
+#[test]
+fn narrow_leaves_gradients_of_weights_and_what_is_added_to_them() {
+    let mut graph = Graph::new();
+    let [middle, _, end] = two_products(&mut graph);
+    let weight = graph.must(Contract::new("km", "kn", "mn"), &[middle, end]);
+    let other = graph.must(Contract::new("kn", "km", "mn"), &[end, middle]);
+    let more = unary(&mut graph, Unary::Exp, other);
+    let sum = add(&mut graph, weight, more);
+    let packed = graph.must(nnc::ops::Pack::new(&[0], 128), &[sum]);
+    let norm = graph.must(Reduce::new(Reduction::Sum, &[0]), &[packed]);
+    let found = narrowed(graph, &[norm], "nvidia-hopper", &[middle, end, weight, other, sum]);
+    assert_eq!(found, [true, true, false, false, false]);
+}
+
+#[test]
+fn narrow_leaves_what_a_statistic_centred_and_is_but_reduced_over_the_same_axes() {
+    let centred = |axes: &[usize], used: bool| {
+        let mut graph = Graph::new();
+        // Rows too long for one workgroup, and two sums of each: nothing of this is one kernel.
+        let x = input(&mut graph, "x", &[4, 20_000]);
+        let most = graph.must(Reduce::new(Reduction::Max, &[1]), &[x]);
+        let most = graph.reshape(most, &[4, 1]);
+        let less = graph.map(&[x, most], |b, x| b.binary(Binary::Sub, x[0], x[1]));
+        let weight = unary(&mut graph, Unary::Exp, less);
+        let sum = graph.must(Reduce::new(Reduction::Sum, axes), &[weight]);
+        let largest = graph.must(Reduce::new(Reduction::Max, axes), &[weight]);
+        let mut results = vec![sum, largest];
+        if used {
+            let v = input(&mut graph, "v", &[20_000, 3]);
+            results.push(graph.must(Contract::new("mk", "kn", "mn"), &[weight, v]));
+        }
+        let narrow = narrowed(graph.clone(), &results, "nvidia-hopper", &[weight])[0];
+        graph.results.extend(results.iter().map(|v| (format!("r{}", v.index()), *v)));
+        (
+            narrow,
+            artifact_of(graph, Role::Infer, &profile("nvidia-hopper")).0.plan.areas.contains_key(&weight),
+        )
+    };
+    assert_eq!(centred(&[1], false), (false, true), "stored, and not in halves");
+    assert_eq!((centred(&[0], false), centred(&[1], true)), ((true, true), (true, true)));
+}
+
+#[test]
+fn narrow_leaves_what_is_put_in_order_and_what_is_to_stay_wide() {
+    let mut graph = Graph::new();
+    let [middle, _, end] = two_products(&mut graph);
+    let order = graph.must(nnc::ops::Order::new(1, false), &[end]);
+    assert_eq!(narrowed(graph, &[order], "lavapipe", &[middle, end]), [true, false]);
+
+    let mut graph = Graph::new();
+    graph.set_origin(std::sync::Arc::new(nnc::ir::Origin { wide: true, ..nnc::ir::Origin::default() }));
+    let [middle, _, end] = two_products(&mut graph);
+    assert_eq!(narrowed(graph, &[end], "lavapipe", &[middle]), [false]);
+}

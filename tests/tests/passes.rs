@@ -14,7 +14,7 @@ use nnc_runtime::{Batch, Clock};
 use nnc_tests::attentions::attentions;
 use nnc_tests::command::{nnc, succeed};
 use nnc_tests::device::device;
-use nnc_tests::graphs::{Sample, cells, differentiated, joins, random, weights};
+use nnc_tests::graphs::{Sample, cells, chains, differentiated, joins, random, weights};
 use nnc_tests::slots::slots;
 use nnc_wgsl::{Binary, Expr, PROFILES, Profile, Scalar, Unary};
 use serde_json::Value;
@@ -159,7 +159,9 @@ fn every_unit_leaves_something_out_somewhere() {
     ];
     let trained =
         (0..12).map(|seed| nnc_tests::graphs::training(seed, usize::try_from(seed).expect("small")));
-    let samples: Vec<Sample> = samples.into_iter().chain(trained).collect();
+    let mut narrow = chains();
+    narrow.iter_mut().for_each(|sample| sample.graph.narrow = true);
+    let samples: Vec<Sample> = samples.into_iter().chain(trained).chain(narrow).collect();
     let all: Vec<_> = samples.iter().map(|sample| printed(sample, &Selection::default())).collect();
     let does_nothing = |unit: &String| {
         let without = Selection::default().without(unit);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nnc::compile::{Compiled, compile};
 use nnc::elaborate::load;
-use nnc::passes::form_kernels;
+use nnc::passes::{Selection, form_kernels};
 use nnc::program::{Built, artifact_of, artifact_within};
 use nnc::recompute::recompute;
 use nnc::source::NoFiles;
@@ -64,7 +64,7 @@ fn a_step_that_computes_again_whatever_it_can_means_the_same() {
             if !recompute(&mut graph, &built.lowered, &built.plan, Some(0)) {
                 continue;
             }
-            form_kernels(&mut graph, &profile);
+            form_kernels(&mut graph, &profile, &Selection::default());
             assert_eq!(sample.results(&graph), sample.results(&built.graph), "{} on {name}", sample.name);
             changed += 1;
             computed += graph.len() - built.graph.len();

@@ -20,6 +20,8 @@ pub enum Scalar {
 pub enum Element {
     /// A 32-bit float.
     F32,
+    /// A 16-bit float, widened to `f32` where it is read and rounded where it is written. Values between kernels only.
+    F16,
     /// A 32-bit signed integer.
     I32,
     /// A truth value, stored as a 32-bit word that is 0 or 1.
@@ -33,7 +35,7 @@ impl Element {
     #[must_use]
     pub fn scalar(self) -> Scalar {
         match self {
-            Element::F32 | Element::U8 => Scalar::F32,
+            Element::F32 | Element::F16 | Element::U8 => Scalar::F32,
             Element::I32 => Scalar::I32,
             Element::Bool => Scalar::Bool,
         }
@@ -54,6 +56,7 @@ impl Element {
     pub fn bytes(self, count: usize) -> usize {
         match self {
             Element::F32 | Element::I32 | Element::Bool => count * 4,
+            Element::F16 => count.div_ceil(2) * 4,
             Element::U8 => count.div_ceil(4) * 4,
         }
     }
@@ -63,6 +66,7 @@ impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Element::F32 => "f32",
+            Element::F16 => "f16",
             Element::I32 => "i32",
             Element::Bool => "bool",
             Element::U8 => "u8",

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::schedule::ENABLE;
+
 /// What one binding of a kernel is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Binding {
@@ -38,6 +40,14 @@ pub struct Kernel {
     pub bindings: Vec<Binding>,
     /// The names of the parameter words, in order; a multiple of 4 of them.
     pub params: Vec<String>,
+}
+
+impl Kernel {
+    /// Whether it binds 16-bit floats, which not every device has.
+    #[must_use]
+    pub fn needs_f16(&self) -> bool {
+        self.wgsl.starts_with(ENABLE)
+    }
 }
 
 /// Which tensor of a [`Schedule`] a binding is.

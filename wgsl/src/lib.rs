@@ -7,6 +7,7 @@
 mod access;
 mod element;
 mod expr;
+mod half;
 mod kernel;
 mod philox;
 pub mod print;
@@ -19,6 +20,7 @@ mod validate;
 pub use access::{Epilogue, Place, Read, Write};
 pub use element::{Element, Scalar};
 pub use expr::{Binary, Expr, ExprBuilder, Real, Ref, Term, Unary};
+pub use half::{HALF_MAX, half_bits, half_value, to_half};
 pub use kernel::{
     Binding, HOST_FIRST_FREE, HOST_SEED, HOST_SLOTS, HOST_STEP, Kernel, Launch, Schedule, Slot,
 };

@@ -21,6 +21,9 @@ pub struct Profile {
     /// Whether a workgroup barrier costs about as much as arithmetic; false on software drivers, where
     /// tiles live in registers and each invocation works alone.
     pub cheap_barriers: bool,
+    /// Whether kernels may bind 16-bit floats.
+    #[serde(default)]
+    pub f16: bool,
     /// Processors that run workgroups at the same time; how far work is split.
     pub processors: u32,
 }
@@ -40,6 +43,7 @@ impl Profile {
             storage_buffers: 8,
             binding_bytes: 128 << 20,
             cheap_barriers: true,
+            f16: false,
             processors: 16,
         };
         Some(match name {
@@ -49,6 +53,7 @@ impl Profile {
                 invocations: 1024,
                 storage_buffers: 28,
                 binding_bytes: 1 << 30,
+                f16: true,
                 processors: 8,
                 ..gpu
             },
@@ -57,6 +62,7 @@ impl Profile {
                 invocations: 1024,
                 storage_buffers: 28,
                 binding_bytes: (2 << 30) - 4,
+                f16: true,
                 processors: 132,
                 ..gpu
             },
@@ -67,6 +73,7 @@ impl Profile {
                 storage_buffers: 28,
                 binding_bytes: 128 << 20,
                 cheap_barriers: false,
+                f16: true,
                 processors: 2,
                 ..gpu
             },

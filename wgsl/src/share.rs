@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::kernel::{Binding, Kernel, Launch};
+use crate::schedule::ENABLE;
 
 /// A launch whose bindings hold several tensors each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +85,8 @@ pub fn share(launch: &Launch, memories: &[Option<usize>]) -> Shared {
         .filter_map(|(slot, memory)| declared[slot].as_ref().map(|one| (one.name, memory)))
         .collect();
     let params = Params::with_begins(launch, &held, &declared);
-    let mut wgsl = params.text();
+    let mut wgsl = if launch.kernel.needs_f16() { ENABLE.to_owned() } else { String::new() };
+    wgsl.push_str(&params.text());
     for (binding, slots) in held.iter().enumerate() {
         let number = binding + 1;
         match &declared[slots[0]] {
@@ -162,7 +164,7 @@ impl Params {
         let mut begins = Vec::new();
         for &slot in held.iter().filter(|slots| slots.len() > 1).flatten() {
             let Some(Declared { name, ty }) = &declared[slot] else { continue };
-            let unit = if ty.starts_with("vec4") { 16 } else { 4 };
+            let unit = if ty.contains("f16") { 2 } else { 4 } * if ty.starts_with("vec4") { 4 } else { 1 };
             begins.push(Begin { param: words.len(), slot, unit });
             words.push((format!("{name}_begin"), 0));
         }

@@ -139,7 +139,11 @@ pub fn translate(kernel: &Kernel, target: Target) -> Result<Translation, Validat
         }
         Target::Hlsl => {
             let options = hlsl::Options {
-                shader_model: hlsl::ShaderModel::V6_0,
+                shader_model: if kernel.needs_f16() {
+                    hlsl::ShaderModel::V6_2
+                } else {
+                    hlsl::ShaderModel::V6_0
+                },
                 restrict_indexing: false,
                 zero_initialize_workgroup_memory: false,
                 force_loop_bounding: false,
@@ -170,12 +174,12 @@ fn check(kernel: &Kernel) -> Result<(naga::Module, ModuleInfo), ValidateError> {
         kernel: kernel.name.clone(),
         message: error.emit_to_string(&kernel.wgsl),
     })?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP).validate(&module).map_err(
-        |error| ValidateError::Rule {
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16)
+        .validate(&module)
+        .map_err(|error| ValidateError::Rule {
             kernel: kernel.name.clone(),
             message: error.emit_to_string(&kernel.wgsl),
-        },
-    )?;
+        })?;
     Ok((module, info))
 }
 

@@ -116,11 +116,11 @@ impl Teller<'_> {
 
     /// What a map reads at its own point, of the size of what it writes, and the last kernel that needs that.
     fn could_be_written_over(&self, stage: &Stage, value: NodeId) -> Option<(NodeId, usize)> {
-        let size = self.graph().ty(value).bytes();
+        let size = self.graph().stored_bytes(value);
         let reads = stage.work.iter().flat_map(|work| work.reads.iter().zip(&work.pointwise));
         let mut fitting = reads.filter(|(_, pointwise)| **pointwise).filter_map(|(read, _)| *read);
         let found = fitting
-            .find(|id| self.graph().ty(*id).bytes() == size && self.built.plan.alive.contains_key(id))?;
+            .find(|id| self.graph().stored_bytes(*id) == size && self.built.plan.alive.contains_key(id))?;
         Some((found, self.built.plan.alive[&found].1))
     }
 

@@ -42,7 +42,8 @@ impl<'a> Traffic<'a> {
                 regions.insert((layout.base, elements, layout.offset, &layout.strides));
                 let is_part = built.lowered.parts.get(&layout.base).is_some_and(|(pack, _)| *pack == member);
                 if !built.lowered.homes.is_in_place(member, slot) && !is_part {
-                    *moved.entry(layout.base).or_default() += graph.ty(operand).bytes() as u64;
+                    let element = graph.stored_element(layout.base);
+                    *moved.entry(layout.base).or_default() += element.bytes(graph.ty(operand).size()) as u64;
                 }
             }
         }
@@ -51,9 +52,9 @@ impl<'a> Traffic<'a> {
         }
         let mut read: BTreeMap<NodeId, u64> = BTreeMap::new();
         for (base, elements, ..) in regions {
-            let ty = graph.ty(base);
+            let (element, whole) = (graph.stored_element(base), graph.stored_bytes(base) as u64);
             let bytes = read.entry(base).or_default();
-            *bytes = (*bytes + ty.element.bytes(elements) as u64).min(ty.bytes() as u64);
+            *bytes = (*bytes + element.bytes(elements) as u64).min(whole);
         }
         Traffic { built, number, stage, read }
     }
@@ -78,7 +79,7 @@ impl<'a> Traffic<'a> {
                 Slot::Read(k) => {
                     let value = work.reads[k].expect("a bound read is in memory");
                     if read.insert(value) {
-                        let whole = || self.built.graph.ty(value).bytes() as u64;
+                        let whole = || self.built.graph.stored_bytes(value) as u64;
                         total += self.read.get(&value).copied().unwrap_or_else(whole);
                     }
                 }
@@ -87,7 +88,7 @@ impl<'a> Traffic<'a> {
                     let value = work.writes[k];
                     let alike = (0..work.writes.len())
                         .filter(|other| (work.writes[*other], work.into[*other]) == (value, work.into[k]));
-                    total += self.built.graph.ty(value).bytes() as u64 / alike.count() as u64;
+                    total += self.built.graph.stored_bytes(value) as u64 / alike.count() as u64;
                 }
                 Slot::Scratch(k) => total += self.built.plan.scratch[self.number][place][k].bytes,
                 Slot::Host => {}
@@ -99,7 +100,7 @@ impl<'a> Traffic<'a> {
     /// What a copy reads and writes: its share of the parts that it takes from its operand.
     fn moved(&self, work: &Work) -> u64 {
         let Some(from) = work.reads.iter().flatten().next() else {
-            let written = work.writes.iter().map(|id| self.built.graph.ty(*id).bytes() as u64);
+            let written = work.writes.iter().map(|id| self.built.graph.stored_bytes(*id) as u64);
             return written.sum();
         };
         let alike = self.stage.work.iter().filter(|other| other.reads.contains(&Some(*from))).count() as u64;

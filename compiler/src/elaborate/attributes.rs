@@ -25,6 +25,13 @@ const ATTRIBUTES: [(&str, &[&str]); 8] = [
 /// What `@precision` takes.
 const PRECISIONS: [&str; 3] = ["f32", "f16", "mixed"];
 
+/// Whether these attributes say `@precision(f32)`.
+pub(super) fn is_wide(attributes: &[Attribute]) -> bool {
+    let precision = attributes.iter().filter(|attribute| attribute.name.text == "precision");
+    let mut given = precision.filter_map(|attribute| attribute.arguments.first());
+    given.any(|one| matches!(&one.value.kind, ExprKind::Name(name) if name == "f32"))
+}
+
 /// What attributes stand before.
 #[derive(Clone, Copy)]
 struct Place<'a> {

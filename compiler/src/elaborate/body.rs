@@ -100,7 +100,8 @@ impl<'a> Elaborator<'a> {
             StatementKind::Layer { name, chain } => {
                 self.forbid_in_fn(frame, statement.span)?;
                 let path = self.weights.reserve(&name.text);
-                let layer = Layer { name: &name.text, path, chain, frame: frame.captured() };
+                let attributes = &statement.attributes;
+                let layer = Layer { name: &name.text, path, chain, attributes, frame: frame.captured() };
                 frame.bind(&name.text, Value::Callable(Callable::Layer(Rc::new(layer))));
             }
             StatementKind::Weight { name, ty, init } => {
@@ -123,7 +124,9 @@ impl<'a> Elaborator<'a> {
                 frame.bind_state(&name.text, path, Value::Tensor(tensor));
             }
             StatementKind::Grad { name, value } => self.slope(frame, name, value)?,
-            StatementKind::Bind { targets, values } => self.bind(frame, targets, values)?,
+            StatementKind::Bind { targets, values } => {
+                self.precisely(&statement.attributes, |this| this.bind(frame, targets, values))?;
+            }
             StatementKind::Value(values) => {
                 self.compared_for_bound(frame, values)?;
                 return self.values(frame, values).map(Some);

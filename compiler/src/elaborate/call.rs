@@ -85,7 +85,9 @@ impl<'a> Elaborator<'a> {
                 let site = Site { span, name: layer.name };
                 self.sites.push(site);
                 let mut inner = layer.frame.clone();
-                let result = self.layer_chain(&mut inner, layer.chain, input.value, input.span);
+                let result = self.precisely(layer.attributes, |this| {
+                    this.layer_chain(&mut inner, layer.chain, input.value, input.span)
+                });
                 self.sites.pop();
                 self.weights.close();
                 result
@@ -140,7 +142,9 @@ impl<'a> Elaborator<'a> {
         }
         self.sites.push(Site { span, name: called });
         let before = self.weights.len();
-        let result = self.run_definition(&mut frame, definition, bound, name);
+        let result = self.precisely(&definition.attributes, |this| {
+            this.run_definition(&mut frame, definition, bound, name)
+        });
         self.sites.pop();
         if owns_scope && home == Home::Own {
             self.weights.close();

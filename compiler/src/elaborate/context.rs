@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Findings};
+use crate::elaborate::attributes::is_wide;
 use crate::elaborate::bundle::Bundle;
 use crate::elaborate::dim::{BATCH, Dim};
 use crate::elaborate::intrinsic::Requirement;
@@ -15,6 +16,7 @@ use crate::elaborate::value::{Tensor, Value};
 use crate::elaborate::{Expansion, Row};
 use crate::ir::{Graph, NodeId, Origin};
 use crate::source::Span;
+use crate::syntax::ast::Attribute;
 
 /// A mistake that has been reported; what follows from it is not.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +62,8 @@ pub(super) struct Elaborator<'a> {
     pub(super) expansion: Expansion,
     /// The uses that are open, outermost first.
     pub(super) sites: Vec<Site<'a>>,
+    /// How many of the open uses, layers and bindings say `@precision(f32)`.
+    pub(super) wide: usize,
     /// The turns of `repeat` that are open.
     pub(super) turns: Vec<String>,
     pub(super) weights: Weights,
@@ -140,6 +144,7 @@ impl<'a> Elaborator<'a> {
             diagnostics: Findings::default(),
             expansion,
             sites: Vec::new(),
+            wide: 0,
             turns: Vec::new(),
             weights: Weights::default(),
             predeclared,
@@ -231,14 +236,25 @@ impl<'a> Elaborator<'a> {
             spans.retain(|span| !self.bundle.is_library(*span));
         }
         let (origin, path) = (self.graph.origin(), self.weights.scope());
-        if origin.spans != spans || origin.path != path {
+        let wide = self.wide > 0;
+        if origin.spans != spans || origin.path != path || origin.wide != wide {
             self.graph.set_origin(Arc::new(Origin {
                 spans: spans.clone(),
                 path: path.to_owned(),
                 requires: None,
+                wide,
             }));
         }
         self.trail = spans;
+    }
+
+    /// Does `work`; where these attributes say `@precision(f32)`, what it adds is stored in `f32`.
+    pub(super) fn precisely<T>(&mut self, attributes: &[Attribute], work: impl FnOnce(&mut Self) -> T) -> T {
+        let wide = usize::from(is_wide(attributes));
+        self.wide += wide;
+        let done = work(self);
+        self.wide -= wide;
+        done
     }
 
     /// What makes a tensor at `span` by calling `name`, as the model's author knows it.

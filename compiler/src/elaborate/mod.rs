@@ -156,12 +156,22 @@ pub struct Settings {
     pub memory: Option<u64>,
     /// `f32` or `mixed`.
     pub precision: Option<String>,
+    /// Where the loss scale of mixed precision begins, if not where it always does.
+    pub loss_scale: Option<f64>,
     /// Where `precision` is written.
     pub precision_span: Option<Span>,
     /// Where `memory` is written.
     pub memory_span: Option<Span>,
     /// Where `freeze` is written.
     pub freeze_span: Option<Span>,
+}
+
+impl Settings {
+    /// Whether the step is to be in mixed precision.
+    #[must_use]
+    pub fn is_mixed(&self) -> bool {
+        self.precision.as_deref() == Some("mixed")
+    }
 }
 
 /// A use of a layer or function: a line of the layer table.

@@ -188,7 +188,10 @@ impl<'a> Elaborator<'a> {
         };
         self.inputs_of_nothing(subject, settings);
         all.end()?;
-        self.trained_model(frame, fields.ok_or(Reported)?, subject, settings, batch)
+        let fields = fields.ok_or(Reported)?;
+        self.precisely(&subject.item.attributes, |this| {
+            this.trained_model(frame, fields, subject, settings, batch)
+        })
     }
 
     /// The model from its inputs, its loss and its metrics.

@@ -15,6 +15,16 @@ pub(super) fn loss_name(layer: &str) -> String {
     format!("loss_{layer}")
 }
 
+/// What a line of `precision { .. }` asks for.
+enum Of {
+    /// Storage in f16.
+    Halves,
+    /// A loss scale that begins with this.
+    Scale(f64),
+    /// What is so anyway.
+    Nothing,
+}
+
 impl<'a> Elaborator<'a> {
     /// What the training loop needs to know; `None` without data.
     pub(super) fn training(
@@ -194,8 +204,10 @@ impl<'a> Elaborator<'a> {
         }
         for (name, expr) in &settings.precision {
             out.precision_span = Some(name.span);
-            if all.keep(self.precision_of(name, expr)) == Some(true) {
-                out.precision = Some("mixed".to_owned());
+            match all.keep(self.precision_of(name, expr)) {
+                Some(Of::Halves) => out.precision = Some("mixed".to_owned()),
+                Some(Of::Scale(scale)) => out.loss_scale = Some(scale),
+                Some(Of::Nothing) | None => {}
             }
         }
         if has_weights && let Some(expr) = settings.values.get("freeze").copied() {
@@ -222,8 +234,8 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    /// One line of `precision { .. }`: whether it asks for storage in f16.
-    fn precision_of(&mut self, name: &Name, expr: &'a Expr) -> Outcome<bool> {
+    /// One line of `precision { .. }`.
+    fn precision_of(&mut self, name: &Name, expr: &'a Expr) -> Outcome<Of> {
         let known = ["storage", "accumulate", "master", "loss_scale"];
         if !known.contains(&name.text.as_str()) {
             let diagnostic =
@@ -234,10 +246,12 @@ impl<'a> Elaborator<'a> {
         }
         let value = self.settled(expr)?;
         let wanted = match (name.text.as_str(), &value) {
-            ("storage", Value::Symbol("f16")) => return Ok(true),
+            ("storage", Value::Symbol("f16")) => return Ok(Of::Halves),
             ("storage" | "accumulate" | "master", Value::Symbol("f32"))
             | ("loss_scale", Value::Symbol("dynamic")) => None,
-            ("loss_scale", Value::Int(_) | Value::Float(_)) => None,
+            ("loss_scale", Value::Int(_) | Value::Float(_)) => {
+                return self.first_scale(&value, expr).map(Of::Scale);
+            }
             ("storage", _) => Some("f16 or f32"),
             ("loss_scale", _) => Some("dynamic or a number"),
             _ => Some("f32"),
@@ -246,7 +260,17 @@ impl<'a> Elaborator<'a> {
             let message = format!("`{}` of `precision` is {wanted}", name.text);
             return self.fail("E0204", expr.span, message, format!("this is {}", value.describe()));
         }
-        Ok(false)
+        Ok(Of::Nothing)
+    }
+
+    /// The number that a loss scale begins with: from 1, below which no scale falls.
+    fn first_scale(&mut self, value: &Value<'a>, expr: &'a Expr) -> Outcome<f64> {
+        let scale = self.real(value, expr.span)?;
+        if (1.0..=1e30).contains(&scale) {
+            return Ok(scale);
+        }
+        let message = "`loss_scale` is from 1 to 1e30";
+        self.fail("E0204", expr.span, message, format!("this is {}", value.describe()))
     }
 
     /// The path of a layer that is not trained.

@@ -11,7 +11,7 @@ use crate::elaborate::host::HostValue;
 use crate::elaborate::intrinsic::Intrinsic;
 use crate::ir::NodeId;
 use crate::source::Span;
-use crate::syntax::ast::{Chain, Definition, DefinitionKind};
+use crate::syntax::ast::{Attribute, Chain, Definition, DefinitionKind};
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -111,6 +111,8 @@ pub(super) struct Layer<'a> {
     pub(super) path: String,
     /// What it is.
     pub(super) chain: &'a Chain,
+    /// Its attributes.
+    pub(super) attributes: &'a [Attribute],
     /// The names it can see.
     pub(super) frame: Frame<'a>,
 }

@@ -40,6 +40,8 @@ pub struct Origin {
     pub path: String,
     /// What must hold where the value is computed, which is not a number elsewhere.
     pub requires: Option<Arc<str>>,
+    /// Whether it is to be stored in `f32` even in mixed precision.
+    pub wide: bool,
 }
 
 impl Origin {
@@ -112,6 +114,9 @@ pub struct Node {
     /// Whether it is a second computation of a value that is not kept ([`crate::recompute`]): its kernel runs right
     /// before the first that needs it.
     pub again: bool,
+    /// Whether its elements lie in memory as `f16`, once the pass `narrow` has found that they may: kernels compute in
+    /// `f32` either way.
+    pub narrow: bool,
 }
 
 /// A value that replaces a stored tensor or region when the step ends.
@@ -145,6 +150,8 @@ pub struct Graph {
     pub apart: bool,
     /// How many more rewrites may be made of it.
     pub allowance: Allowance,
+    /// Whether values between kernels are stored in `f16` where that is enough.
+    pub narrow: bool,
 }
 
 impl Graph {
@@ -173,7 +180,16 @@ impl Graph {
     }
 
     fn add(&mut self, kind: Kind, ty: TensorType, origin: Arc<Origin>) -> NodeId {
-        let node = Node { kind, ty, origin, cluster: None, product_row: None, refusal: None, again: false };
+        let node = Node {
+            kind,
+            ty,
+            origin,
+            cluster: None,
+            product_row: None,
+            refusal: None,
+            again: false,
+            narrow: false,
+        };
         NodeId(self.net.add_node(node))
     }
 
@@ -289,6 +305,20 @@ impl Graph {
     #[must_use]
     pub fn ty(&self, id: NodeId) -> &TensorType {
         &self.net[id.0].ty
+    }
+
+    /// What the elements of a value are where they lie in memory.
+    #[must_use]
+    pub fn stored_element(&self, id: NodeId) -> Element {
+        let node = self.node(id);
+        if node.narrow { Element::F16 } else { node.ty.element }
+    }
+
+    /// The memory that a value takes, in bytes.
+    #[must_use]
+    pub fn stored_bytes(&self, id: NodeId) -> usize {
+        let ty = self.ty(id);
+        TensorType { element: self.stored_element(id), shape: ty.shape.clone() }.bytes()
     }
 
     /// The operator of a node, if it is one.

@@ -37,7 +37,8 @@ fn print_numbered(graph: &Graph, order: &[NodeId], number: &BTreeMap<NodeId, usi
         let path =
             if node.origin.path.is_empty() { String::new() } else { format!("   # {}", node.origin.path) };
         let again = if node.again { " again" } else { "" };
-        writeln!(text, "{kernel}%{} = {what}: {}{again}{path}", number[&id], node.ty)
+        let stored = if node.narrow { " in f16" } else { "" };
+        writeln!(text, "{kernel}%{} = {what}: {}{stored}{again}{path}", number[&id], node.ty)
             .expect("a string takes text");
     }
     for assignment in &graph.assignments {

@@ -44,6 +44,7 @@ pub(super) fn anchored(
     };
     let operands: Vec<Layout> =
         graph.operands(anchor).iter().map(|v| given.homes.memory(*v).clone()).collect();
+    let elements: Vec<Element> = operands.iter().map(|layout| graph.stored_element(layout.base)).collect();
     let mut reads: Vec<Option<NodeId>> =
         graph.operands(anchor).iter().map(|v| Some(given.layouts[v].base)).collect();
     let mut at_point = vec![false; reads.len()];
@@ -52,12 +53,12 @@ pub(super) fn anchored(
     let lowering = graph.operator(anchor).expect("an anchor is computed").lower();
     let schedule = match lowering {
         Lowering::Contract { left, right, result } => {
-            let spec = contract(&left, &right, &result, &operands, cluster.parts(), epilogue);
+            let spec = contract(&left, &right, &result, &operands, &elements, cluster.parts(), epilogue);
             schedule::contract(&spec, profile)
         }
         Lowering::Conv { kind, geometry } => {
             let shape = &graph.ty(anchor).shape;
-            let spec = conv(kind, &geometry, &operands, shape, epilogue);
+            let spec = conv(kind, &geometry, &operands, &elements, shape, epilogue);
             schedule::conv(&spec, profile)
         }
         Lowering::Window { kind, geometry } => {
@@ -81,13 +82,13 @@ pub(super) fn anchored(
                 stride: two(&geometry.stride, 1),
                 pad: two(&geometry.low, 0),
                 dilation: two(&geometry.dilation, 1),
+                elements,
                 offsets: operands.iter().map(|layout| layout.offset).collect(),
                 epilogue,
             };
             schedule::window(&spec, profile)
         }
         Lowering::Lines { kind, axis } => {
-            let elements = graph.operands(anchor).iter().map(|v| graph.ty(*v).element).collect();
             let spec = lines(kind, axis, elements, &operands, &cluster.space, epilogue);
             schedule::lines(&spec, profile)
         }
@@ -137,6 +138,7 @@ fn contract(
     right: &[char],
     result: &[char],
     operands: &[Layout],
+    elements: &[Element],
     parts: usize,
     epilogue: Epilogue,
 ) -> ContractSpec {
@@ -153,12 +155,15 @@ fn contract(
         };
         word(group.iter().map(of).product())
     };
-    let matrix = |letters: &[char], layout: &Layout, rows: &[char], columns: &[char]| Matrix {
-        element: Element::F32,
-        offset: layout.offset,
-        batch: stride(letters, layout, &groups.batch),
-        row: stride(letters, layout, rows),
-        column: stride(letters, layout, columns),
+    let matrix = |letters: &[char], slot: usize, rows: &[char], columns: &[char]| {
+        let layout = &operands[slot];
+        Matrix {
+            element: elements[slot],
+            offset: layout.offset,
+            batch: stride(letters, layout, &groups.batch),
+            row: stride(letters, layout, rows),
+            column: stride(letters, layout, columns),
+        }
     };
     ContractSpec {
         batch: extent(&groups.batch),
@@ -166,8 +171,8 @@ fn contract(
         n: extent(&groups.n) / word(parts),
         parts: word(parts),
         k: extent(&groups.k),
-        left: matrix(left, &operands[0], &groups.m, &groups.k),
-        right: matrix(right, &operands[1], &groups.k, &groups.n),
+        left: matrix(left, 0, &groups.m, &groups.k),
+        right: matrix(right, 1, &groups.k, &groups.n),
         epilogue,
     }
 }
@@ -176,6 +181,7 @@ fn conv(
     kind: ConvKind,
     geometry: &crate::ops::ConvGeometry,
     operands: &[Layout],
+    elements: &[Element],
     result: &[usize],
     epilogue: Epilogue,
 ) -> ConvSpec {
@@ -197,6 +203,7 @@ fn conv(
         pad: three(&geometry.low, 0),
         dilation: three(&geometry.dilation, 1),
         groups: word(geometry.groups),
+        elements: [elements[0], elements[1]],
         offsets: [operands[0].offset, operands[1].offset],
         epilogue,
     }

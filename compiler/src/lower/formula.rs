@@ -163,6 +163,7 @@ impl<'a> Formulas<'a> {
         let node = self.graph.node(base);
         let element = node.ty.element;
         let layout = self.given.homes.memory(operand);
+        let stored = self.graph.stored_element(layout.base);
         if let Kind::Source(Source::Constant(value)) = &node.kind {
             if let Lowering::Pad { low, value: around } = lowering
                 && (low.iter().any(|&l| l != 0) || value.to_bits() != around.to_bits())
@@ -189,8 +190,8 @@ impl<'a> Formulas<'a> {
                 }
                 Kind::Source(_) | Kind::Operator(_) => {
                     let read = match lowering {
-                        Lowering::Pad { low, value } => padded(low, *value, layout, element),
-                        _ => Read::Buffer { element, place },
+                        Lowering::Pad { low, value } => padded(low, *value, layout, stored),
+                        _ => Read::Buffer { element: stored, place },
                     };
                     (read, Some(base))
                 }

@@ -33,6 +33,7 @@ pub use member::{
 pub use product_row::{
     RowProducts, RowSides, closing_axis, opening_sides, product_row_cluster, product_row_parts,
 };
+pub(crate) use spec::written;
 
 /// The kernels of a program, in order.
 #[derive(Clone, Debug)]

@@ -101,7 +101,7 @@ pub(super) fn moves(
 fn copy(graph: &Graph, id: NodeId, into: NodeId, run: Run, hosts: &mut HostTable, profile: &Profile) -> Work {
     let (layout, place) = run.joined();
     let (expr, reads, bound) = copied(graph, &layout, hosts);
-    let write = Write { element: graph.ty(id).element, place };
+    let write = Write { element: graph.stored_element(into), place };
     let (extents, reads, writes) = coalesced(&layout.shape, &reads, &[write]);
     let pointwise = vec![false; reads.len()];
     let spec = MapSpec { extents, reads, expr, writes };
@@ -115,7 +115,7 @@ fn copied(graph: &Graph, layout: &Layout, hosts: &mut HostTable) -> (Expr, Vec<R
     let element = node.ty.element;
     let place = layout.over(&layout.shape);
     if is_in_memory(graph, layout.base) {
-        let read = Read::Buffer { element, place };
+        let read = Read::Buffer { element: graph.stored_element(layout.base), place };
         return (Expr::identity(element.scalar()), vec![read], vec![Some(layout.base)]);
     }
     let read = match &node.kind {

@@ -1,7 +1,7 @@
 //! Rows between products: which members open and close a row, and the specification of its kernel.
 
 use nnc_wgsl::schedule::{self, Closing, Factor, Opening, ProductRowSpec, RowStep};
-use nnc_wgsl::{Place, Profile, Write};
+use nnc_wgsl::{Element, Place, Profile, Write};
 
 use super::Work;
 use super::coalesce::word;
@@ -127,7 +127,7 @@ pub(super) fn work(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, p
     let is_row = |id: &NodeId| level_of(graph, cluster, *id).is_some_and(|member| member.level == Level::Row);
     assert!(rows.iter().all(is_row), "no value of a row between products leaves its kernel");
     let values: Vec<Piece> = closings.iter().map(|&(id, slot)| (graph.operands(id)[slot], 0)).collect();
-    let mut factors = Factors { given, cluster, bases: Vec::new() };
+    let mut factors = Factors { given, cluster, bases: Vec::new(), elements: Vec::new() };
     let opened = openings.iter().map(|&id| factors.opening(id)).collect();
     let closed = closings.iter().map(|&(id, slot)| factors.closing(id, slot)).collect();
     let kept_extents = kept(cluster);
@@ -136,7 +136,7 @@ pub(super) fn work(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, p
         batch: outer.iter().map(|&extent| word(extent)).collect(),
         rows: word(last[0]),
         length: word(cluster.space[cluster.reduced()[0]]),
-        factors: factors.bases.len(),
+        factors: factors.elements,
         openings: opened,
         reads: formulas.reads.clone(),
         steps: reductions
@@ -147,7 +147,7 @@ pub(super) fn work(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, p
         row_expr: formulas.expr(&rows.iter().map(|&id| (id, 0)).collect::<Vec<Piece>>(), reductions.len()),
         row_writes: rows
             .iter()
-            .map(|id| Write { element: graph.ty(*id).element, place: own_place(&kept_extents) })
+            .map(|id| Write { element: graph.stored_element(*id), place: own_place(&kept_extents) })
             .collect(),
         values: formulas.expr(&values, reductions.len()),
         closings: closed,
@@ -168,6 +168,8 @@ struct Factors<'a> {
     given: Given<'a>,
     cluster: &'a Cluster,
     bases: Vec<NodeId>,
+    /// What each of them holds in memory.
+    elements: Vec<Element>,
 }
 
 impl Factors<'_> {
@@ -195,7 +197,8 @@ impl Factors<'_> {
         over.remove(over.len() - 2);
         let shape = &graph.ty(id).shape;
         let at = result.iter().position(|&c| c == column).expect("the columns are of the result");
-        let write = place_over(&Layout::own(id, shape), &result, &over);
+        let place = place_over(&Layout::own(id, shape), &result, &over);
+        let write = Write { element: graph.stored_element(id), place };
         Closing { columns: word(shape[at]), stream, write }
     }
 
@@ -211,6 +214,8 @@ impl Factors<'_> {
         let known = self.bases.iter().position(|&one| one == base);
         let slot = known.unwrap_or_else(|| {
             self.bases.push(base);
+            let memory = self.given.homes.memory(operand).base;
+            self.elements.push(self.given.graph.stored_element(memory));
             self.bases.len() - 1
         });
         Factor { slot, place: place_over(self.given.homes.memory(operand), letters, over) }

@@ -44,7 +44,7 @@ pub(super) fn kernel(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable,
 }
 
 /// The members that leave the cluster, in order.
-pub(super) fn written(graph: &Graph, cluster: &Cluster) -> Vec<NodeId> {
+pub(crate) fn written(graph: &Graph, cluster: &Cluster) -> Vec<NodeId> {
     let members: BTreeSet<NodeId> = cluster.members.iter().copied().collect();
     let leaves = |id: &NodeId| {
         let mut open: Vec<NodeId> = vec![*id];

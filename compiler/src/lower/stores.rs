@@ -64,7 +64,7 @@ impl Stores {
         self.pieces.push(piece);
         self.values.push(piece.0);
         self.into.push(into);
-        self.writes.push(Write { element: given.graph.ty(piece.0).element, place });
+        self.writes.push(Write { element: given.graph.stored_element(into), place });
     }
 }
 

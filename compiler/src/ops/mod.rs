@@ -252,7 +252,9 @@ fn spread(ty: &TensorType, operand: usize) -> Tensor {
         .map(|i| {
             let place = (i * step + operand * 3) % size;
             match ty.element {
-                nnc_wgsl::Element::F32 => (place as f64 + 0.5) / size as f64 * 3.671 - 1.8173,
+                nnc_wgsl::Element::F32 | nnc_wgsl::Element::F16 => {
+                    (place as f64 + 0.5) / size as f64 * 3.671 - 1.8173
+                }
                 nnc_wgsl::Element::I32 => (place % 4) as f64,
                 nnc_wgsl::Element::Bool => (place % 2) as f64,
                 nnc_wgsl::Element::U8 => (place % 256) as f64,

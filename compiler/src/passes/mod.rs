@@ -13,6 +13,7 @@ mod fuse;
 mod generators;
 mod host_scalars;
 mod materialize;
+mod narrow;
 mod pipeline;
 mod product_rows;
 mod selection;
@@ -45,7 +46,7 @@ pub struct Pass {
 }
 
 /// The passes in the order they run.
-pub const PIPELINE: [Pass; 13] = [
+pub const PIPELINE: [Pass; 14] = [
     dead_code::PASS,
     algebra::PASS,
     constants::PASS,
@@ -59,14 +60,17 @@ pub const PIPELINE: [Pass; 13] = [
     product_rows::PASS,
     materialize::PASS,
     fuse::PASS,
+    narrow::PASS,
 ];
 
-/// Forms the kernels of a graph that has been optimized and changed since.
+/// Forms the kernels of a graph that has been optimized and changed since, and says anew which values are narrow.
 ///
 /// # Panics
 /// If the graph is not sound: our bug.
-pub fn form_kernels(graph: &mut Graph, profile: &Profile) {
+pub fn form_kernels(graph: &mut Graph, profile: &Profile, selection: &Selection) {
     (fuse::PASS.run)(graph, profile);
+    graph.allowance.allow(selection.limit(narrow::PASS.name));
+    (narrow::PASS.run)(graph, profile);
     if let Err(broken) = verify(graph) {
         panic!("what is computed again broke the graph: {broken}");
     }

@@ -117,7 +117,8 @@ impl Planner<'_> {
                             && only
                             && !given.contains(&id)
                             && alive.get(&id).is_some_and(|lifetime| lifetime.1 == number)
-                            && self.graph.ty(id).bytes() == self.graph.ty(value).bytes();
+                            && self.graph.stored_element(id) == self.graph.stored_element(value)
+                            && self.graph.stored_bytes(id) == self.graph.stored_bytes(value);
                         fits.then_some(id)
                     });
                     if let Some(id) = taken.filter(|_| allowance.take_part(Part::InPlace)) {

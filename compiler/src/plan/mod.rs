@@ -88,7 +88,7 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn bytes(&self, id: NodeId) -> u64 {
-        (self.graph.ty(id).bytes() as u64).next_multiple_of(16).max(16)
+        (self.graph.stored_bytes(id) as u64).next_multiple_of(16).max(16)
     }
 
     fn place_sources(&mut self, storage: &Storage) {

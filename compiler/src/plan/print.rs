@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use nnc_runtime::artifact::{Area, Buffer};
 
 use super::{Plan, Storage};
-use crate::ir::{Graph, NodeId};
+use crate::ir::{Graph, NodeId, TensorType};
 use crate::lower::Lowered;
 
 /// The plan: buffers with their sizes, then each kernel with what it reads and writes.
@@ -32,7 +32,7 @@ pub fn print(graph: &Graph, lowered: &Lowered, plan: &Plan, storage: &Storage) -
                 line(format_args!(
                     "  reads  %{:<4} {:<24} {}",
                     number[id],
-                    graph.ty(*id).to_string(),
+                    stored(graph, *id),
                     place(storage, plan.areas[&lowered.homes.root(*id)])
                 ));
             }
@@ -43,11 +43,7 @@ pub fn print(graph: &Graph, lowered: &Lowered, plan: &Plan, storage: &Storage) -
                     None => String::new(),
                 };
                 let area = place(storage, plan.areas[into]);
-                line(format_args!(
-                    "  writes %{:<4} {:<24} {area}{taken}",
-                    number[id],
-                    graph.ty(*id).to_string()
-                ));
+                line(format_args!("  writes %{:<4} {:<24} {area}{taken}", number[id], stored(graph, *id)));
             }
         }
     }
@@ -55,6 +51,11 @@ pub fn print(graph: &Graph, lowered: &Lowered, plan: &Plan, storage: &Storage) -
         line(format_args!("\ncopy {} to {}", place(storage, *from), place(storage, *to)));
     }
     text
+}
+
+/// The type of a value as it lies in memory.
+fn stored(graph: &Graph, id: NodeId) -> String {
+    TensorType::new(graph.stored_element(id), graph.ty(id).shape.clone()).to_string()
 }
 
 fn place(storage: &Storage, area: Area) -> String {

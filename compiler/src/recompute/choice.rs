@@ -169,7 +169,7 @@ impl<'a> Chooser<'a> {
             | Lowering::Contract { .. }
             | Lowering::Conv { kind: ConvKind::Forward, .. } => {
                 bill.operations += flops(self.graph, value);
-                bill.bytes += 2 * self.graph.ty(value).bytes() as u64;
+                bill.bytes += 2 * self.graph.stored_bytes(value) as u64;
             }
             _ => return None,
         }
@@ -190,7 +190,7 @@ impl<'a> Chooser<'a> {
             return None;
         }
         let holder = self.lowered.homes.root(value);
-        let bytes = self.graph.ty(value).bytes() as u64;
+        let bytes = self.graph.stored_bytes(value) as u64;
         let is_small = bytes * SMALL <= self.timeline.life(of)?.bytes;
         if holder != of && self.written.contains(&value) {
             let Some(life) = self.timeline.life(holder) else { return Some(()) };

@@ -54,7 +54,7 @@ impl Timeline {
                     if !plan.alive.contains_key(&value) {
                         continue;
                     }
-                    let bytes = graph.ty(value).bytes() as u64;
+                    let bytes = graph.stored_bytes(value) as u64;
                     let life =
                         lives.entry(value).or_insert(Life { bytes, written: stage, uses: BTreeSet::new() });
                     life.uses.insert(stage);

@@ -9,6 +9,7 @@ use crate::ir::{Assignment, FlatRegion, Graph, NodeId, Source};
 pub(super) struct Gathered {
     /// The gradients of the update, once its batches are all there.
     pub(super) gradients: NodeId,
+    before: NodeId,
     last: NodeId,
 }
 
@@ -41,10 +42,21 @@ pub(super) fn gather(graph: &mut Graph, gradients: NodeId, batches: usize, name:
         b.select(goes_on, x[1], zero)
     });
     graph.assignments.push(Assignment { target: before, value: after });
-    Gathered { gradients: so_far, last }
+    Gathered { gradients: so_far, before, last }
 }
 
 impl Gathered {
+    /// The region of the mean gradient so far, and its next value where a batch is left out: the same, and empty after
+    /// the last batch of an update.
+    pub(super) fn without_batch(&self, graph: &mut Graph) -> (NodeId, NodeId) {
+        let after = graph.map(&[self.last, self.before], |b, x| {
+            let zero = b.real(0.0);
+            let goes_on = b.binary(Binary::Eq, x[0], zero);
+            b.select(goes_on, x[1], zero)
+        });
+        (self.before, after)
+    }
+
     /// `after` in the last batch of an update, else `before`.
     pub(super) fn at_last(&self, graph: &mut Graph, before: NodeId, after: NodeId) -> NodeId {
         graph.map(&[self.last, before, after], |b, x| {

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use nnc_runtime::artifact::Role;
+use nnc_wgsl::Binary;
 
+use super::guard::{guard_scaled, overflow};
+use super::scale::LossScale;
 use super::{Moving, add_update, after, bound, guard, moved, pack_gradients, region_of, report_losses};
 use crate::diagnostic::Diagnostic;
-use crate::elaborate::{Elaborated, Settings, missing_gradients};
-use crate::gradient::{NoGradient, differentiate};
-use crate::ir::{Graph, NodeId};
+use crate::elaborate::{Elaborated, missing_gradients};
+use crate::gradient::{NoGradient, differentiate_scaled};
+use crate::ir::{Graph, NodeId, Source};
 use crate::size::too_large;
-use crate::source::Span;
 
 /// Adds the gradients and, for training, the updates; what is wrong with them.
 pub fn training_step(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
@@ -20,8 +22,7 @@ pub fn training_step(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic>
 }
 
 fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
-    let span = elaborated.loss_span.unwrap_or_default();
-    let mut diagnostics = unavailable(&elaborated.settings, span);
+    let mut diagnostics = Vec::new();
     let groups = elaborated.groups.clone();
     let Some(joint) = groups.first().map(|group| group.joint) else { return diagnostics };
     if elaborated.trained.is_empty()
@@ -39,12 +40,16 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
     let mut found: BTreeMap<NodeId, NodeId> = BTreeMap::new();
     let mut packs: Vec<(String, NodeId)> = Vec::new();
     let mut losses: Vec<NodeId> = Vec::new();
+    let mixed = role == Role::Train && elaborated.settings.is_mixed();
+    let initial = elaborated.settings.loss_scale;
+    let scale = mixed.then(|| LossScale::add(&mut elaborated.graph, initial));
+    let mut otherwise: Vec<(NodeId, NodeId)> = Vec::new();
     let at_once = if joint { groups.len() } else { 1 };
     for set in groups.chunks(at_once) {
         let graph = &mut elaborated.graph;
         let loss = after(graph, set[0].loss, &changed);
         let weights = if joint { &elaborated.trained } else { &set[0].trained };
-        found.extend(slopes(graph, loss, weights));
+        found.extend(slopes(graph, loss, weights, scale));
         let mut moving: Vec<Moving<'_>> = Vec::new();
         for group in set {
             let gradients: Vec<Option<NodeId>> =
@@ -61,7 +66,9 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
             losses.push(loss);
             packs.push((region_of(&group.name), packed));
             if role != Role::Gradient {
-                moving.push(Moving::new(graph, group, packed, batches));
+                let one = Moving::new(graph, group, packed, batches, scale);
+                otherwise.extend(one.gathered.as_ref().map(|gathered| gathered.without_batch(graph)));
+                moving.push(one);
             }
         }
         bound(graph, &mut moving, clip);
@@ -69,6 +76,10 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
             let applied = add_update(graph, &moving);
             diagnostics.extend(applied.diagnostics);
             if let Some(flat) = applied.value.filter(|_| !joint && losses.len() < groups.len()) {
+                let flat = match (scale, packs.last()) {
+                    (Some(_), Some((region, packed))) => sound(graph, region, *packed, flat),
+                    _ => flat,
+                };
                 changed.extend(moved(graph, &moving.group.name, flat));
             }
         }
@@ -86,14 +97,22 @@ fn differentiated(elaborated: &mut Elaborated, role: Role) -> Vec<Diagnostic> {
             report_losses(graph, &groups, &losses);
         }
         let packed: Vec<NodeId> = packs.into_iter().map(|(_, packed)| packed).collect();
-        guard(graph, &losses, &packed);
+        match scale {
+            Some(scale) => guard_scaled(graph, &losses, &packed, scale, &otherwise),
+            None => guard(graph, &losses, &packed),
+        }
     }
     diagnostics
 }
 
 /// The gradients of those weights that have one.
-fn slopes(graph: &mut Graph, loss: NodeId, weights: &[NodeId]) -> Vec<(NodeId, NodeId)> {
-    match differentiate(graph, loss, weights) {
+fn slopes(
+    graph: &mut Graph,
+    loss: NodeId,
+    weights: &[NodeId],
+    scale: Option<LossScale>,
+) -> Vec<(NodeId, NodeId)> {
+    match differentiate_scaled(graph, loss, weights, scale.map(|scale| scale.scale)) {
         Ok(slopes) => {
             weights.iter().zip(slopes).filter_map(|(weight, slope)| Some((*weight, slope?))).collect()
         }
@@ -104,17 +123,14 @@ fn slopes(graph: &mut Graph, loss: NodeId, weights: &[NodeId]) -> Vec<(NodeId, N
     }
 }
 
-/// Settings that are read and not yet carried out are said, never ignored.
-fn unavailable(settings: &Settings, span: Span) -> Vec<Diagnostic> {
-    let mut diagnostics = Vec::new();
-    if settings.precision.as_deref().is_some_and(|p| p != "f32") {
-        let warning = Diagnostic::warning(
-            "W0503",
-            "this version computes in f32, not in mixed precision",
-            settings.precision_span.unwrap_or(span),
-        )
-        .help("remove `precision`, or read the figures as those of f32");
-        diagnostics.push(warning);
-    }
-    diagnostics
+/// The flat weights of a region as the next loss sees them: `flat`, or the present ones where the gradient that made it
+/// overflowed.
+fn sound(graph: &mut Graph, region: &str, packed: NodeId, flat: NodeId) -> NodeId {
+    let bad = overflow(graph, packed);
+    let present = graph.source(Source::Region(region.to_owned()), graph.ty(flat).clone());
+    graph.map(&[bad, flat, present], |b, x| {
+        let zero = b.real(0.0);
+        let good = b.binary(Binary::Eq, x[0], zero);
+        b.select(good, x[1], x[2])
+    })
 }

@@ -72,7 +72,7 @@ impl Meaning {
     pub fn change_in(&self, graph: &Graph) -> Option<Changed> {
         let found = leaves(graph, &self.environment);
         self.leaves.iter().zip(&found).find_map(|((name, expected), (_, found))| {
-            let error = distance(found, expected, f64::MIN_POSITIVE);
+            let error = distance(found, expected, f64::MIN_POSITIVE, false);
             (error > SAME).then(|| Changed { name: name.clone(), error })
         })
     }

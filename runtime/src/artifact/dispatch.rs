@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use nnc_wgsl::Element;
 use serde::{Deserialize, Serialize};
 
 /// One dispatch of a kernel.
@@ -20,9 +21,20 @@ pub struct Dispatch {
     /// The line of the model it comes from.
     pub origin: Option<Location>,
     /// The values it writes that can hold non-finite floats: where each lies, and what it is.
-    pub writes: Vec<(Area, String)>,
+    pub writes: Vec<Written>,
     /// What must hold for those values to be numbers, besides that its operands are.
     pub requires: Vec<Requirement>,
+}
+
+/// A value that a dispatch writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// Where it lies.
+    pub area: Area,
+    /// What its elements are: `F32` or `F16`.
+    pub element: Element,
+    /// What it is, for people.
+    pub what: String,
 }
 
 /// What a kernel's binding is in one dispatch.

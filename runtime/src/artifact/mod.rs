@@ -17,8 +17,8 @@ use nnc_wgsl::{Kernel, Profile};
 use serde::{Deserialize, Serialize};
 
 pub use data::{Argument, Data, Field, Part};
-pub use dispatch::{Area, Bound, Buffer, Dispatch, Location, Requirement};
-pub use program::{HALTED, HostScalar, HostSymbol, Port, Program, Role, weight_of};
+pub use dispatch::{Area, Bound, Buffer, Dispatch, Location, Requirement, Written};
+pub use program::{HALTED, HostScalar, HostSymbol, LOSS_SCALE, Port, Program, Role, SKIPPED, weight_of};
 pub use stored::{Init, Region, Stored, StoredKind, average_of, averaged};
 pub use training::{HostBinary, HostExpr, Meaning, Save, Training};
 

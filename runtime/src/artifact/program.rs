@@ -103,6 +103,13 @@ pub enum HostSymbol {
 /// one, then leaves the weights as they are. No metric has this name.
 pub const HALTED: &str = "(halted)";
 
+/// The output of a training step in mixed precision that says by what its loss was multiplied before it was
+/// differentiated.
+pub const LOSS_SCALE: &str = "(loss scale)";
+
+/// The output beside [`LOSS_SCALE`] that is not 0 where a gradient overflowed, so that the step changed nothing.
+pub const SKIPPED: &str = "(skipped)";
+
 /// The output of a measurement that says by what its value `name` counts beside those of other batches, where that is not
 /// the number of examples.
 #[must_use]

@@ -91,6 +91,7 @@ impl Storage {
     fn feeds(self, element: Element) -> bool {
         match element {
             Element::F32 => true,
+            Element::F16 => false,
             Element::I32 | Element::Bool => !matches!(self, Storage::Share | Storage::F32 | Storage::F64),
             Element::U8 => matches!(self, Storage::U8 | Storage::Share),
         }
@@ -173,7 +174,9 @@ impl Column {
     pub(crate) fn uploaded_bytes(&self) -> usize {
         match (&self.content, self.field.element) {
             (Content::Stored(stored), Element::U8) => stored.elements,
-            (Content::Stored(stored), Element::F32 | Element::I32 | Element::Bool) => stored.elements * 4,
+            (Content::Stored(stored), Element::F32 | Element::F16 | Element::I32 | Element::Bool) => {
+                stored.elements * 4
+            }
             (Content::Pictures(pictures), _) => pictures.uploaded_bytes(),
         }
     }
@@ -220,7 +223,7 @@ impl Stored {
                 let values = stored.chunks_exact(storage.size()).map(|b| storage.value(b));
                 for (word, value) in out.as_chunks_mut::<4>().0.iter_mut().zip(values) {
                     *word = match element {
-                        Element::F32 | Element::U8 => (value as f32).to_le_bytes(),
+                        Element::F32 | Element::F16 | Element::U8 => (value as f32).to_le_bytes(),
                         Element::I32 => (value as i32).to_le_bytes(),
                         Element::Bool => u32::from(value != 0.0).to_le_bytes(),
                     };

@@ -76,6 +76,7 @@ pub(super) fn profile(adapter: &wgpu::Adapter) -> Profile {
             storage_buffers: limits.max_storage_buffers_per_shader_stage.min(28),
             binding_bytes,
             processors: 32,
+            f16: true,
             ..named("webgpu-default")
         }
     };
@@ -84,6 +85,7 @@ pub(super) fn profile(adapter: &wgpu::Adapter) -> Profile {
         invocations: family.invocations.min(limits.max_compute_invocations_per_workgroup),
         storage_buffers: family.storage_buffers.min(limits.max_storage_buffers_per_shader_stage),
         binding_bytes: family.binding_bytes.min(binding_bytes),
+        f16: family.f16 && adapter.features().contains(wgpu::Features::SHADER_F16),
         ..family
     }
 }

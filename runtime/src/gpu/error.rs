@@ -57,6 +57,14 @@ pub enum DeviceError {
         /// The adapter.
         adapter: String,
     },
+    /// The adapter has no 16-bit floats.
+    #[error(
+        "the network holds values in f16, which `{adapter}` has not; compile it for this device or with `--precision f32`"
+    )]
+    NoF16 {
+        /// The adapter.
+        adapter: String,
+    },
     /// A kernel was not accepted: an error of the compiler or of the driver, not of the model.
     #[error("the kernel `{kernel}` was not accepted by the driver: {cause}")]
     Kernel {

@@ -61,8 +61,8 @@ fn name(artifact: &Artifact, dispatch: &Dispatch, area: &Area) -> String {
     if let Some(tensor) = stored(artifact, area) {
         return format!("`{}`", tensor.path);
     }
-    if let Some((_, what)) = dispatch.writes.iter().find(|(written, _)| written == area) {
-        return format!("`{what}`");
+    if let Some(written) = dispatch.writes.iter().find(|written| written.area == *area) {
+        return format!("`{}`", written.what);
     }
     match area.buffer {
         Buffer::Region(region) => format!("the region `{}`", artifact.regions[region].name),

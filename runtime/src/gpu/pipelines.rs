@@ -105,6 +105,9 @@ fn layout(device: &wgpu::Device, kernel: &Kernel) -> wgpu::BindGroupLayout {
 }
 
 fn check_limits(device: &Device, kernel: &Kernel) -> Result<(), DeviceError> {
+    if kernel.needs_f16() && !device.device.features().contains(wgpu::Features::SHADER_F16) {
+        return Err(DeviceError::NoF16 { adapter: device.name().to_owned() });
+    }
     let limits = device.device.limits();
     let storage = kernel.bindings.iter().filter(|b| **b == Binding::Storage).count() as u64;
     let invocations: u64 = kernel.workgroup.iter().map(|&n| u64::from(n)).product();

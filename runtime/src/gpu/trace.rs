@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
+use nnc_wgsl::{Element, half_value};
+
 use super::device::Device;
 use super::error::DeviceError;
 use super::session::{Session, check_batch};
 use super::transfer;
-use crate::artifact::{Area, Buffer, Location, Requirement, Role};
+use crate::artifact::{Area, Buffer, Location, Requirement, Role, Written};
 use crate::batch::Batch;
 use crate::host::{Clock, host_block};
 
@@ -66,10 +68,15 @@ impl Session {
         wrong: fn(f32) -> bool,
     ) -> Result<Option<Fault>, DeviceError> {
         let dispatch = &self.program(role)?.dispatches[place];
-        for (area, what) in &dispatch.writes {
+        for Written { area, element, what } in &dispatch.writes {
             let bytes = self.read_area(role, area)?;
-            let floats = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word));
-            let count = floats.filter(|value| wrong(*value)).count();
+            let halves =
+                || bytes.as_chunks::<2>().0.iter().map(|half| half_value(u16::from_le_bytes(*half)) as f32);
+            let floats = || bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word));
+            let count = match element {
+                Element::F16 => halves().filter(|value| wrong(*value)).count(),
+                _ => floats().filter(|value| wrong(*value)).count(),
+            };
             if count > 0 {
                 return Ok(Some(Fault {
                     dispatch: place,

@@ -81,6 +81,10 @@ pub enum Event {
         position: u64,
         /// Its loss.
         loss: f64,
+        /// Its loss scale, in mixed precision.
+        loss_scale: Option<f64>,
+        /// Whether its gradients overflowed, so that it changed nothing but the scale.
+        skipped: bool,
     },
     /// The steps of an epoch are done; the other parts are being measured.
     Measuring {
@@ -107,12 +111,17 @@ pub struct EpochReport {
     pub measured: Vec<Measured>,
     /// Steps done in the run.
     pub steps: u64,
+    /// The loss scale of its last step, in mixed precision.
+    pub loss_scale: Option<f64>,
+    /// How many of its steps a too large loss scale left out.
+    pub skipped: u64,
     /// How long its steps took, in seconds.
     pub seconds: f64,
 }
 
 impl EpochReport {
-    /// One line of JSON: `{"epoch":1,"train":{"loss":0.5},"test":{"loss":0.4},"steps":125,"seconds":1.5}`.
+    /// One line of JSON: `{"epoch":1,"train":{"loss":0.5},"test":{"loss":0.4},"steps":125,"seconds":1.5}`; in mixed
+    /// precision with `"loss_scale":65536.0,"skipped":0` before the seconds.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut line = serde_json::Map::new();
@@ -124,6 +133,10 @@ impl EpochReport {
             }
         }
         line.insert("steps".to_owned(), self.steps.into());
+        if let Some(scale) = self.loss_scale {
+            line.insert("loss_scale".to_owned(), scale.into());
+            line.insert("skipped".to_owned(), self.skipped.into());
+        }
         line.insert("seconds".to_owned(), ((self.seconds * 1e3).round() / 1e3).into());
         serde_json::Value::from(line).to_string()
     }
@@ -180,11 +193,18 @@ mod tests {
                 measured("test", "loss", f64::NAN),
             ],
             steps: 250,
+            loss_scale: None,
+            skipped: 0,
             seconds: 1.23456,
         };
         assert_eq!(
             report.to_json(),
             r#"{"epoch":2,"train":{"loss":0.5,"accuracy":0.25},"test":{"loss":null},"steps":250,"seconds":1.235}"#
+        );
+        let mixed = EpochReport { loss_scale: Some(32768.0), skipped: 1, measured: Vec::new(), ..report };
+        assert_eq!(
+            mixed.to_json(),
+            r#"{"epoch":2,"steps":250,"loss_scale":32768.0,"skipped":1,"seconds":1.235}"#
         );
     }
 }

@@ -9,7 +9,7 @@ use super::evaluate::{measure, names};
 use super::files::{Files, kept_tensors, make_folder_of, save_as_asked};
 use super::folder::Start;
 use super::{Checkpoints, Ended, EpochReport, Event, Options, Summary};
-use crate::artifact::{HALTED, Role, Training};
+use crate::artifact::{HALTED, LOSS_SCALE, Role, SKIPPED, Training};
 use crate::checkpoint::{self, CheckpointError, Fingerprint, Progress};
 use crate::data::{self, Batches, Feed};
 use crate::gpu::{Outputs, Session};
@@ -33,6 +33,8 @@ pub(super) struct Run<'a> {
     on_disk: Option<u64>,
     /// What is done: every step whose results were collected.
     progress: Progress,
+    /// The loss scale of the last step, in mixed precision.
+    loss_scale: Option<f64>,
     /// Steps submitted, of the whole run.
     submitted: u64,
     steps_per_epoch: u64,
@@ -87,6 +89,7 @@ impl<'a> Run<'a> {
             saved_step: progress.step,
             on_disk: resumed.map(|_| progress.step),
             unproven: None,
+            loss_scale: None,
             session,
             training,
             options,
@@ -193,22 +196,29 @@ impl<'a> Run<'a> {
             return Err(self.not_finite(loss)?);
         }
         self.write_unproven()?;
-        self.add(&outputs);
+        let skipped = self.add(&outputs);
         report(Event::Step {
             step: self.progress.step,
             epoch: self.progress.epoch + 1,
             position: self.progress.position,
             loss,
+            loss_scale: self.loss_scale,
+            skipped,
         });
         Ok(())
     }
 
-    fn add(&mut self, outputs: &Outputs) {
+    /// Counts a step; whether it was left out.
+    fn add(&mut self, outputs: &Outputs) -> bool {
+        let skipped = outputs.number(SKIPPED).is_some_and(|skipped| skipped != 0.0);
+        self.loss_scale = outputs.number(LOSS_SCALE);
+        self.progress.skipped += u64::from(skipped);
         self.progress.step += 1;
         self.progress.position += 1;
         for (sum, name) in self.progress.sums.iter_mut().zip(&self.names) {
             *sum += outputs.number(name).unwrap_or(f64::NAN);
         }
+        skipped
     }
 
     /// Looks for the cause, and leaves a checkpoint from which a run with other settings can go on: the last one
@@ -261,12 +271,15 @@ impl<'a> Run<'a> {
             epoch: progress.epoch + 1,
             measured: measured.clone(),
             steps: progress.step,
+            loss_scale: self.loss_scale,
+            skipped: progress.skipped,
             seconds: progress.seconds,
         };
         progress.history.push(EpochRecord { step: progress.step, measured });
         progress.epoch += 1;
         progress.position = 0;
         progress.seconds = 0.0;
+        progress.skipped = 0;
         progress.sums.fill(0.0);
         if let Some(files) = &mut self.files {
             files.append(&line)?;

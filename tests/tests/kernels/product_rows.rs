@@ -9,7 +9,7 @@ use Element::F32;
 
 /// The element and the least length of each read slot.
 pub(crate) fn reads(spec: &ProductRowSpec) -> Vec<(Element, usize)> {
-    let mut all = vec![(F32, 0); spec.factors];
+    let mut all: Vec<(Element, usize)> = spec.factors.iter().map(|&element| (element, 0)).collect();
     let space = space(spec);
     let mut factor = |factor: &Factor, inner: u32| {
         let length = extent_of_place(&factor.place, &[space.as_slice(), &[inner]].concat());
@@ -28,10 +28,9 @@ pub(crate) fn reads(spec: &ProductRowSpec) -> Vec<(Element, usize)> {
 pub(crate) fn writes(spec: &ProductRowSpec) -> Vec<(Element, usize)> {
     let kept = [spec.batch.as_slice(), &[spec.rows]].concat();
     let rows = spec.row_writes.iter().map(|w| (w.element, extent_of_place(&w.place, &kept)));
-    let closings = spec
-        .closings
-        .iter()
-        .map(|c| (F32, extent_of_place(&c.write, &[kept.as_slice(), &[c.columns]].concat())));
+    let closings = spec.closings.iter().map(|c| {
+        (c.write.element, extent_of_place(&c.write.place, &[kept.as_slice(), &[c.columns]].concat()))
+    });
     rows.chain(closings).collect()
 }
 
@@ -52,7 +51,7 @@ pub(crate) fn evaluate(spec: &ProductRowSpec, inputs: &Inputs<'_>, writes: &mut 
                 (0..o.depth).map(|c| element(&o.row, &point, c) * element(&o.stream, &point, c)).sum()
             };
             let mut all: Values = spec.openings.iter().map(opened).collect();
-            all.extend(load(&spec.reads, spec.factors, &point, inputs));
+            all.extend(load(&spec.reads, spec.factors.len(), &point, inputs));
             all.extend_from_slice(steps);
             all
         };
@@ -73,7 +72,7 @@ pub(crate) fn evaluate(spec: &ProductRowSpec, inputs: &Inputs<'_>, writes: &mut 
             for n in 0..closing.columns {
                 let term =
                     |j: u32| values[j as usize][k] * element(&closing.stream, &[kept, &[j]].concat(), n);
-                let to = index(at(&closing.write, &[kept, &[n]].concat()));
+                let to = index(at(&closing.write.place, &[kept, &[n]].concat()));
                 writes[spec.row_writes.len() + k][to] = (0..spec.length).map(term).sum();
             }
         }
@@ -112,7 +111,7 @@ impl Extents {
         Closing {
             columns: self.columns,
             stream: self.factor(stream, self.length, self.columns, false),
-            write: place(2, &[rows * heads * columns, columns, heads * columns, 1]),
+            write: write(F32, place(2, &[rows * heads * columns, columns, heads * columns, 1])),
         }
     }
 
@@ -145,7 +144,7 @@ fn softmax(extents: Extents, causal: bool) -> ProductRowSpec {
         batch: vec![batch, heads],
         rows,
         length,
-        factors: 3,
+        factors: vec![F32; 3],
         openings: vec![extents.opening(0, 1)],
         reads: vec![
             Read::Iota { place: place(0, &[0, 0, 1, 0]) },
@@ -184,7 +183,7 @@ fn gradient(extents: Extents, closings: usize) -> ProductRowSpec {
         batch: vec![batch, heads],
         rows,
         length,
-        factors: 4,
+        factors: vec![F32; 4],
         openings: vec![extents.opening(0, 1), extents.opening(2, 3)],
         reads: vec![
             read(F32, Place { strides: [extents.of_rows().strides, vec![0]].concat(), offset: 0 }),

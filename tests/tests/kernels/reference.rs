@@ -56,7 +56,7 @@ impl Spec {
 
     /// The element and the least length of each read slot, 0 where it is no buffer.
     pub(crate) fn reads(&self) -> Vec<(Element, usize)> {
-        let f32s = |count: u32, offset: i64| (Element::F32, count as usize + index(offset));
+        let whole = |element: Element, count: u32, offset: i64| (element, count as usize + index(offset));
         match self {
             Spec::Map(spec) => spec.reads.iter().map(|r| extent_of_read(r, &spec.extents)).collect(),
             Spec::Row(spec) | Spec::Column(spec) => {
@@ -82,7 +82,8 @@ impl Spec {
                     ConvKind::InputGradient => [y, w],
                     ConvKind::WeightGradient => [x, y],
                 };
-                let mut all: Vec<_> = sizes.iter().zip(spec.offsets).map(|(&s, o)| f32s(s, o)).collect();
+                let mut all: Vec<_> =
+                    (0..2).map(|k| whole(spec.elements[k], sizes[k], spec.offsets[k])).collect();
                 let extents = conv_extents(spec);
                 all.extend(spec.epilogue.reads.iter().map(|r| extent_of_read(r, &extents)));
                 all
@@ -96,7 +97,8 @@ impl Spec {
                     WindowKind::MaxGradient => vec![x, y],
                     WindowKind::MeanGradient { .. } => vec![y],
                 };
-                let mut all: Vec<_> = sizes.iter().zip(&spec.offsets).map(|(&s, &o)| f32s(s, o)).collect();
+                let mut all: Vec<_> =
+                    (0..sizes.len()).map(|k| whole(spec.elements[k], sizes[k], spec.offsets[k])).collect();
                 let extents = window_extents(spec);
                 all.extend(spec.epilogue.reads.iter().map(|r| extent_of_read(r, &extents)));
                 all
@@ -130,6 +132,72 @@ impl Spec {
             Spec::Window(spec) => all(&spec.epilogue.writes, &window_extents(spec)),
             Spec::Lines(spec) => all(&spec.epilogue.writes, &spec.extents),
         }
+    }
+
+    /// The same work on tensors of halves where `wanted` says so of the slot: of a read, or, counted on from the reads,
+    /// of a write. What is put in order stays as it is.
+    pub(crate) fn narrowed(&self, wanted: impl Fn(usize) -> bool) -> Spec {
+        let mut spec = self.clone();
+        let reads = self.reads().len();
+        let half = |element: &mut Element, slot: usize| {
+            if *element == Element::F32 && wanted(slot) {
+                *element = Element::F16;
+            }
+        };
+        let of_reads = |list: &mut [Read], first: usize| {
+            for (k, read) in list.iter_mut().enumerate() {
+                if let Read::Buffer { element, .. } | Read::Padded { element, .. } = read {
+                    half(element, first + k);
+                }
+            }
+        };
+        let of_writes = |list: &mut [Write], first: usize| {
+            list.iter_mut().enumerate().for_each(|(k, write)| half(&mut write.element, reads + first + k));
+        };
+        match &mut spec {
+            Spec::Map(spec) => {
+                of_reads(&mut spec.reads, 0);
+                of_writes(&mut spec.writes, 0);
+            }
+            Spec::Row(spec) | Spec::Column(spec) => {
+                of_reads(&mut spec.reads, 0);
+                of_writes(&mut spec.row_writes, 0);
+                of_writes(&mut spec.element_writes, spec.row_writes.len());
+            }
+            Spec::ProductRow(spec) => {
+                spec.factors.iter_mut().enumerate().for_each(|(k, element)| half(element, k));
+                of_reads(&mut spec.reads, spec.factors.len());
+                of_writes(&mut spec.row_writes, 0);
+                for (k, closing) in spec.closings.iter_mut().enumerate() {
+                    half(&mut closing.write.element, reads + spec.row_writes.len() + k);
+                }
+            }
+            Spec::Contract(spec) => {
+                half(&mut spec.left.element, 0);
+                half(&mut spec.right.element, 1);
+                of_reads(&mut spec.epilogue.reads, 2);
+                of_writes(&mut spec.epilogue.writes, 0);
+            }
+            Spec::Conv(spec) => {
+                spec.elements.iter_mut().enumerate().for_each(|(k, element)| half(element, k));
+                of_reads(&mut spec.epilogue.reads, 2);
+                of_writes(&mut spec.epilogue.writes, 0);
+            }
+            Spec::Window(spec) => {
+                spec.elements.iter_mut().enumerate().for_each(|(k, element)| half(element, k));
+                of_reads(&mut spec.epilogue.reads, spec.elements.len());
+                of_writes(&mut spec.epilogue.writes, 0);
+            }
+            Spec::Lines(spec) => {
+                let operands = spec.operands.len();
+                if !matches!(spec.kind, LineKind::Order { .. }) {
+                    spec.operands.iter_mut().enumerate().for_each(|(k, (element, _))| half(element, k));
+                }
+                of_reads(&mut spec.epilogue.reads, operands);
+                of_writes(&mut spec.epilogue.writes, 0);
+            }
+        }
+        spec
     }
 
     /// Writes the results over `writes`; elements that the specification does not write stay.
@@ -428,7 +496,7 @@ pub(crate) fn load(reads: &[Read], first_slot: usize, point: &[u32], inputs: &In
                 Read::Host { slot, element } => {
                     let bits = inputs.host[*slot as usize];
                     match element {
-                        Element::F32 | Element::U8 => f64::from(f32::from_bits(bits)),
+                        Element::F32 | Element::F16 | Element::U8 => f64::from(f32::from_bits(bits)),
                         Element::I32 => f64::from(bits.cast_signed()),
                         Element::Bool => f64::from(u8::from(bits != 0)),
                     }

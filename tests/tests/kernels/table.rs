@@ -10,6 +10,7 @@ use super::product_rows;
 use super::reference::{Spec, conv_extents};
 
 /// One line of the table.
+#[derive(Clone, Debug)]
 pub(crate) struct Case {
     /// What it is about.
     pub(crate) name: String,
@@ -32,7 +33,36 @@ pub(crate) fn cases() -> Vec<Case> {
     convs(&mut cases);
     windows(&mut cases);
     lines(&mut cases);
+    narrowed(&mut cases);
     cases
+}
+
+impl Case {
+    /// Whether some tensor is of halves.
+    pub(crate) fn has_halves(&self) -> bool {
+        self.spec.reads().iter().chain(&self.spec.writes()).any(|(element, _)| *element == Element::F16)
+    }
+}
+
+/// Each case on tensors of halves alone, and some on halves beside floats, with each slot either in turn.
+fn narrowed(cases: &mut Vec<Case>) {
+    for (number, case) in cases.clone().into_iter().enumerate() {
+        let slots = case.spec.reads().len() + case.spec.writes().len();
+        if case.in_place.is_empty() {
+            let spec = case.spec.narrowed(|_| true);
+            cases.push(Case { name: format!("{} in halves", case.name), spec, in_place: Vec::new() });
+        }
+        let turn = number % (slots + 1);
+        let spec = case.spec.narrowed(|slot| slot == turn);
+        let taken = case.in_place.iter().any(|&(read, write)| spec.reads()[read].0 != spec.writes()[write].0);
+        if number % 4 == 0 && !taken {
+            cases.push(Case {
+                name: format!("{}, slot {turn} in halves", case.name),
+                spec,
+                in_place: case.in_place,
+            });
+        }
+    }
 }
 
 pub(crate) fn case(name: impl Into<String>, spec: Spec) -> Case {
@@ -595,6 +625,7 @@ pub(crate) fn conv_spec(kind: ConvKind, g: Geometry) -> ConvSpec {
         pad: g.pad,
         dilation: g.dilation,
         groups: g.groups,
+        elements: [F32; 2],
         offsets: [0, 0],
         epilogue: plain(&[1]),
     };
@@ -697,6 +728,7 @@ pub(crate) fn window_spec(
         stride,
         pad,
         dilation,
+        elements: vec![F32; operands],
         offsets: vec![4; operands],
         epilogue: bias_residual(&[planes[0], planes[1], h, w], 1),
     }

@@ -9,6 +9,7 @@ mod conv;
 mod finish;
 mod lines;
 mod map;
+mod narrow;
 mod operand;
 mod origin;
 mod output;
@@ -27,6 +28,7 @@ pub use self::contract::{contract, parts_pay};
 pub use self::conv::conv;
 pub use self::lines::lines;
 pub use self::map::map;
+pub(crate) use self::narrow::ENABLE;
 pub use self::product_row::{Closing, Factor, Opening, ProductRowSpec, product_row, product_row_fits};
 pub use self::row::row;
 pub use self::spec::{

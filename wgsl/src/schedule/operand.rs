@@ -75,7 +75,7 @@ impl Operand {
             Origin::Read(Read::Host { slot, element }, _) => {
                 let bits = source.host(*slot);
                 let text = match element {
-                    Element::F32 | Element::U8 => format!("bitcast<f32>({bits})"),
+                    Element::F32 | Element::F16 | Element::U8 => format!("bitcast<f32>({bits})"),
                     Element::I32 => format!("bitcast<i32>({bits})"),
                     Element::Bool => format!("({bits} != 0u)"),
                 };

@@ -46,7 +46,7 @@ impl Output {
         } else if self.wide {
             let _ = writeln!(out, "{name}[({}) >> 2u] = {value};", self.address.at(coords));
         } else {
-            let ty = stored(self.element, true);
+            let ty = if self.element == Element::F16 { "vec4<f32>" } else { stored(self.element, true) };
             let _ = writeln!(out, "let {name}_all: {ty} = {value};");
             for (lane, component) in LANES.iter().enumerate() {
                 let _ =

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::narrow::{ENABLE, Narrow, converted};
 use crate::kernel::{Binding, HOST_SLOTS, Kernel, Launch, Slot};
 use crate::philox;
 use crate::print::SPECIAL;
@@ -15,6 +16,7 @@ const GRID: u32 = 65_535;
 pub(crate) struct Source {
     params: Vec<(String, u32)>,
     bindings: Vec<(Slot, String)>,
+    narrow: Vec<Narrow>,
     module: String,
     host: bool,
     philox: bool,
@@ -54,6 +56,9 @@ impl Source {
             "@group(0) @binding({binding}) var<storage, read_write> {name}: array<{ty}>;"
         );
         self.bindings.push((slot, name.to_owned()));
+        if ty.contains("f16") {
+            self.narrow.push(Narrow { name: name.to_owned(), wide: ty.starts_with("vec4") });
+        }
     }
 
     /// The text of one word of the host block, a `u32`.
@@ -96,12 +101,14 @@ impl Source {
             let name = format!("unused_{}", self.params.len());
             self.param(&name, 0);
         }
-        let mut wgsl = String::from("struct Params {\n");
+        let mut wgsl = if self.narrow.is_empty() { String::new() } else { ENABLE.to_owned() };
+        wgsl.push_str("struct Params {\n");
         for (name, _) in &self.params {
             let _ = writeln!(wgsl, "  {name}: u32,");
         }
         wgsl.push_str("}\n@group(0) @binding(0) var<uniform> p: Params;\n");
-        wgsl.push_str(&self.module);
+        wgsl.push_str(&converted(&self.module, &self.narrow));
+        let body = &converted(body, &self.narrow);
         let called = |call: &str| body.contains(call) || self.module.contains(call);
         wgsl.extend(SPECIAL.iter().filter(|(call, _)| called(call)).map(|(_, function)| *function));
         let [x, y] = shape.workgroup;

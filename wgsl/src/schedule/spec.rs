@@ -146,6 +146,8 @@ pub struct ConvSpec {
     pub dilation: [u32; 3],
     /// Groups of channels that do not see each other.
     pub groups: u32,
+    /// What the two operands hold: `F32` or `F16`.
+    pub elements: [Element; 2],
     /// Where the two operands start in their buffers, in elements.
     pub offsets: [i64; 2],
     /// What becomes of each element.
@@ -200,7 +202,9 @@ pub struct WindowSpec {
     pub pad: [u32; 2],
     /// Distance between window elements.
     pub dilation: [u32; 2],
-    /// Where the operands start in their buffers, in elements (one for each operand of the kind).
+    /// What the operands hold: `F32` or `F16` (one for each operand of the kind).
+    pub elements: Vec<Element>,
+    /// Where the operands start in their buffers, in elements.
     pub offsets: Vec<i64>,
     /// What becomes of each element.
     pub epilogue: Epilogue,

@@ -11,6 +11,7 @@ use nnc::{Compiled, Request};
 use nnc_runtime::artifact::Role;
 use nnc_runtime::gpu::place;
 use nnc_runtime::{Clock, Session};
+use nnc_wgsl::Kernel;
 use serde_json::json;
 
 use crate::build;
@@ -35,9 +36,6 @@ pub(crate) struct Arguments {
     /// Steps to time.
     #[arg(long, default_value_t = 50)]
     steps: usize,
-    /// The precision; this version computes in f32.
-    #[arg(long, value_parser = ["f32"], default_value = "f32")]
-    precision: String,
     /// Times inference instead of training.
     #[arg(long)]
     infer: bool,
@@ -79,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.json {
         let line = json!({
             "model": artifact.model, "device": device.name(), "role": role.to_string(),
-            "batch": program.batch, "precision": arguments.precision, "steps": times.len(),
+            "batch": program.batch, "precision": if artifact.kernels.iter().any(Kernel::needs_f16) { "f16" } else { "f32" }, "steps": times.len(),
             "median_ms": median, "min_ms": times[0], "max_ms": times[times.len() - 1],
             "dispatches": program.dispatches.len(), "kernels": artifact.kernels.len(),
             "planned_bytes": build::peak(artifact, program), "allocated_bytes": session.allocated_bytes(),

@@ -7,7 +7,7 @@ use nnc::diagnostic::{Checked, Diagnostic, Findings};
 use nnc::elaborate::{self, Bundle, Expansion};
 use nnc::source::{Loader, Sources};
 use nnc::syntax::ast::ItemKind;
-use nnc::{Compiled, Request};
+use nnc::{Compiled, Precision, Request};
 use nnc_runtime::artifact::Role;
 use nnc_runtime::format;
 use nnc_wgsl::{PROFILES, Profile};
@@ -39,6 +39,10 @@ pub(crate) struct Settings {
     /// The model, where the file has several.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+    /// How values between kernels are stored: `f32`, `mixed` (a training step in f16, with a loss scale) or `f16` (use as
+    /// well); weights and sums are f32.
+    #[arg(long, value_name = "P", value_parser = precision)]
+    precision: Option<Precision>,
 }
 
 impl ModelArguments {
@@ -84,6 +88,7 @@ impl Settings {
             ("--set", !self.set.is_empty()),
             ("--dim", !self.dim.is_empty()),
             ("--model", self.model.is_some()),
+            ("--precision", self.precision.is_some()),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
@@ -91,7 +96,8 @@ impl Settings {
     /// The request to compile these programs.
     pub(crate) fn request(&self, profile: &Profile, roles: &[Role], batch: Option<usize>) -> Request {
         let request = Request::new(profile.clone(), roles);
-        Request { model: self.model.clone(), batch, dims: self.dim.clone(), ..request }
+        let precision = self.precision;
+        Request { model: self.model.clone(), batch, dims: self.dim.clone(), precision, ..request }
     }
 
     /// The request to expand the model of `bundle` alone; free dims that nothing gives are taken as `nnc check` takes
@@ -265,6 +271,15 @@ pub(crate) fn batch(text: &str) -> Result<usize, String> {
         Ok(0) => Err("a batch has at least one example".to_owned()),
         Ok(batch) => Ok(batch),
         Err(_) => Err(format!("`{text}` is no number of examples")),
+    }
+}
+
+fn precision(text: &str) -> Result<Precision, String> {
+    match text {
+        "f32" => Ok(Precision::F32),
+        "mixed" => Ok(Precision::Mixed),
+        "f16" => Ok(Precision::F16),
+        _ => Err("it is f32, mixed or f16".to_owned()),
     }
 }
 

@@ -21,12 +21,12 @@ pub(crate) fn batch(artifact: &Artifact, role: Role) -> Option<Batch> {
                     *byte = (uniform(i) * 256.0) as u8;
                 }
             }
-            Element::F32 | Element::I32 | Element::Bool => {
+            Element::F32 | Element::F16 | Element::I32 | Element::Bool => {
                 for (i, word) in input.as_chunks_mut::<4>().0.iter_mut().enumerate() {
                     *word = match port.element {
                         Element::I32 => (whole(i) as i32).to_le_bytes(),
                         Element::Bool => u32::from(uniform(i) < 0.5).to_le_bytes(),
-                        Element::F32 | Element::U8 => (2.0 * uniform(i) - 1.0).to_le_bytes(),
+                        Element::F32 | Element::F16 | Element::U8 => (2.0 * uniform(i) - 1.0).to_le_bytes(),
                     };
                 }
             }

@@ -130,14 +130,21 @@ fn show(arguments: &Arguments, epochs: Option<u64>, progress: &mut Progress, eve
             let length = format!("{total_steps} steps of {batch} examples, {steps_per_epoch} an epoch");
             progress.note(&format!("{from}{length}"));
         }
-        Event::Step { step, epoch, position, loss } => {
+        Event::Step { step, epoch, position, loss, loss_scale, skipped } => {
             progress.step(*step, *epoch, *position, *loss);
             if arguments.log_steps {
                 let loss = *loss as f32;
-                let text = if arguments.json {
-                    json!({ "step": step, "loss": loss }).to_string()
-                } else {
-                    format!("step {step}  loss {loss:?}")
+                let text = match (arguments.json, loss_scale) {
+                    (true, None) => json!({ "step": step, "loss": loss }).to_string(),
+                    (true, Some(scale)) => {
+                        json!({ "step": step, "loss": loss, "loss_scale": scale, "skipped": skipped })
+                            .to_string()
+                    }
+                    (false, None) => format!("step {step}  loss {loss:?}"),
+                    (false, Some(scale)) => {
+                        let left_out = if *skipped { ", left out" } else { "" };
+                        format!("step {step}  loss {loss:?}  loss scale {scale}{left_out}")
+                    }
                 };
                 progress.line(&text);
             }
@@ -166,6 +173,12 @@ fn epoch_line(report: &EpochReport, epochs: Option<u64>) -> String {
     let mut text = format!("epoch {}{of}", report.epoch);
     for part in parts {
         text += &format!("  {part} {}", values(report.measured.iter().filter(|m| m.part == part)));
+    }
+    if let Some(scale) = report.loss_scale {
+        text += &format!("  loss scale {scale}");
+        if report.skipped > 0 {
+            text += &format!(" ({} steps left out)", report.skipped);
+        }
     }
     text + &format!("  {:.1} s", report.seconds)
 }

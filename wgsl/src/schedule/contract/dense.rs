@@ -47,8 +47,8 @@ impl Dense {
 
     /// The better order, and whether its groups of four are whole aligned words, for a sum over `k`.
     pub(crate) fn order(&self, k: u32) -> (Order, bool) {
-        let aligned =
-            self.element == Element::F32 && [self.offset, self.batch, self.part].iter().all(|at| at % 4 == 0);
+        let float = matches!(self.element, Element::F32 | Element::F16);
+        let aligned = float && [self.offset, self.batch, self.part].iter().all(|at| at % 4 == 0);
         if self.k == 1 {
             (Order::Depth, aligned && self.outer % 4 == 0 && k.is_multiple_of(4))
         } else {

@@ -11,6 +11,7 @@ use crate::schedule::ConvKind;
 use crate::schedule::finish::Finish;
 use crate::schedule::source::{Shape, Source};
 use crate::schedule::space::{Space, coordinates};
+use crate::schedule::stored::stored;
 
 /// An axis of the window: its letter and its place in a specification.
 type Axis = (&'static str, usize);
@@ -20,8 +21,8 @@ pub(super) fn depthwise(geometry: &Geometry<'_>, space: &Space, profile: &Profil
     let spec = geometry.spec;
     let axes: &[Axis] = if spec.is_deep() { &[("d", 0), ("h", 1), ("w", 2)] } else { &[("h", 1), ("w", 2)] };
     let mut source = Source::default();
-    source.storage(Slot::Read(0), "first", "f32");
-    source.storage(Slot::Read(1), "second", "f32");
+    source.storage(Slot::Read(0), "first", stored(spec.elements[0], false));
+    source.storage(Slot::Read(1), "second", stored(spec.elements[1], false));
     source.signed("first_offset", spec.offsets[0]);
     source.signed("second_offset", spec.offsets[1]);
     source.param("channels", spec.c);

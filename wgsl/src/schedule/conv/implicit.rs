@@ -7,7 +7,6 @@ use super::runs;
 use super::streams::streams;
 use super::{Build, Geometry, Parts, merged};
 use crate::access::Place;
-use crate::element::Element;
 use crate::kernel::Slot;
 use crate::print::Width;
 use crate::profile::Profile;
@@ -115,7 +114,7 @@ fn sides(source: &mut Source, geometry: &Geometry<'_>, tile: &Tile, product: &Pr
     match spec.kind {
         ConvKind::Forward => {
             let weights = Dense {
-                element: Element::F32,
+                element: spec.elements[1],
                 slot: Slot::Read(1),
                 extent: product.m,
                 offset: spec.offsets[1],

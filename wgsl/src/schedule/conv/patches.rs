@@ -10,6 +10,7 @@ use crate::schedule::ConvKind;
 use crate::schedule::contract::tile::{Part, Product, Side, Tile};
 use crate::schedule::contract::{stash_depth, stash_outer};
 use crate::schedule::source::{LANES, Source};
+use crate::schedule::stored::stored;
 
 /// The right side of a forward convolution (pixels of the input under the window of each output pixel) and of
 /// the input's gradient (pixels of the output whose window covers each input pixel): columns are pixels of
@@ -28,7 +29,7 @@ pub(super) fn image_patches(
     let forward = spec.kind == ConvKind::Forward;
     let (image, result, channels) =
         if forward { (spec.input, spec.output, spec.c) } else { (spec.output, spec.input, spec.o) };
-    source.storage(Slot::Read(0), "image", "f32");
+    source.storage(Slot::Read(0), "image", stored(spec.elements[0], false));
     source.signed("image_offset", spec.offsets[0]);
     if deep {
         source.param("image_d", image[0]);
@@ -181,7 +182,7 @@ pub(super) fn transposed_weights(
     product: &Product,
 ) -> Side {
     let window = geometry.window();
-    source.storage(Slot::Read(1), "weights", "f32");
+    source.storage(Slot::Read(1), "weights", stored(geometry.spec.elements[1], false));
     source.signed("weights_offset", geometry.spec.offsets[1]);
     source.param("weights_o", geometry.cg() * window);
     let tail = Tile::tail(part, product);
@@ -222,7 +223,7 @@ pub(super) fn output_pixels(
 ) -> Side {
     let spec = geometry.spec;
     let wide = spec.offsets[1] % 4 == 0 && geometry.output().is_multiple_of(4);
-    source.storage(Slot::Read(1), "output", if wide { "vec4<f32>" } else { "f32" });
+    source.storage(Slot::Read(1), "output", stored(spec.elements[1], wide));
     source.signed("output_offset", spec.offsets[1]);
     source.param("output_pixels", geometry.output());
     source.param("output_channels", spec.o);
@@ -281,7 +282,7 @@ pub(super) fn window_patches(
     let [sd, sh, sw] = spec.stride;
     let [dd, dh, dw] = spec.dilation;
     let area = kh * kw;
-    source.storage(Slot::Read(0), "image", "f32");
+    source.storage(Slot::Read(0), "image", stored(spec.elements[0], false));
     source.signed("image_offset", spec.offsets[0]);
     if deep {
         source.param("image_d", spec.input[0]);

@@ -8,6 +8,7 @@ use crate::kernel::Slot;
 use crate::schedule::contract::tile::{Part, Product, Side, Tile};
 use crate::schedule::contract::{stash_depth, stash_outer};
 use crate::schedule::source::Source;
+use crate::schedule::stored::stored;
 
 /// Whether the image of this convolution can be loaded so.
 pub(super) fn is_pointwise(geometry: &Geometry<'_>) -> bool {
@@ -102,7 +103,7 @@ pub(super) fn pixels_along(
 
 fn declare(source: &mut Source, geometry: &Geometry<'_>, channels: u32) {
     let pixels = geometry.input();
-    source.storage(Slot::Read(0), "image", "vec4<f32>");
+    source.storage(Slot::Read(0), "image", stored(geometry.spec.elements[0], true));
     source.signed("image_offset", geometry.spec.offsets[0]);
     source.param("image_pixels", pixels);
     source.param("image_plane", channels * pixels);

@@ -10,6 +10,7 @@ use crate::kernel::Slot;
 use crate::schedule::ConvKind;
 use crate::schedule::contract::lanes::{Block, Columns, Stream};
 use crate::schedule::source::Source;
+use crate::schedule::stored::stored;
 
 /// Both operands: rows are channels of the result, columns its pixels or, for the gradient of the weights,
 /// elements of the window.
@@ -18,8 +19,8 @@ pub(super) fn streams(source: &mut Source, geometry: &Geometry<'_>, block: &Bloc
     let weights = spec.kind == ConvKind::WeightGradient;
     let forward = spec.kind == ConvKind::Forward;
     let (image_slot, other_slot) = (0, 1);
-    source.storage(Slot::Read(image_slot), "image", "f32");
-    source.storage(Slot::Read(other_slot), "other", "f32");
+    source.storage(Slot::Read(image_slot), "image", stored(spec.elements[image_slot], false));
+    source.storage(Slot::Read(other_slot), "other", stored(spec.elements[other_slot], false));
     source.signed("image_offset", spec.offsets[image_slot]);
     source.signed("other_offset", spec.offsets[other_slot]);
     let (cg, og, window) = (geometry.cg(), geometry.og(), geometry.window());

@@ -57,6 +57,8 @@ pub(super) fn width(spec: &LineSpec) -> Width {
     let last = spec.extents.len() - 1;
     let fits = last != spec.axis && spec.extents[last].is_multiple_of(4);
     let [(element, elements), (_, indices)] = spec.operands.as_slice() else { return Width::One };
-    let pays = *element == Element::F32 && reach(elements) == Reach::Unit && indices.strides[last] == 0;
+    let pays = matches!(element, Element::F32 | Element::F16)
+        && reach(elements) == Reach::Unit
+        && indices.strides[last] == 0;
     if fits && pays { Width::Four } else { Width::One }
 }

@@ -4,8 +4,6 @@ use std::fmt::Write as _;
 
 use super::side_by_side::{Loads, Rows};
 use super::{Factor, ProductRowSpec};
-use crate::access::Write;
-use crate::element::Element;
 use crate::expr::Expr;
 use crate::kernel::{Schedule, Slot};
 use crate::print::{Width, statements};
@@ -13,6 +11,7 @@ use crate::schedule::address::Address;
 use crate::schedule::output::Output;
 use crate::schedule::source::{Shape, Source};
 use crate::schedule::space::coordinates;
+use crate::schedule::stored::stored;
 
 /// A kernel in the making. Its values at point number `at` lie in `value{k}[at]`, those of the openings first and in
 /// their place those that the closings take.
@@ -50,13 +49,13 @@ impl<'a> Frame<'a> {
             format!("row{lane}")
         });
         let rows = Rows { batch, lanes: lanes.collect() };
-        for slot in 0..spec.factors {
-            source.storage(Slot::Read(slot), &format!("f{slot}"), "f32");
+        for (slot, element) in spec.factors.iter().enumerate() {
+            source.storage(Slot::Read(slot), &format!("f{slot}"), stored(*element, false));
         }
         let mut exprs: Vec<&Expr> = spec.steps.iter().map(|step| &step.expr).collect();
         exprs.extend([&spec.row_expr, &spec.values]);
         let extents = [spec.batch.as_slice(), &[spec.rows, spec.length]].concat();
-        let places = [spec.factors, spec.openings.len()];
+        let places = [spec.factors.len(), spec.openings.len()];
         let mut loads = Loads::declare(&mut source, &spec.reads, places, &extents, &exprs);
         loads.load_fixed(&rows, &mut body);
         let groups = spec.batch.iter().product::<u32>() * tiles;
@@ -114,9 +113,9 @@ impl<'a> Frame<'a> {
 
     /// The result of a closing product, ready to be stored.
     pub(super) fn output(&mut self, k: usize) -> Output {
-        let write = Write { element: Element::F32, place: self.spec.closings[k].write.clone() };
+        let spec = self.spec;
         let slot = Slot::Write(self.spec.row_writes.len() + k);
-        Output::declare(&mut self.source, &format!("o{k}"), &write, slot, Width::One)
+        Output::declare(&mut self.source, &format!("o{k}"), &spec.closings[k].write, slot, Width::One)
     }
 
     /// Stores a value of every row that there is, at a column if it has one.

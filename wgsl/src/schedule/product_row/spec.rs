@@ -1,13 +1,14 @@
 //! What the schedule of rows between products is given.
 
 use crate::access::{Place, Read, Write};
+use crate::element::Element;
 use crate::expr::Expr;
 use crate::schedule::RowStep;
 
 /// Rows whose values are products of stored operands, are reduced and mapped, and go into further products, without
 /// being stored themselves. The space is `batch`, then `rows`, then `length`: one row for each point of `batch` and `rows`.
 ///
-/// `Slot::Read(0..factors)` are the operands of products, `Slot::Read(factors + i)` is `reads[i]`. `Slot::Write(i)` is
+/// `Slot::Read(i)` is `factors[i]`, an operand of products, `Slot::Read(factors.len() + i)` is `reads[i]`. `Slot::Write(i)` is
 /// `row_writes[i]`, `Slot::Write(row_writes.len() + k)` the result of `closings[k]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProductRowSpec {
@@ -17,8 +18,8 @@ pub struct ProductRowSpec {
     pub rows: u32,
     /// Points of a row.
     pub length: u32,
-    /// How many tensors of `f32` the products read.
-    pub factors: usize,
+    /// What each tensor that the products read holds: `F32` or `F16`.
+    pub factors: Vec<Element>,
     /// Operands `0..openings.len()` of every formula below, at each point.
     pub openings: Vec<Opening>,
     /// The operands that follow, over the whole space.
@@ -63,5 +64,5 @@ pub struct Closing {
     /// The other operand; is the same for all rows of a batch.
     pub stream: Factor,
     /// The result, over `batch`, `rows` and the columns.
-    pub write: Place,
+    pub write: Write,
 }

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use super::finish::{Finish, epilogue_space};
 use super::source::{Shape, Source};
 use super::space::coordinates;
+use super::stored::stored;
 use super::{WindowKind, WindowSpec};
 use crate::kernel::{Schedule, Slot};
 use crate::print::{Width, extreme, real};
@@ -24,8 +25,8 @@ pub fn window(spec: &WindowSpec, profile: &Profile) -> Schedule {
     let total = extents.iter().product::<u32>();
     let space = epilogue_space(&spec.epilogue, &extents, spec.offsets.len());
     let mut source = Source::default();
-    for (k, &offset) in spec.offsets.iter().enumerate() {
-        source.storage(Slot::Read(k), &format!("operand{k}"), "f32");
+    for (k, (&offset, &element)) in spec.offsets.iter().zip(&spec.elements).enumerate() {
+        source.storage(Slot::Read(k), &format!("operand{k}"), stored(element, false));
         source.signed(&format!("operand{k}_offset"), offset);
     }
     for (name, value) in [
