@@ -103,6 +103,8 @@ fn a_budget_for_weights() {
     let expected = run("model.nn", &["--weights", "w"]);
     assert_eq!(run("model.nn", &["--weights", "w", "--weight-budget", "768"]), expected);
     let build = ["build", "model.nn", "--weights", "w", "--batch", "10"];
+    place.succeeds(&build);
+    let expected = run("model.nna", &[]);
     let said = place.succeeds(&[&build[..], &["--weight-budget", "1 KiB"]].concat()).stdout;
     let said = String::from_utf8(said).unwrap();
     assert!(said.contains("loads of weights into 1.0 KiB"), "{said}");
@@ -124,6 +126,7 @@ fn a_budget_that_is_none_or_too_small() {
     place.refuses(1, &["build", "model.nn", "--weight-budget", "767"], &parts);
     place.refuses(1, &["eval", "model.nn", "--weights", "w", "--weight-budget", "256"], &parts);
     place.succeeds(&["build", "model.nn"]);
+    place.write_tensors("x", &[floats("image", &[1, 1, 4, 4], |_| 0.0)]);
     let run = ["run", "model.nna", "--input", "x", "--output", "y", "--weight-budget", "1KiB"];
     place.refuses(2, &run, &["`--weight-budget` is for a model's file", "`nnc build`"]);
 }
