@@ -72,7 +72,9 @@ pub fn assemble(
 ) -> Program {
     let mut dispatches = Vec::with_capacity(bound.len());
     let mut bound = bound.into_iter();
+    let mut first = Vec::with_capacity(lowered.stages.len());
     for (number, stage) in lowered.stages.iter().enumerate() {
+        first.push(dispatches.len());
         let written: Vec<NodeId> = stage.work.iter().flat_map(|w| w.writes.iter().copied()).collect();
         let first = written.first().copied().unwrap_or(stage.cluster.members[0]);
         let origin = &graph.node(first).origin;
@@ -114,6 +116,8 @@ pub fn assemble(
         input_bytes: plan.input_bytes,
         output_bytes: plan.output_bytes,
         arenas: plan.arenas.clone(),
+        windows: Some(plan.windows.bytes).filter(|bytes| *bytes > 0).into_iter().collect(),
+        loads: plan.windows.loads(&first),
         scalars: lowered.hosts.clone().into_scalars(),
         dispatches,
         copies: plan.copies.clone(),

@@ -31,7 +31,7 @@ pub fn bind(launch: &Launch, areas: &[Option<Area>], profile: &Profile) -> Bound
     }
     let arena = |area: &Option<Area>| match area.as_ref()?.buffer {
         Buffer::Arena(arena) => Some(arena),
-        Buffer::Region(_) | Buffer::Input | Buffer::Output => None,
+        Buffer::Region(_) | Buffer::Input | Buffer::Output | Buffer::Window(_) => None,
     };
     let memories: Vec<Option<usize>> = areas.iter().map(arena).collect();
     let shared = share(launch, &memories);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nnc_runtime::artifact::{Artifact, Role, Training};
+use nnc_runtime::artifact::{Artifact, Role, StoredKind, Training};
 use nnc_wgsl::Profile;
 
 use crate::assemble::KernelTable;
@@ -11,8 +11,9 @@ use crate::elaborate::{Bundle, Elaborated, Expansion, Row, elaborate, only_in_us
 use crate::ir::{Graph, NodeId, StoredTensor};
 use crate::meaning::{add_step, meaning};
 use crate::passes::Selection;
-use crate::plan::Storage;
+use crate::plan::{ALIGNMENT, Reading, Storage, least, readings};
 use crate::program::{Built, Workshop};
+use crate::source::Span;
 use crate::update;
 
 pub use crate::program::Step;
@@ -36,6 +37,8 @@ pub struct Request {
     pub reads_data: bool,
     /// Which rewrites the passes make.
     pub selection: Selection,
+    /// The most bytes of weights that evaluation and inference may have on the device at a time.
+    pub weight_budget: Option<u64>,
 }
 
 impl Request {
@@ -52,6 +55,7 @@ impl Request {
             precision: None,
             reads_data: false,
             selection: Selection::default(),
+            weight_budget: None,
         }
     }
 }
@@ -108,11 +112,13 @@ pub fn compile_observed(
     }
     let regions = prepared.iter().map(|p| &p.graph).find(|g| !g.regions.is_empty());
     let regions = regions.map(|g| g.regions.clone()).unwrap_or_default();
+    let weight_budget = request.weight_budget.filter(|budget| *budget < weight_bytes(&stored));
     let mut workshop = Workshop {
         profile: &request.profile,
         sources: bundle.sources(),
-        storage: Storage::new(&stored, &regions),
+        storage: Storage::new(&stored, &regions, weight_budget.is_some()),
         selection: request.selection.clone(),
+        weight_budget,
         kernels: KernelTable::default(),
     };
     let (mut programs, mut built) = (Vec::new(), Vec::new());
@@ -124,6 +130,11 @@ pub fn compile_observed(
         let (made, program) = workshop.build(graph, role, batch, next.memory, show);
         if let Some(limit) = next.memory
             && let Some(diagnostic) = over_budget(&made, workshop.bytes(&made), limit, next.span)
+        {
+            found.add(diagnostic);
+        }
+        if let Some(budget) = weight_budget.filter(|_| matches!(role, Role::Evaluate | Role::Infer))
+            && let Some(diagnostic) = over_weight_budget(&made, budget, bundle.definition_span(&next.model))
         {
             found.add(diagnostic);
         }
@@ -171,7 +182,7 @@ struct Prepared {
     /// The most bytes the step may take.
     memory: Option<u64>,
     /// Where that is written.
-    span: Option<crate::source::Span>,
+    span: Option<Span>,
 }
 
 /// Expands the model for one role, with its gradients and its update.
@@ -253,21 +264,50 @@ fn is_narrow(request: &Request, role: Role, mixed: bool) -> bool {
     }
 }
 
-fn in_f32_after_all(profile: &Profile, span: crate::source::Span) -> Diagnostic {
+fn in_f32_after_all(profile: &Profile, span: Span) -> Diagnostic {
     let message = format!("`{}` has no f16: values are stored in f32", profile.name);
     Diagnostic::warning("W0503", message, span)
         .fact("f16 is asked for here")
         .help("compile for a device that has it, or take f32")
 }
 
+/// The bytes of all weights, each with the room it takes in device memory.
+fn weight_bytes(stored: &[StoredTensor]) -> u64 {
+    let weights = stored.iter().filter(|tensor| tensor.kind == StoredKind::Weight);
+    weights.map(|tensor| (tensor.ty.bytes() as u64).next_multiple_of(ALIGNMENT)).sum()
+}
+
+/// A diagnostic where one kernel of a program reads more weights than may be on the device at a time, with the largest
+/// of them by line.
+fn over_weight_budget(built: &Built, budget: u64, model: Span) -> Option<Diagnostic> {
+    let mut readings = readings(&built.graph, &built.lowered);
+    let (stage, least) = least(&readings).filter(|(_, least)| *least > budget)?;
+    readings.retain(|reading| reading.stages.contains(&stage));
+    readings.sort_by_key(|reading| (std::cmp::Reverse(reading.bytes), reading.stored));
+    let largest = &readings[0];
+    let path = |reading: &Reading| built.graph.stored[reading.stored.0].path.clone();
+    let of = |reading: &Reading| built.graph.node(reading.nodes[0]).origin.spans.first().copied();
+    let message = "the weights of one kernel do not fit into `--weight-budget`";
+    let mut diagnostic = Diagnostic::error("E0509", message, of(largest).unwrap_or(model)).fact(format!(
+        "`{}` reads {least} bytes of weights at once, {} of them `{}`, and {budget} are allowed",
+        built.lowered.stages[stage].label,
+        largest.bytes,
+        path(largest),
+    ));
+    for reading in readings.iter().skip(1).take(4) {
+        if let Some(at) = of(reading) {
+            diagnostic = diagnostic.label(at, format!("`{}` takes {} bytes", path(reading), reading.bytes));
+        }
+    }
+    Some(
+        diagnostic
+            .help(format!("`--weight-budget {least}` is the least that will do; smaller layers need less")),
+    )
+}
+
 /// A diagnostic where a training step takes more memory, in bytes, than the file allows, with the largest tensors by
 /// line.
-fn over_budget(
-    built: &Built,
-    taken: u64,
-    limit: u64,
-    span: Option<crate::source::Span>,
-) -> Option<Diagnostic> {
+fn over_budget(built: &Built, taken: u64, limit: u64, span: Option<Span>) -> Option<Diagnostic> {
     if taken <= limit {
         return None;
     }

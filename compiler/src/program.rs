@@ -60,6 +60,8 @@ pub struct Workshop<'a> {
     pub storage: Storage,
     /// Which rewrites are made.
     pub selection: Selection,
+    /// The most bytes of weights that programs of use may have on the device at a time, where they load them.
+    pub weight_budget: Option<u64>,
     /// The kernels met so far.
     pub kernels: KernelTable,
 }
@@ -159,7 +161,10 @@ impl Workshop<'_> {
     fn planned(&mut self, graph: Graph, role: Role, observe: &mut impl FnMut(&Step<'_>, &Graph)) -> Built {
         let lowered = lower(&graph, self.profile);
         observe(&Step::Lowered, &graph);
-        let plan = plan(&graph, &lowered, &mut self.storage, role, self.profile);
+        let mut plan = plan(&graph, &lowered, &mut self.storage, role, self.profile);
+        if let Some(budget) = self.weight_budget.filter(|_| matches!(role, Role::Evaluate | Role::Infer)) {
+            plan.load_weights(&graph, &lowered, &self.storage, budget, self.profile);
+        }
         observe(&Step::Planned, &graph);
         Built { role, graph, lowered, plan }
     }
@@ -193,18 +198,20 @@ pub fn artifact_selected(
     profile: &Profile,
     selection: &Selection,
 ) -> (Built, Artifact) {
-    let storage = Storage::new(&graph.stored, &graph.regions);
+    let storage = Storage::new(&graph.stored, &graph.regions, false);
     let selection = selection.clone();
-    let workshop = Workshop { profile, sources, storage, selection, kernels: KernelTable::default() };
+    let kernels = KernelTable::default();
+    let workshop = Workshop { profile, sources, storage, selection, weight_budget: None, kernels };
     workshop.artifact(graph, role, batch, None)
 }
 
 /// [`artifact_of`] for a training step that may take `limit` bytes of device memory.
 #[must_use]
 pub fn artifact_within(graph: Graph, limit: u64, profile: &Profile) -> (Built, Artifact) {
-    let storage = Storage::new(&graph.stored, &graph.regions);
+    let storage = Storage::new(&graph.stored, &graph.regions, false);
     let (sources, selection) = (&Sources::new(), Selection::default());
-    let workshop = Workshop { profile, sources, storage, selection, kernels: KernelTable::default() };
+    let kernels = KernelTable::default();
+    let workshop = Workshop { profile, sources, storage, selection, weight_budget: None, kernels };
     workshop.artifact(graph, Role::Train, 1, Some(limit))
 }
 

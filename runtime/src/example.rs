@@ -140,6 +140,8 @@ fn evaluate() -> Program {
         input_bytes: 512,
         output_bytes: 512,
         arenas: vec![256],
+        windows: Vec::new(),
+        loads: Vec::new(),
         scalars: vec![examples()],
         dispatches: vec![predict(Y), distance(LOSS, ERROR)],
         copies: Vec::new(),

@@ -1,5 +1,7 @@
 //! First values of stored tensors, from the seed and the tensor's path alone.
 
+use std::ops::Range;
+
 use nnc_wgsl::{Element, half_bits, random_uniform};
 
 use crate::artifact::{Init, Stored};
@@ -8,12 +10,29 @@ use crate::artifact::{Init, Stored};
 /// artifact's values.
 #[must_use]
 pub fn first_value(tensor: &Stored, seed: u64, given: &[u8]) -> Vec<u8> {
-    let count: usize = tensor.shape.iter().product();
+    let bytes = tensor.element.bytes(tensor.shape.iter().product());
     if let Init::Given { offset } = tensor.init {
         let start = offset as usize;
-        return given[start..start + tensor.element.bytes(count)].to_vec();
+        return given[start..start + bytes].to_vec();
     }
-    let values = values(&tensor.init, &tensor.shape, count, seed, crc32fast::hash(tensor.path.as_bytes()));
+    first_values(tensor, seed, 0..bytes)
+}
+
+/// The bytes `range`, whole words, of the first value of a tensor that is not given as numbers.
+///
+/// # Panics
+/// If the first value is given, or the range begins after its end.
+#[must_use]
+pub fn first_values(tensor: &Stored, seed: u64, range: Range<usize>) -> Vec<u8> {
+    let count: usize = tensor.shape.iter().product();
+    let size = match tensor.element {
+        Element::F32 | Element::I32 | Element::Bool => 4,
+        Element::F16 => 2,
+        Element::U8 => 1,
+    };
+    let elements = (range.start / size).min(count)..(range.end / size).min(count);
+    let stream = crc32fast::hash(tensor.path.as_bytes());
+    let values = values(&tensor.init, &tensor.shape, elements, seed, stream);
     let mut bytes: Vec<u8> = match tensor.element {
         Element::F32 => values.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect(),
         Element::F16 => values.iter().flat_map(|v| half_bits(*v).to_le_bytes()).collect(),
@@ -21,24 +40,25 @@ pub fn first_value(tensor: &Stored, seed: u64, given: &[u8]) -> Vec<u8> {
         Element::Bool => values.iter().flat_map(|v| u32::from(*v != 0.0).to_le_bytes()).collect(),
         Element::U8 => values.iter().map(|v| *v as u8).collect(),
     };
-    bytes.resize(tensor.element.bytes(count), 0);
+    bytes.resize(range.len(), 0);
     bytes
 }
 
-fn values(init: &Init, shape: &[usize], count: usize, seed: u64, stream: u32) -> Vec<f64> {
+fn values(init: &Init, shape: &[usize], elements: Range<usize>, seed: u64, stream: u32) -> Vec<f64> {
     match init {
-        Init::Constant(value) => vec![*value; count],
+        Init::Constant(value) => vec![*value; elements.len()],
         Init::Uniform { low, high } => {
-            (0..count).map(|i| low + (high - low) * uniform(seed, stream, i)).collect()
+            elements.map(|i| low + (high - low) * uniform(seed, stream, i)).collect()
         }
-        Init::Normal { mean, std } => (0..count).map(|i| mean + std * normal(seed, stream, i)).collect(),
+        Init::Normal { mean, std } => elements.map(|i| mean + std * normal(seed, stream, i)).collect(),
         Init::Orthogonal { gain } => {
-            let rows = shape.first().copied().unwrap_or(1);
+            let (rows, count) = (shape.first().copied().unwrap_or(1), shape.iter().product());
             let normal = (0..count).map(|i| normal(seed, stream, i)).collect();
-            let columns = count.checked_div(rows).unwrap_or(0);
-            orthogonal(normal, rows, columns).into_iter().map(|v| gain * v).collect()
+            let columns = usize::checked_div(count, rows).unwrap_or(0);
+            let whole = orthogonal(normal, rows, columns).into_iter().map(|v| gain * v);
+            whole.skip(elements.start).take(elements.len()).collect()
         }
-        Init::Values(values) => values.clone(),
+        Init::Values(values) => values[elements].to_vec(),
         Init::Given { .. } => panic!("given values are bytes already"),
     }
 }
@@ -140,6 +160,20 @@ mod tests {
                     let expected = if a == b { 4.0 } else { 0.0 };
                     assert!((dot - expected).abs() < 1e-5, "{rows}x{columns} {a} {b}: {dot}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn parts_are_those_of_the_whole() {
+        let normal = Init::Normal { mean: 0.0, std: 1.0 };
+        let uniform = Init::Uniform { low: 0.0, high: 1.0 };
+        let few = Init::Values((0..35).map(f64::from).collect());
+        for init in [normal, uniform, few, Init::Constant(2.0), Init::Orthogonal { gain: 1.0 }] {
+            let tensor = tensor("w", &[5, 7], init);
+            let whole = first_value(&tensor, 1, &[]);
+            for (start, end) in [(0, 12), (12, 140), (4, 8), (140, 140)] {
+                assert_eq!(first_values(&tensor, 1, start..end), whole[start..end], "{:?}", tensor.init);
             }
         }
     }

@@ -29,6 +29,10 @@ pub mod tensor;
 pub mod train;
 pub mod validate;
 #[cfg(feature = "data")]
+pub mod weight_file;
+#[cfg(any(feature = "gpu", feature = "data"))]
+pub mod weight_source;
+#[cfg(feature = "data")]
 pub mod weights;
 
 #[cfg(feature = "gpu")]

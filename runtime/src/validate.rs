@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use nnc_wgsl::{Binding, Element, Expr, HOST_FIRST_FREE, HOST_SLOTS, Kernel, Term};
 
 use crate::artifact::{
-    Area, Artifact, Bound, Buffer, Dispatch, HostScalar, Init, Port, Program, Stored, Written,
+    Area, Artifact, Bound, Buffer, Dispatch, HostScalar, Init, Load, Port, Program, Stored, Written,
 };
 
 /// The multiple that areas begin at, in bytes.
@@ -92,6 +92,7 @@ impl Artifact {
             let within = || format!("dispatch {place} (`{}`)", dispatch.label);
             self.validate_dispatch(program, dispatch).map_err(|e| e.within(&within()))?;
         }
+        self.validate_loads(program)?;
         for (from, to) in &program.copies {
             self.validate_area(program, from)?;
             self.validate_area(program, to)?;
@@ -123,15 +124,53 @@ impl Artifact {
             format!("a grid of {:?} workgroups", dispatch.workgroups)
         })?;
         for Written { area, what, .. } in &dispatch.writes {
+            ensure(!matches!(area.buffer, Buffer::Window(_)), || {
+                format!("`{what}` is written over weights")
+            })?;
             self.validate_area(program, area).map_err(|e| e.within(&format!("`{what}`")))?;
         }
         Ok(())
+    }
+
+    /// Whatever a dispatch binds of a window is a tensor that was loaded there, with nothing loaded over it since.
+    fn validate_loads(&self, program: &Program) -> Result<(), Invalid> {
+        for load in &program.loads {
+            self.validate_load(program, load).map_err(|e| e.within(&format!("a load of {}", load.tensor)))?;
+        }
+        let mut there: Vec<Area> = Vec::new();
+        let mut loads = program.loads.iter().peekable();
+        for (place, dispatch) in program.dispatches.iter().enumerate() {
+            while let Some(load) = loads.next_if(|load| load.before <= place) {
+                ensure(load.before == place, || "the loads are out of order".to_owned())?;
+                there.retain(|area| !meet(area, &load.area));
+                there.push(load.area);
+            }
+            for bound in &dispatch.bindings {
+                if let Bound::Area(area) = bound
+                    && matches!(area.buffer, Buffer::Window(_))
+                {
+                    ensure(there.contains(area), || {
+                        format!("dispatch {place} (`{}`) binds a weight that is not there", dispatch.label)
+                    })?;
+                }
+            }
+        }
+        ensure(loads.next().is_none(), || "a load comes after the last dispatch".to_owned())
+    }
+
+    fn validate_load(&self, program: &Program, load: &Load) -> Result<(), Invalid> {
+        let tensor = self.tensors.get(load.tensor);
+        let tensor = tensor.ok_or_else(|| invalid("there is no such tensor".to_owned()))?;
+        self.validate_area(program, &load.area)?;
+        ensure(matches!(load.area.buffer, Buffer::Window(_)), || format!("into {:?}", load.area.buffer))?;
+        inside(0, bytes_of(tensor.element, &tensor.shape)?, load.area.bytes)
     }
 
     fn validate_area(&self, program: &Program, area: &Area) -> Result<(), Invalid> {
         let bytes = match area.buffer {
             Buffer::Region(i) => self.regions.get(i).map(|r| r.bytes),
             Buffer::Arena(i) => program.arenas.get(i).copied(),
+            Buffer::Window(i) => program.windows.get(i).copied(),
             Buffer::Input => Some(program.input_bytes),
             Buffer::Output => Some(program.output_bytes),
         };
@@ -144,6 +183,10 @@ impl Artifact {
         })?;
         inside(area.offset, area.bytes, bytes)
     }
+}
+
+fn meet(a: &Area, b: &Area) -> bool {
+    a.buffer == b.buffer && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes
 }
 
 fn validate_kernel(kernel: &Kernel) -> Result<(), Invalid> {

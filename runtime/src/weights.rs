@@ -104,21 +104,35 @@ pub fn read(path: &Path) -> Result<Vec<Tensor>, WeightsError> {
 /// If it cannot be read, is damaged, or is of another model.
 pub fn load(path: &Path, stored: &[Stored]) -> Result<Vec<Tensor>, WeightsError> {
     let bytes = map(path)?;
-    let file = parse(path, &bytes)?;
-    if is_checkpoint(&bytes) {
+    let copied = |stored: &Stored, view: &TensorView<'_>| tensor(&stored.path, view);
+    Ok(fitting(path, &bytes, stored, copied)?.into_iter().flatten().collect())
+}
+
+/// What `take` makes of each weight and state among `stored`, from the bytes of a file that must hold exactly these.
+///
+/// # Errors
+/// If it is damaged, or is of another model.
+pub(crate) fn fitting<T>(
+    path: &Path,
+    bytes: &Bytes,
+    stored: &[Stored],
+    take: impl Fn(&Stored, &TensorView<'_>) -> T,
+) -> Result<Vec<T>, WeightsError> {
+    let file = parse(path, bytes)?;
+    if is_checkpoint(bytes) {
         return Err(WeightsError::Checkpoint { path: path.to_owned() });
     }
     let mut left: BTreeMap<String, TensorView<'_>> =
         file.iter().map(|(name, view)| (name.to_owned(), view)).collect();
-    let (mut tensors, mut missing, mut misshapen) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut taken, mut missing, mut misshapen) = (Vec::new(), Vec::new(), Vec::new());
     for wanted in stored.iter().filter(|t| is_saved(t)) {
         let Some(view) = left.remove(&wanted.path) else {
             missing.push(wanted.path.clone());
             continue;
         };
-        match tensor(&wanted.path, &view) {
-            Some(tensor) if tensor.element == wanted.element && tensor.shape == wanted.shape => {
-                tensors.push(tensor);
+        match element(view.dtype()) {
+            Some(element) if element == wanted.element && view.shape() == wanted.shape => {
+                taken.push(take(wanted, &view));
             }
             _ => misshapen.push(format!(
                 "`{}` is {} {:?} in the model and {} {:?} in the file",
@@ -131,7 +145,7 @@ pub fn load(path: &Path, stored: &[Stored]) -> Result<Vec<Tensor>, WeightsError>
         }
     }
     if missing.is_empty() && left.is_empty() && misshapen.is_empty() {
-        return Ok(tensors);
+        return Ok(taken);
     }
     let unexpected = left.into_keys().map(|name| {
         let similar = most_similar(&name, &missing);
@@ -155,19 +169,24 @@ pub(crate) fn serialize(tensors: &[Tensor], text: Option<String>) -> Vec<u8> {
 
 /// A tensor of a safetensors file; `None` for types the runtime does not store.
 pub(crate) fn tensor(name: &str, view: &TensorView<'_>) -> Option<Tensor> {
-    let element = match view.dtype() {
-        Dtype::F32 => Element::F32,
-        Dtype::I32 => Element::I32,
-        Dtype::BOOL => Element::Bool,
-        Dtype::U8 => Element::U8,
-        _ => return None,
-    };
+    let element = element(view.dtype())?;
     let mut bytes = match element {
         Element::Bool => view.data().iter().flat_map(|b| u32::from(*b != 0).to_le_bytes()).collect(),
         Element::F32 | Element::F16 | Element::I32 | Element::U8 => view.data().to_vec(),
     };
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     Some(Tensor { path: name.to_owned(), element, shape: view.shape().to_vec(), bytes })
+}
+
+/// What the runtime stores such values as; `None` if it does not.
+fn element(dtype: Dtype) -> Option<Element> {
+    Some(match dtype {
+        Dtype::F32 => Element::F32,
+        Dtype::I32 => Element::I32,
+        Dtype::BOOL => Element::Bool,
+        Dtype::U8 => Element::U8,
+        _ => return None,
+    })
 }
 
 fn pack(tensor: &Tensor) -> Vec<u8> {

@@ -108,6 +108,7 @@ fn drawn(field: &Field, draw: &mut Draw) -> Tensor {
         match field.element {
             Element::F32 => bytes.extend((draw.below(1000) as f32 / 1000.0).to_le_bytes()),
             Element::I32 => bytes.extend(i32::try_from(whole(draw)).unwrap().to_le_bytes()),
+            Element::F16 => panic!("a field is no half"),
             Element::Bool => bytes.extend(u32::from(draw.below(2) == 1).to_le_bytes()),
             Element::U8 => bytes.push(u8::try_from(draw.below(256)).unwrap()),
         }

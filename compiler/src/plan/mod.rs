@@ -10,6 +10,7 @@ mod lifetimes;
 mod next_values;
 mod print;
 mod storage;
+mod windows;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ use crate::ops::Lowering;
 pub use arena::{Request, Spot, lower_bound, pack};
 pub use print::print;
 pub use storage::{ALIGNMENT, Storage};
+pub use windows::{Reading, Stay, Windows, least, readings};
 
 /// Where everything of a program lies.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub struct Plan {
     pub input_bytes: u64,
     /// The size of the output buffer, in bytes.
     pub output_bytes: u64,
+    /// The weights that come and go; none where all stay in their regions.
+    pub windows: Windows,
 }
 
 /// Plans a program. `storage` is completed with the region of the gradients.
@@ -69,6 +73,7 @@ pub fn plan(graph: &Graph, lowered: &Lowered, storage: &mut Storage, role: Role,
             outputs: Vec::new(),
             input_bytes: 0,
             output_bytes: 0,
+            windows: Windows::default(),
         },
     };
     planner.place_sources(storage);
@@ -212,11 +217,20 @@ impl Plan {
         match slot {
             Slot::Read(k) => {
                 let value = of.reads[k].expect("a bound read is in memory");
-                Some(self.areas[&lowered.homes.root(value)])
+                Some(self.read_area(lowered.homes.root(value), stage))
             }
             Slot::Write(k) => Some(self.areas[&of.into[k]]),
             Slot::Scratch(k) => Some(self.scratch[stage][work][k]),
             Slot::Host => None,
         }
+    }
+
+    /// The memory in which a stage reads a value.
+    ///
+    /// # Panics
+    /// If the value has none: our bug.
+    #[must_use]
+    pub fn read_area(&self, value: NodeId, stage: usize) -> Area {
+        self.windows.area(value, stage).unwrap_or_else(|| self.areas[&value])
     }
 }

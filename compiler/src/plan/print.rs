@@ -22,18 +22,25 @@ pub fn print(graph: &Graph, lowered: &Lowered, plan: &Plan, storage: &Storage) -
     for (k, bytes) in plan.arenas.iter().enumerate() {
         line(format_args!("arena {k} {bytes:>26} bytes"));
     }
+    if plan.windows.bytes > 0 {
+        line(format_args!("window {:>27} bytes", plan.windows.bytes));
+    }
     line(format_args!("alive at once at most {:>12} bytes", plan.lower_bound));
     let number: BTreeMap<NodeId, usize> = graph.order().iter().enumerate().map(|(n, &id)| (id, n)).collect();
     for (k, stage) in lowered.stages.iter().enumerate() {
         let launches: usize = stage.work.iter().map(|w| w.schedule.launches.len()).sum();
         line(format_args!("\nk{k} {} ({launches} dispatches)", stage.label));
+        for stay in plan.windows.stays.iter().filter(|stay| stay.from == k) {
+            let (path, area) = (&storage.tensors[stay.tensor].path, place(storage, stay.area));
+            line(format_args!("  loads  {path} into {area} for k{} to k{}", stay.stages.0, stay.stages.1));
+        }
         for work in &stage.work {
             for id in work.reads.iter().flatten() {
                 line(format_args!(
                     "  reads  %{:<4} {:<24} {}",
                     number[id],
                     stored(graph, *id),
-                    place(storage, plan.areas[&lowered.homes.root(*id)])
+                    place(storage, plan.read_area(lowered.homes.root(*id), k))
                 ));
             }
             for (id, into) in work.writes.iter().zip(&work.into) {
@@ -64,6 +71,7 @@ fn place(storage: &Storage, area: Area) -> String {
         Buffer::Input => "input".to_owned(),
         Buffer::Output => "output".to_owned(),
         Buffer::Arena(k) => format!("arena {k}"),
+        Buffer::Window(k) => format!("window {k}"),
     };
     format!("{buffer} {}..{}", area.offset, area.offset + area.bytes)
 }

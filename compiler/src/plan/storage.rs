@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use nnc_runtime::artifact::{Init, Region, Stored, StoredKind};
 
+use super::windows::comes_and_goes;
 use crate::ir::{FlatRegion, StoredTensor, TensorType};
 
 /// Bytes between places at which a tensor may begin.
@@ -19,10 +20,14 @@ pub struct Storage {
     by_path: BTreeMap<String, usize>,
 }
 
+/// The region of the weights that programs of use load, as far as they are in no flat region.
+const LOADED: &str = "loaded";
+
 impl Storage {
-    /// Lays out flat regions and, in a region `states`, every stored tensor that is in none of them.
+    /// Lays out flat regions and, in a region `states`, every stored tensor that is in none of them. Where weights are
+    /// loaded, they lie `apart` from the states that stay.
     #[must_use]
-    pub fn new(stored: &[StoredTensor], flat: &[FlatRegion]) -> Storage {
+    pub fn new(stored: &[StoredTensor], flat: &[FlatRegion], apart: bool) -> Storage {
         let mut storage = Storage::default();
         for region in flat {
             let index = storage.add_region(&region.name, region.elements as u64 * 4);
@@ -39,18 +44,26 @@ impl Storage {
                 storage.add_tensor(&moment, index, 0);
             }
         }
+        if apart {
+            storage.add_the_rest(LOADED, stored.iter().filter(|tensor| comes_and_goes(tensor.kind)));
+        }
+        storage.add_the_rest("states", stored.iter());
+        storage
+    }
+
+    /// Lays out, in a region of this name, those of the tensors that have no place yet.
+    fn add_the_rest<'a>(&mut self, name: &str, stored: impl Iterator<Item = &'a StoredTensor>) {
         let mut end = 0;
-        let states = storage.regions.len();
+        let region = self.regions.len();
         for tensor in stored {
-            if !storage.by_path.contains_key(&tensor.path) {
-                storage.add_tensor(tensor, states, end);
+            if !self.by_path.contains_key(&tensor.path) {
+                self.add_tensor(tensor, region, end);
                 end += (tensor.ty.bytes() as u64).next_multiple_of(ALIGNMENT);
             }
         }
         if end > 0 {
-            storage.add_region("states", end);
+            self.add_region(name, end);
         }
-        storage
     }
 
     /// The region of this name.
@@ -63,6 +76,12 @@ impl Storage {
     #[must_use]
     pub fn tensor(&self, path: &str) -> Option<&Stored> {
         self.by_path.get(path).map(|&k| &self.tensors[k])
+    }
+
+    /// The place of the stored tensor of this path among all.
+    #[must_use]
+    pub fn place(&self, path: &str) -> Option<usize> {
+        self.by_path.get(path).copied()
     }
 
     /// Adds a region of this many bytes; its number.

@@ -68,6 +68,8 @@ pub enum Buffer {
     Output,
     /// An arena of the program.
     Arena(usize),
+    /// Memory that weights come into for the dispatches that read them.
+    Window(usize),
 }
 
 /// Something that a model's formulas require of their operands.

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 pub use data::{Argument, Data, Field, Part};
 pub use dispatch::{Area, Bound, Buffer, Dispatch, Location, Requirement, Written};
-pub use program::{HALTED, HostScalar, HostSymbol, LOSS_SCALE, Port, Program, Role, SKIPPED, weight_of};
+pub use program::{
+    HALTED, HostScalar, HostSymbol, LOSS_SCALE, Load, Port, Program, Role, SKIPPED, weight_of,
+};
 pub use stored::{Init, Region, Stored, StoredKind, average_of, averaged};
 pub use training::{HostBinary, HostExpr, Meaning, Save, Training};
 
@@ -60,6 +62,29 @@ impl Artifact {
         tensor.init = Init::Given { offset: values.len() as u64 };
         values.extend(bytes);
         true
+    }
+
+    /// Which regions are on the device while these programs are used: all of them, or where a program loads weights
+    /// those that the programs bind.
+    #[must_use]
+    pub fn resident(&self, programs: &[&Program]) -> Vec<bool> {
+        if programs.iter().all(|program| program.loads.is_empty()) {
+            return vec![true; self.regions.len()];
+        }
+        let mut resident = vec![false; self.regions.len()];
+        for program in programs {
+            let bound = program.dispatches.iter().flat_map(|dispatch| &dispatch.bindings);
+            let bound = bound.filter_map(|bound| match bound {
+                Bound::Area(area) => Some(area),
+                Bound::Host => None,
+            });
+            for area in bound.chain(program.copies.iter().flat_map(|(from, to)| [from, to])) {
+                if let Buffer::Region(region) = area.buffer {
+                    resident[region] = true;
+                }
+            }
+        }
+        resident
     }
 
     /// The program of this role, if there is one.

@@ -48,12 +48,29 @@ pub struct Program {
     pub output_bytes: u64,
     /// The sizes of the arenas, in bytes.
     pub arenas: Vec<u64>,
+    /// The sizes of the windows, in bytes: none where all weights stay on the device.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<u64>,
+    /// What comes into the windows, in the order of the dispatches it comes before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loads: Vec<Load>,
     /// What the host computes and uploads before each step, into the block of host scalars.
     pub scalars: Vec<HostScalar>,
     /// The dispatches, in order; each may use the results of those before it.
     pub dispatches: Vec<Dispatch>,
     /// Copies after the last dispatch, within device memory: (from, to), of equal size.
     pub copies: Vec<(Area, Area)>,
+}
+
+/// A stored tensor that comes into a window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// Which, by its place in [`Artifact::tensors`](super::Artifact::tensors).
+    pub tensor: usize,
+    /// Where it lies from then on, until another one comes there.
+    pub area: Area,
+    /// The dispatch that it comes before; from there on nothing reads what lay in the area until then.
+    pub before: usize,
 }
 
 /// A tensor that enters or leaves a program.

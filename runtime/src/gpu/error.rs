@@ -1,6 +1,7 @@
 //! What can go wrong between a program and a device.
 
 use crate::artifact::Location;
+use crate::weight_source::UnreadableWeight;
 
 /// A failure of a device, or of what a device was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +80,9 @@ pub enum DeviceError {
         /// What the driver says.
         cause: String,
     },
+    /// A weight that a program loads cannot be read.
+    #[error("{0}; the step was not done: mend the file and begin again")]
+    Weight(#[from] UnreadableWeight),
     /// The artifact has no program for what was asked.
     #[error("the artifact has no `{role}` program; compile the model with it")]
     NoProgram {

@@ -5,7 +5,7 @@ use super::error::{DeviceError, place};
 use super::program::HOST_BYTES;
 use crate::artifact::{Area, Artifact, Bound, Buffer, Dispatch, Program, Stored, StoredKind};
 
-/// Compares every buffer and every binding with the device; `arenas` are the sizes of the arenas in bytes.
+/// Compares every buffer and every binding with the device; `arenas` and `windows` are the sizes of those in bytes.
 ///
 /// # Errors
 /// The first that is too large, by the name of the tensor or the region and the line of the model.
@@ -14,6 +14,7 @@ pub(super) fn check(
     artifact: &Artifact,
     programs: &[&Program],
     arenas: &[u64],
+    windows: &[u64],
 ) -> Result<(), DeviceError> {
     let over = |what: String, needed: u64, allowed: u64| {
         let adapter = device.name().to_owned();
@@ -35,11 +36,13 @@ pub(super) fn check(
         let line = place(dispatch.origin.as_ref());
         return over(format!("{what} in `{}` at {line}", dispatch.label), area.bytes, binding);
     }
-    let regions = artifact.regions.iter().map(|r| (format!("the region `{}`", r.name), r.bytes));
+    let resident = artifact.regions.iter().zip(artifact.resident(programs)).filter(|(_, resident)| *resident);
+    let regions = resident.map(|(region, _)| region).map(|r| (format!("the region `{}`", r.name), r.bytes));
     let arenas = (0..).zip(arenas).map(|(i, bytes): (usize, _)| (format!("the arena {i}"), *bytes));
     let inputs = programs.iter().map(|p| ("the input".to_owned(), p.input_bytes + HOST_BYTES));
     let outputs = programs.iter().map(|p| ("the output".to_owned(), p.output_bytes));
-    let mut buffers = regions.chain(arenas).chain(inputs).chain(outputs);
+    let windows = windows.iter().map(|bytes| ("the window of the weights".to_owned(), *bytes));
+    let mut buffers = regions.chain(arenas).chain(windows).chain(inputs).chain(outputs);
     match buffers.find(|(_, bytes)| *bytes > limits.max_buffer_size) {
         Some((what, bytes)) => over(what, bytes, limits.max_buffer_size),
         None => Ok(()),
@@ -69,6 +72,7 @@ fn name(artifact: &Artifact, dispatch: &Dispatch, area: &Area) -> String {
         Buffer::Input => "an input".to_owned(),
         Buffer::Output => "an output".to_owned(),
         Buffer::Arena(_) => "an operand".to_owned(),
+        Buffer::Window(_) => "a weight".to_owned(),
     }
 }
 
@@ -84,7 +88,7 @@ mod tests {
         let huge = (limits.max_storage_buffer_binding_size + 256).next_multiple_of(256);
         let message = |artifact: &Artifact| {
             let programs: Vec<&Program> = artifact.programs.iter().collect();
-            check(&device, artifact, &programs, &[512]).unwrap_err().to_string()
+            check(&device, artifact, &programs, &[512], &[]).unwrap_err().to_string()
         };
         let mut artifact = example::linear();
         artifact.regions[0].bytes = huge;

@@ -11,6 +11,8 @@ mod program;
 pub mod raw;
 mod ring;
 mod session;
+mod staging;
+mod supply;
 mod timing;
 mod trace;
 mod transfer;

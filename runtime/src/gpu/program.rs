@@ -1,5 +1,6 @@
 //! A program on the device: its buffers, its bind groups recorded once, and the rings that feed it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use nnc_wgsl::HOST_SLOTS;
@@ -8,7 +9,8 @@ use super::device::Device;
 use super::error::DeviceError;
 use super::pipelines::Pipeline;
 use super::ring::Ring;
-use crate::artifact::{Bound, Buffer, Port, Program};
+use super::supply::Supply;
+use crate::artifact::{Bound, Buffer, Port, Program, Stored};
 use crate::validate::ALIGNMENT;
 
 /// Steps that can be in flight.
@@ -35,8 +37,10 @@ pub(super) struct Loaded {
 /// The buffers that areas lie in.
 #[derive(Clone, Debug)]
 struct Memory {
-    regions: Vec<wgpu::Buffer>,
+    /// `None` where the session keeps a region's tensors elsewhere.
+    regions: Vec<Option<wgpu::Buffer>>,
     arenas: Vec<wgpu::Buffer>,
+    windows: Vec<wgpu::Buffer>,
     input: wgpu::Buffer,
     output: wgpu::Buffer,
 }
@@ -47,8 +51,9 @@ impl Loaded {
         device: &Device,
         program: &Program,
         pipelines: &[Option<Pipeline>],
-        regions: &[wgpu::Buffer],
+        regions: &[Option<wgpu::Buffer>],
         arenas: &[wgpu::Buffer],
+        windows: &[wgpu::Buffer],
     ) -> Result<Loaded, DeviceError> {
         let (params, params_bytes) = upload_params(device, program)?;
         let uniform = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
@@ -56,6 +61,7 @@ impl Loaded {
         let memory = Memory {
             regions: regions.to_vec(),
             arenas: arenas.to_vec(),
+            windows: windows.to_vec(),
             input: device.buffer("the input", program.input_bytes, STORAGE, false)?,
             output: device.buffer("the output", program.output_bytes, STORAGE, false)?,
         };
@@ -101,20 +107,25 @@ impl Loaded {
         })
     }
 
-    /// Submits a whole step through place `ring`, which must be free; without `input` that of the step before.
+    /// Submits a whole step through place `ring`, which must be free; without `input` that of the step before. What it
+    /// loads of `tensors` comes from `supply`.
     pub(super) fn submit(
         &self,
         device: &Device,
         ring: usize,
         host: &[u32; HOST_SLOTS],
         input: Option<&[u8]>,
+        supply: &mut Supply,
+        tensors: &[Stored],
     ) -> Result<wgpu::SubmissionIndex, DeviceError> {
         let ring = &self.rings[ring];
-        let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = encoder(device);
         self.encode_upload(&mut encoder, ring, host, input.unwrap_or_default())?;
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            self.encode_dispatches(&mut pass, 0..self.dispatches.len(), |_, _| {});
+        let all = 0..self.dispatches.len();
+        if let Err(error) = self.encode_loaded(device, &mut encoder, all, supply, tensors) {
+            drop(encoder);
+            ring.take_back(device)?;
+            return Err(error);
         }
         self.encode_copies(&mut encoder);
         if self.program.output_bytes > 0 {
@@ -126,7 +137,7 @@ impl Loaded {
                 self.program.output_bytes,
             );
         }
-        let submission = device.queue.submit([encoder.finish()]);
+        let submission = supply.submit(device, encoder);
         ring.map_both();
         Ok(submission)
     }
@@ -151,11 +162,40 @@ impl Loaded {
         }
     }
 
+    /// Encodes a range of the dispatches with the loads that come before them. Much that is loaded is submitted on the
+    /// way.
+    pub(super) fn encode_loaded(
+        &self,
+        device: &Device,
+        encoder: &mut wgpu::CommandEncoder,
+        range: Range<usize>,
+        supply: &mut Supply,
+        tensors: &[Stored],
+    ) -> Result<(), DeviceError> {
+        let mut begin = range.start;
+        for load in self.program.loads.iter().filter(|load| range.contains(&load.before)) {
+            self.encode_pass(encoder, begin..load.before);
+            begin = load.before;
+            let window = self.memory.buffer(load.area.buffer);
+            let region = self.memory.regions[tensors[load.tensor].region].as_ref();
+            supply.load(device, encoder, tensors, load, window, region)?;
+        }
+        self.encode_pass(encoder, begin..range.end);
+        Ok(())
+    }
+
+    fn encode_pass(&self, encoder: &mut wgpu::CommandEncoder, range: Range<usize>) {
+        if !range.is_empty() {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            self.encode_dispatches(&mut pass, range, |_, _| {});
+        }
+    }
+
     /// Encodes a range of the dispatches; `between` is called before each, with its place.
     pub(super) fn encode_dispatches(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         mut between: impl FnMut(&mut wgpu::ComputePass<'_>, usize),
     ) {
         let mut current: Option<&wgpu::ComputePipeline> = None;
@@ -205,12 +245,19 @@ impl Loaded {
 impl Memory {
     fn buffer(&self, buffer: Buffer) -> &wgpu::Buffer {
         match buffer {
-            Buffer::Region(i) => &self.regions[i],
+            Buffer::Region(i) => {
+                self.regions[i].as_ref().expect("the regions that an opened program binds are on the device")
+            }
             Buffer::Arena(i) => &self.arenas[i],
+            Buffer::Window(i) => &self.windows[i],
             Buffer::Input => &self.input,
             Buffer::Output => &self.output,
         }
     }
+}
+
+pub(super) fn encoder(device: &Device) -> wgpu::CommandEncoder {
+    device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
 }
 
 /// All parameter words in one buffer, each dispatch's at the next multiple of 256 bytes.

@@ -15,9 +15,9 @@ pub(super) struct Ring {
     readback_ready: Arc<AtomicU8>,
 }
 
-const PENDING: u8 = 0;
-const READY: u8 = 1;
-const FAILED: u8 = 2;
+pub(super) const PENDING: u8 = 0;
+pub(super) const READY: u8 = 1;
+pub(super) const FAILED: u8 = 2;
 
 impl Ring {
     /// Two buffers of these sizes, in bytes, free to be filled.
@@ -38,12 +38,17 @@ impl Ring {
             (&self.staging, wgpu::MapMode::Write, &self.staging_ready),
             (&self.readback, wgpu::MapMode::Read, &self.readback_ready),
         ] {
-            ready.store(PENDING, Ordering::Release);
-            let ready = Arc::clone(ready);
-            buffer.slice(..).map_async(mode, move |result| {
-                ready.store(if result.is_ok() { READY } else { FAILED }, Ordering::Release);
-            });
+            map(buffer, mode, ready);
         }
+    }
+
+    /// Takes the upload buffer back after a step that was given up.
+    pub(super) fn take_back(&self, device: &Device) -> Result<(), DeviceError> {
+        map(&self.staging, wgpu::MapMode::Write, &self.staging_ready);
+        while self.staging_ready.load(Ordering::Acquire) == PENDING {
+            device.wait(None)?;
+        }
+        Ok(())
     }
 
     /// Fills the upload buffer with these parts, one after another, and gives it to the device.
@@ -80,6 +85,15 @@ impl Ring {
     }
 }
 
-fn mapping(error: wgpu::MapRangeError) -> DeviceError {
+/// Asks for a buffer back, as soon as all that was submitted with it is done; `ready` tells when.
+pub(super) fn map(buffer: &wgpu::Buffer, mode: wgpu::MapMode, ready: &Arc<AtomicU8>) {
+    ready.store(PENDING, Ordering::Release);
+    let ready = Arc::clone(ready);
+    buffer.slice(..).map_async(mode, move |result| {
+        ready.store(if result.is_ok() { READY } else { FAILED }, Ordering::Release);
+    });
+}
+
+pub(super) fn mapping(error: wgpu::MapRangeError) -> DeviceError {
     DeviceError::Command { cause: format!("mapping the buffers of a step: {error}") }
 }

@@ -13,6 +13,7 @@ use super::limits;
 use super::outputs::{Outputs, Ticket};
 use super::pipelines::{self, Pipeline};
 use super::program::{DEPTH, Loaded};
+use super::supply::Supply;
 use super::transfer;
 use crate::artifact::{Artifact, Init, Program, Role, Stored, StoredKind, average_of, averaged};
 use crate::batch::Batch;
@@ -20,17 +21,18 @@ use crate::format::FormatError;
 use crate::host::{Clock, host_block};
 use crate::init::first_value;
 use crate::tensor::Tensor;
+use crate::weight_source::WeightSource;
 
 /// A network on a device.
 #[derive(Debug)]
 pub struct Session {
     pub(super) device: Device,
-    tensors: Vec<Stored>,
+    pub(super) tensors: Vec<Stored>,
     places: HashMap<String, usize>,
-    /// First values that were given as numbers.
-    values: Arc<Vec<u8>>,
-    regions: Vec<wgpu::Buffer>,
-    programs: Vec<Loaded>,
+    /// `None` where the tensors of a region come when a program loads them.
+    regions: Vec<Option<wgpu::Buffer>>,
+    pub(super) supply: Supply,
+    pub(super) programs: Vec<Loaded>,
     in_flight: VecDeque<InFlight>,
     submitted: u64,
     shared_bytes: u64,
@@ -79,30 +81,43 @@ impl Session {
             .iter()
             .map(|role| artifact.program(*role).ok_or_else(|| no_program(*role)))
             .collect::<Result<Vec<&Program>, _>>()?;
-        let arena_bytes = shared_arenas(&programs);
-        limits::check(device, artifact, &programs, &arena_bytes)?;
+        let arena_bytes = shared(&programs, |program| &program.arenas);
+        let window_bytes = shared(&programs, |program| &program.windows);
+        limits::check(device, artifact, &programs, &arena_bytes, &window_bytes)?;
+        let resident = artifact.resident(&programs);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let regions = artifact
             .regions
             .iter()
-            .map(|r| device.buffer(&format!("the region `{}`", r.name), r.bytes, usage, false))
+            .zip(&resident)
+            .map(|(r, resident)| {
+                let make = || device.buffer(&format!("the region `{}`", r.name), r.bytes, usage, false);
+                resident.then(make).transpose()
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let arenas = (0..)
             .zip(&arena_bytes)
             .map(|(i, &bytes): (usize, _)| device.buffer(&format!("the arena {i}"), bytes, usage, false))
             .collect::<Result<Vec<_>, _>>()?;
+        let windows = window_bytes
+            .iter()
+            .map(|&bytes| device.buffer("the window of the weights", bytes, usage, false))
+            .collect::<Result<Vec<_>, _>>()?;
+        let supply = Supply::new(device, artifact, &programs, &resident)?;
         let pipelines = compile_used(device, artifact, &programs)?;
         let programs = programs
             .iter()
-            .map(|program| Loaded::new(device, program, &pipelines, &regions, &arenas))
+            .map(|program| Loaded::new(device, program, &pipelines, &regions, &arenas, &windows))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Session {
             device: device.clone(),
             places: artifact.tensors.iter().enumerate().map(|(i, t)| (t.path.clone(), i)).collect(),
             tensors: artifact.tensors.clone(),
-            values: Arc::clone(&artifact.values),
-            shared_bytes: arena_bytes.iter().chain(artifact.regions.iter().map(|r| &r.bytes)).sum(),
+            shared_bytes: regions.iter().flatten().map(wgpu::Buffer::size).sum::<u64>()
+                + arena_bytes.iter().chain(&window_bytes).sum::<u64>()
+                + supply.allocated(),
             regions,
+            supply,
             programs,
             in_flight: VecDeque::with_capacity(DEPTH),
             submitted: 0,
@@ -116,7 +131,9 @@ impl Session {
     /// If the device is lost.
     pub fn initialize(&mut self, seed: u64) -> Result<(), DeviceError> {
         while self.collect()?.is_some() {}
+        self.supply.begin(seed);
         for (region, buffer) in self.regions.iter().enumerate() {
+            let Some(buffer) = buffer else { continue };
             let tensors = || self.tensors.iter().filter(|t| t.region == region);
             if tensors().all(|t| t.init == Init::Constant(0.0)) {
                 let mut encoder =
@@ -127,7 +144,7 @@ impl Session {
             }
             let mut bytes = vec![0; buffer.size() as usize];
             for tensor in tensors() {
-                let value = first_value(self.begins_as(tensor), seed, &self.values);
+                let value = first_value(self.begins_as(tensor), seed, self.supply.given());
                 let start = tensor.offset as usize;
                 bytes[start..start + value.len()].copy_from_slice(&value);
             }
@@ -159,17 +176,25 @@ impl Session {
     /// The tensors that `wanted` holds for, as they are after all submitted steps.
     ///
     /// # Errors
-    /// If the device is lost.
+    /// If the device is lost, or a tensor lies in a file that cannot be read.
     pub fn read_tensors(&self, wanted: impl Fn(&Stored) -> bool) -> Result<Vec<Tensor>, DeviceError> {
         let mut regions: HashMap<usize, Vec<u8>> = HashMap::new();
         let mut tensors = Vec::new();
         for stored in self.tensors.iter().filter(|t| wanted(t)) {
             let count: usize = stored.shape.iter().product();
             let length = stored.element.bytes(count);
+            let Some(buffer) = &self.regions[stored.region] else {
+                tensors.push(Tensor {
+                    path: stored.path.clone(),
+                    element: stored.element,
+                    shape: stored.shape.clone(),
+                    bytes: self.supply.read(&self.tensors, stored)?,
+                });
+                continue;
+            };
             let region = match regions.entry(stored.region) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => {
-                    let buffer = &self.regions[stored.region];
                     entry.insert(transfer::download(&self.device, buffer, 0, buffer.size())?)
                 }
             };
@@ -215,19 +240,45 @@ impl Session {
             }
         }
         for (stored, bytes) in writes {
-            if !bytes.is_empty() {
-                self.device.queue.write_buffer(&self.regions[stored.region], stored.offset, bytes);
+            match &self.regions[stored.region] {
+                Some(region) if !bytes.is_empty() => {
+                    self.device.queue.write_buffer(region, stored.offset, bytes);
+                }
+                Some(_) => {}
+                None => self.supply.hold(&stored.path, bytes),
             }
         }
         self.device.queue.submit([]);
         self.device.wait(None)
     }
 
-    /// Submits a step and returns at once.
+    /// Takes the tensors that the source has: those on the device now, one after another, and the others whenever a
+    /// program loads them, for as long as nothing else is written or [`Session::initialize`] is called. A moving average
+    /// that it has not begins as its weight.
     ///
     /// # Errors
-    /// If [`DEPTH`](Session::DEPTH) steps are in flight already, the batch is another program's, or the device
-    /// is lost.
+    /// If a tensor cannot be read, or the device is lost.
+    pub fn take_weights(&mut self, source: Box<dyn WeightSource>) -> Result<(), DeviceError> {
+        for place in 0..self.tensors.len() {
+            let stored = &self.tensors[place];
+            let length = stored.element.bytes(stored.shape.iter().product());
+            if !source.has(&stored.path) || self.regions[stored.region].is_none() || length == 0 {
+                continue;
+            }
+            let (path, element, shape) = (stored.path.clone(), stored.element, stored.shape.clone());
+            let mut bytes = vec![0; length];
+            source.read(&path, 0, &mut bytes)?;
+            self.write_tensors(&[Tensor { path, element, shape, bytes }])?;
+        }
+        self.supply.take(source);
+        Ok(())
+    }
+
+    /// Submits a step and returns at once; a program that loads weights when all of them are on their way.
+    ///
+    /// # Errors
+    /// If [`DEPTH`](Session::DEPTH) steps are in flight already, the batch is another program's, a weight cannot be
+    /// loaded, or the device is lost.
     pub fn submit(&mut self, role: Role, batch: &Batch, clock: &Clock) -> Result<Ticket, DeviceError> {
         check_batch(self.program(role)?, batch)?;
         self.enqueue(role, Some(batch.bytes()), clock)
@@ -271,7 +322,7 @@ impl Session {
     }
 
     /// What the session has allocated on the device, in bytes: regions, arenas (shared by the programs, each
-    /// as large as the largest needs), and for each program its input, output, parameters, host block and
+    /// as large as the largest needs, and windows likewise), what weights are loaded through, and for each program its input, output, parameters, host block and
     /// rings. It does not change while the session lives.
     #[must_use]
     pub fn allocated_bytes(&self) -> u64 {
@@ -291,14 +342,14 @@ impl Session {
         let taken = |ring| self.in_flight.iter().any(|f| f.program == program && f.ring == ring);
         let ring = usize::from(taken(0));
         let host = host_block(&loaded.program.scalars, clock);
-        let submission = loaded.submit(&self.device, ring, &host, input)?;
+        let submission = loaded.submit(&self.device, ring, &host, input, &mut self.supply, &self.tensors)?;
         let ticket = Ticket(self.submitted);
         self.submitted += 1;
         self.in_flight.push_back(InFlight { ticket, program, ring, submission });
         Ok(ticket)
     }
 
-    fn place(&self, role: Role) -> Result<usize, DeviceError> {
+    pub(super) fn place(&self, role: Role) -> Result<usize, DeviceError> {
         self.programs.iter().position(|p| p.program.role == role).ok_or_else(|| no_program(role))
     }
 }
@@ -308,9 +359,10 @@ pub(super) fn check_batch(program: &Program, batch: &Batch) -> Result<(), Device
     if fits { Ok(()) } else { Err(DeviceError::Batch { role: program.role.to_string() }) }
 }
 
-fn shared_arenas(programs: &[&Program]) -> Vec<u64> {
-    let count = programs.iter().map(|p| p.arenas.len()).max().unwrap_or(0);
-    (0..count).map(|i| programs.iter().filter_map(|p| p.arenas.get(i)).copied().max().unwrap_or(0)).collect()
+/// The sizes of memory that programs share, of which each needs `of`.
+fn shared(programs: &[&Program], of: fn(&Program) -> &Vec<u64>) -> Vec<u64> {
+    let count = programs.iter().map(|p| of(p).len()).max().unwrap_or(0);
+    (0..count).map(|i| programs.iter().filter_map(|p| of(p).get(i)).copied().max().unwrap_or(0)).collect()
 }
 
 fn compile_used(

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use nnc_wgsl::{Element, half_value};
 
-use super::device::Device;
 use super::error::DeviceError;
+use super::program::encoder;
 use super::session::{Session, check_batch};
 use super::transfer;
 use crate::artifact::{Area, Buffer, Location, Requirement, Role, Written};
@@ -155,11 +155,9 @@ impl Session {
 
     fn dispatch_all(&mut self, role: Role, places: Range<usize>) -> Result<(), DeviceError> {
         let mut encoder = encoder(&self.device);
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            self.loaded(role)?.encode_dispatches(&mut pass, places, |_, _| {});
-        }
-        self.device.queue.submit([encoder.finish()]);
+        let loaded = &self.programs[self.place(role)?];
+        loaded.encode_loaded(&self.device, &mut encoder, places, &mut self.supply, &self.tensors)?;
+        self.supply.submit(&self.device, encoder);
         self.device.wait(None)
     }
 
@@ -197,8 +195,4 @@ impl Session {
         }
         transfer::upload(&self.device, self.loaded(role)?.buffer(area.buffer), area.offset, bytes)
     }
-}
-
-fn encoder(device: &Device) -> wgpu::CommandEncoder {
-    device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
 }

@@ -87,3 +87,46 @@ fn a_truncated_file() {
         place.refuses(2, &["eval", "model.nn", "--weights", "w"], &parts);
     }
 }
+
+#[test]
+fn a_budget_for_weights() {
+    let Some(place) = trained() else { return };
+    let eval = |extra: &[&str]| {
+        place.succeeds(&[&["eval", "model.nn", "--weights", "w", "--json"], extra].concat()).stdout
+    };
+    assert_eq!(eval(&["--weight-budget", "768"]), eval(&[]));
+    place.write_tensors("x", &[floats("image", &[10, 1, 4, 4], |i| i as f32 / 160.0)]);
+    let run = |file: &str, extra: &[&str]| {
+        place.succeeds(&[&["run", file, "--input", "x", "--output", "y"], extra].concat());
+        place.read("y")
+    };
+    let expected = run("model.nn", &["--weights", "w"]);
+    assert_eq!(run("model.nn", &["--weights", "w", "--weight-budget", "768"]), expected);
+    let build = ["build", "model.nn", "--weights", "w", "--batch", "10"];
+    place.succeeds(&build);
+    let expected = run("model.nna", &[]);
+    let said = place.succeeds(&[&build[..], &["--weight-budget", "1 KiB"]].concat()).stdout;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("loads of weights into 1.0 KiB"), "{said}");
+    assert_eq!(run("model.nna", &[]), expected);
+    assert_eq!(run("model.nna", &["--weights", "w"]), expected);
+}
+
+#[test]
+fn a_budget_that_is_none_or_too_small() {
+    let Some(place) = trained() else { return };
+    for text in ["much", "12 MB", "-1", "1.5GiB", "99999999999GiB"] {
+        place.refuses(
+            2,
+            &["build", "model.nn", &format!("--weight-budget={text}")],
+            &["is no size; write bytes"],
+        );
+    }
+    let parts = ["E0509", "`linear.weight`", "model.nn:2", "`--weight-budget 768` is the least"];
+    place.refuses(1, &["build", "model.nn", "--weight-budget", "767"], &parts);
+    place.refuses(1, &["eval", "model.nn", "--weights", "w", "--weight-budget", "256"], &parts);
+    place.succeeds(&["build", "model.nn"]);
+    place.write_tensors("x", &[floats("image", &[1, 1, 4, 4], |_| 0.0)]);
+    let run = ["run", "model.nna", "--input", "x", "--output", "y", "--weight-budget", "1KiB"];
+    place.refuses(2, &run, &["`--weight-budget` is for a model's file", "`nnc build`"]);
+}

@@ -8,6 +8,7 @@ use nnc_runtime::artifact::{Artifact, StoredKind};
 use nnc_runtime::{durable, format, weights};
 use serde_json::json;
 
+use crate::budget::BudgetArguments;
 use crate::failure::Failure;
 use crate::model::{self, ModelArguments};
 use crate::output;
@@ -34,6 +35,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     passes: bool,
     #[command(flatten)]
+    budget: BudgetArguments,
+    #[command(flatten)]
     selection: PassArguments,
     /// One JSON object on stdout.
     #[arg(long)]
@@ -45,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bundle = arguments.model.load()?;
     let roles = model::all_roles(&bundle);
     let request = arguments.model.request(&profile, &roles, arguments.batch);
-    let request = Request { selection: arguments.selection.selection()?, ..request };
+    let request = arguments.budget.apply(Request { selection: arguments.selection.selection()?, ..request });
     let mut watch = Watch::new(roles[0]);
     let checked = compile_observed(&bundle, &request, |role, step, graph| {
         if arguments.passes {
@@ -105,6 +108,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ]);
     }
     output::write(&output::table(&rows, &[1, 2, 3, 4, 5]));
+    for program in artifact.programs.iter().filter(|program| !program.loads.is_empty()) {
+        let (loads, window) = (program.loads.len(), program.windows.iter().sum());
+        output::line(&format!("{}: {loads} loads of weights into {}", program.role, output::size(window)));
+    }
     if let Some(passes) = passes {
         output::write(&format!("\n{}, pass by pass\n{}", artifact.programs[0].role, passes.text()));
     }
@@ -113,16 +120,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// All device memory that a program works in, in bytes.
 pub(crate) fn peak(artifact: &Artifact, program: &nnc_runtime::artifact::Program) -> u64 {
-    let regions: u64 = artifact.regions.iter().map(|r| r.bytes).sum();
-    regions + program.arenas.iter().sum::<u64>() + program.input_bytes + program.output_bytes
+    let resident = artifact.resident(&[program]);
+    let regions = artifact.regions.iter().zip(resident).filter(|(_, resident)| *resident);
+    let regions: u64 = regions.map(|(region, _)| region.bytes).sum();
+    let working: u64 = program.arenas.iter().chain(&program.windows).sum();
+    regions + working + program.input_bytes + program.output_bytes
 }
 
 fn program_json(program: &nnc_runtime::artifact::Program, bound: u64) -> serde_json::Value {
-    json!({
+    let mut line = json!({
         "batch": program.batch, "dispatches": program.dispatches.len(),
         "alive_bytes": bound, "arena_bytes": program.arenas.iter().sum::<u64>(),
         "input_bytes": program.input_bytes, "output_bytes": program.output_bytes,
-    })
+    });
+    if !program.loads.is_empty() {
+        line["window_bytes"] = program.windows.iter().sum::<u64>().into();
+        line["loads"] = program.loads.len().into();
+    }
+    line
 }
 
 fn kind_bytes(artifact: &Artifact, kind: StoredKind) -> u64 {

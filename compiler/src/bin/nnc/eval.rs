@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
+use nnc::{Compiled, Request};
 use nnc_runtime::artifact::{Artifact, Role};
 use nnc_runtime::train::{evaluate, evaluate_each};
-use nnc_runtime::{Device, Session, weights};
+use nnc_runtime::{Device, Session};
 use serde_json::{Map, Value};
 
+use crate::budget::BudgetArguments;
 use crate::device::DeviceArguments;
 use crate::failure::Failure;
-use crate::model::ModelArguments;
+use crate::model::{self, ModelArguments};
 use crate::output;
 use crate::per_example;
 use crate::train::{training_of, values};
@@ -20,6 +22,8 @@ pub(crate) struct Arguments {
     model: ModelArguments,
     #[command(flatten)]
     device: DeviceArguments,
+    #[command(flatten)]
+    budget: BudgetArguments,
     /// The weights.
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
@@ -38,11 +42,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?;
     let (part, base) = (arguments.part.as_str(), arguments.model.base());
-    let artifact = arguments.model.compile_for_data(device.profile(), &[Role::Evaluate], None)?.artifact;
+    let artifact = compile(arguments, &device, None)?.artifact;
     let training = training_of(artifact.training.as_ref())?;
     let measured = evaluate(&mut open(arguments, &device, &artifact)?, training, part, &base)?;
     if let Some(out) = &arguments.per_example {
-        let alone = arguments.model.compile_for_data(device.profile(), &[Role::Evaluate], Some(1))?.artifact;
+        let alone = compile(arguments, &device, Some(1))?.artifact;
         let mut session = open(arguments, &device, &alone)?;
         let left = per_example::write(out, |each| evaluate_each(&mut session, training, part, &base, each))?;
         if left.count > 0 {
@@ -61,10 +65,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+fn compile(arguments: &Arguments, device: &Device, batch: Option<usize>) -> Result<Compiled, Failure> {
+    let bundle = arguments.model.load()?;
+    let request = arguments.model.request(device.profile(), &[Role::Evaluate], batch);
+    let request = arguments.budget.apply(Request { reads_data: true, ..request });
+    model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.model.settings)
+}
+
 /// The artifact on the device, with the weights.
 fn open(arguments: &Arguments, device: &Device, artifact: &Artifact) -> Result<Session, Failure> {
     let mut session = Session::open(artifact, device)?;
     session.initialize(artifact.training.as_ref().map_or(0, |training| training.seed))?;
-    session.write_tensors(&weights::load(&arguments.weights, session.tensors())?)?;
+    model::give_weights(&mut session, artifact, &arguments.weights)?;
     Ok(session)
 }

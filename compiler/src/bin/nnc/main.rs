@@ -5,6 +5,7 @@
 
 mod bench;
 mod bisect;
+mod budget;
 mod build;
 mod check;
 mod device;

@@ -8,8 +8,9 @@ use nnc::elaborate::{self, Bundle, Expansion};
 use nnc::source::{Loader, Sources};
 use nnc::syntax::ast::ItemKind;
 use nnc::{Compiled, Precision, Request};
-use nnc_runtime::artifact::Role;
-use nnc_runtime::format;
+use nnc_runtime::artifact::{Artifact, Role};
+use nnc_runtime::weight_file::WeightFile;
+use nnc_runtime::{Session, format, weights};
 use nnc_wgsl::{PROFILES, Profile};
 
 use crate::failure::{Failure, Said};
@@ -211,6 +212,16 @@ pub(crate) fn report(diagnostics: &[Diagnostic], sources: &Sources) -> Result<()
 /// Whether the model's file says how it is trained.
 pub(crate) fn has_training(bundle: &Bundle) -> bool {
     bundle.main().items.iter().any(|item| matches!(item.kind, ItemKind::Train(_)))
+}
+
+/// Gives a session the weights of a file: those it loads stay there until it needs them.
+pub(crate) fn give_weights(session: &mut Session, artifact: &Artifact, path: &Path) -> Result<(), Failure> {
+    if artifact.programs.iter().all(|program| program.loads.is_empty()) {
+        session.write_tensors(&weights::load(path, session.tensors())?)?;
+    } else {
+        session.take_weights(Box::new(WeightFile::open(path, session.tensors())?))?;
+    }
+    Ok(())
 }
 
 /// All programs that the model can have.

@@ -7,6 +7,7 @@ use nnc_runtime::artifact::{Artifact, Init, Program, Role};
 use nnc_runtime::gpu::{Fault, place};
 use nnc_runtime::{Clock, Device, Session, Tensor, format, weights};
 
+use crate::budget::BudgetArguments;
 use crate::device::DeviceArguments;
 use crate::failure::Failure;
 use crate::inputs::{self, Inputs};
@@ -20,6 +21,8 @@ pub(crate) struct Arguments {
     model: ModelArguments,
     #[command(flatten)]
     device: DeviceArguments,
+    #[command(flatten)]
+    budget: BudgetArguments,
     /// The weights; an artifact may hold them itself.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
@@ -89,7 +92,7 @@ impl Running {
         let mut session = Session::open_roles(&artifact, device, &[Role::Infer])?;
         session.initialize(artifact.training.as_ref().map_or(0, |t| t.seed))?;
         if let Some(path) = &arguments.weights {
-            session.write_tensors(&weights::load(path, session.tensors())?)?;
+            model::give_weights(&mut session, &artifact, path)?;
         }
         Ok(Running { artifact, session })
     }
@@ -130,6 +133,7 @@ fn artifact(arguments: &Arguments, device: &Device, inputs: &Inputs) -> Result<A
         None => inputs.examples(&bundle.batched_inputs())?.min(BATCH),
     };
     let request = arguments.model.request(device.profile(), &[Role::Infer], Some(batch));
+    let request = arguments.budget.apply(request);
     let artifact =
         model::finish(nnc::compile(&bundle, &request), &bundle, &arguments.model.settings)?.artifact;
     if arguments.weights.is_none() && artifact.tensors.iter().any(weights::is_saved) {
@@ -153,7 +157,8 @@ fn unmet(fault: &Fault, first: usize, examples: usize) -> Failure {
 /// The artifact as it was built, which must hold weights if none are given.
 fn compiled(arguments: &Arguments) -> Result<Artifact, Failure> {
     let file = arguments.model.file.display();
-    let given = arguments.batch.map(|_| "--batch").or(arguments.model.settings.given());
+    let given = arguments.batch.map(|_| "--batch").or(arguments.budget.given());
+    let given = given.or(arguments.model.settings.given());
     if let Some(name) = given {
         return Err(Failure::new(format!(
             "`{name}` is for a model's file: `{file}` is compiled; use it with `nnc build`"
