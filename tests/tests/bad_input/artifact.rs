@@ -48,10 +48,11 @@ fn an_altered_artifact() {
     let mut other = whole.clone();
     other[4] = 9;
     place.write("model.nna", &other);
-    place.refuses(2, &RUN, &["`model.nna`", "has format 9, this runtime reads 4", "update the runtime"]);
+    let reads = |found: u8| format!("has format {found}, this runtime reads {}", format::VERSION);
+    place.refuses(2, &RUN, &["`model.nna`", &reads(9), "update the runtime"]);
     other[4] = 1;
     place.write("model.nna", &other);
-    place.refuses(2, &RUN, &["`model.nna`", "has format 1, this runtime reads 4", "compile it again"]);
+    place.refuses(2, &RUN, &["`model.nna`", &reads(1), "compile it again"]);
     place.write("model.nna", whole);
     place.succeeds(&RUN);
 }
