@@ -127,17 +127,14 @@ impl Workshop<'_> {
         let arenas = |built: &Built| built.plan.arenas.iter().sum::<u64>();
         let elsewhere = self.bytes(&kept) - arenas(&kept);
         let allowed = limit.map(|limit| limit.saturating_sub(elsewhere));
-        let (mut best, mut aim) = (kept.clone(), allowed);
+        let (mut best, mut aim) = (None, allowed);
         for _ in 0..ATTEMPTS {
-            let mut graph = kept.graph.clone();
-            if !recompute(&mut graph, &kept.lowered, &kept.plan, aim) {
-                break;
-            }
+            let Some(mut graph) = recompute(&kept.graph, &kept.lowered, &kept.plan, aim) else { break };
             passes::form_kernels(&mut graph, self.profile, &self.selection);
             let built = self.planned(graph, kept.role, observe);
             let taken = arenas(&built);
-            if taken < arenas(&best) {
-                best = built;
+            if taken < best.as_ref().map_or(arenas(&kept), arenas) {
+                best = Some(built);
             }
             let Some(allowed) = allowed.filter(|allowed| taken > *allowed) else { break };
             let last = aim.unwrap_or(allowed);
@@ -146,7 +143,7 @@ impl Workshop<'_> {
             }
             aim = Some(last.saturating_sub((taken - allowed).max(last / 64)));
         }
-        best
+        best.unwrap_or(kept)
     }
 
     /// The device memory that a step works in, in bytes.

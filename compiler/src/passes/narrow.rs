@@ -54,12 +54,15 @@ fn run(graph: &mut Graph, profile: &Profile) {
         narrow.extend(written(graph, cluster).into_iter().filter(fits));
     }
     let homes = homes(graph, &layouts(graph));
-    let together: Vec<(NodeId, NodeId)> = homes.parts().collect();
-    while let Some((part, whole)) =
-        together.iter().find(|(part, whole)| narrow.contains(part) != narrow.contains(whole))
-    {
-        narrow.remove(part);
-        narrow.remove(whole);
+    let mut together: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+    for (part, whole) in homes.parts() {
+        together.entry(part).or_default().push(whole);
+        together.entry(whole).or_default().push(part);
+    }
+    let beside = |id: NodeId| together.get(&id).into_iter().flatten().copied();
+    let mut open: Vec<NodeId> = together.keys().copied().filter(|id| !narrow.contains(id)).collect();
+    while let Some(id) = open.pop() {
+        open.extend(beside(id).filter(|other| narrow.remove(other)));
     }
     while let Some(&id) = narrow.first() {
         if !graph.allowance.take() {
@@ -69,8 +72,7 @@ fn run(graph: &mut Graph, profile: &Profile) {
         while let Some(id) = open.pop() {
             if narrow.remove(&id) {
                 graph.node_mut(id).narrow = true;
-                open.extend(together.iter().filter(|(part, _)| *part == id).map(|(_, whole)| *whole));
-                open.extend(together.iter().filter(|(_, whole)| *whole == id).map(|(part, _)| *part));
+                open.extend(beside(id));
             }
         }
     }

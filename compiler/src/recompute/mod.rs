@@ -25,17 +25,16 @@ use crate::plan::Plan;
 use choice::Chooser;
 use second::compute_again;
 
-/// Chooses the values of a step that are computed again, and changes the graph, whose kernels must then be formed
-/// anew. With `limit`, the bytes of arena that may be alive at one time, what it takes to stay below it is chosen as
-/// well, as far as that goes. Whether the graph has changed.
+/// The graph of a step, whose kernels must then be formed anew, with the values that are chosen computed again; `None`
+/// where none is. With `limit`, the bytes of arena that may be alive at one time, what it takes to stay below it is chosen
+/// as well, as far as that goes.
 #[must_use]
-pub fn recompute(graph: &mut Graph, lowered: &Lowered, plan: &Plan, limit: Option<u64>) -> bool {
+pub fn recompute(graph: &Graph, lowered: &Lowered, plan: &Plan, limit: Option<u64>) -> Option<Graph> {
     let mut chooser = Chooser::new(graph, lowered, plan);
     chooser.choose_cheap();
     if let Some(limit) = limit {
         chooser.choose_until(limit);
     }
     let chosen = chooser.finish();
-    compute_again(graph, lowered, &chosen);
-    !chosen.is_empty()
+    (!chosen.is_empty()).then(|| compute_again(graph.clone(), lowered, &chosen))
 }

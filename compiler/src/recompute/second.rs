@@ -6,18 +6,15 @@ use super::choice::Again;
 use crate::ir::{Graph, NodeId, Origin};
 use crate::lower::{Homes, Lowered, is_view};
 
-/// Adds the second computations to a graph whose kernels are formed, and takes its kernels apart.
-pub(super) fn compute_again(graph: &mut Graph, lowered: &Lowered, chosen: &BTreeMap<NodeId, Again>) {
-    if chosen.is_empty() {
-        return;
-    }
+/// A graph whose kernels are formed, with the second computations and without its kernels.
+pub(super) fn compute_again(mut graph: Graph, lowered: &Lowered, chosen: &BTreeMap<NodeId, Again>) -> Graph {
     let order = graph.order();
     let rank: BTreeMap<NodeId, usize> = order.iter().enumerate().map(|(rank, id)| (*id, rank)).collect();
     let stages = lowered.stages.iter().enumerate();
     let stage_of =
         stages.flat_map(|(number, stage)| stage.cluster.members.iter().map(move |id| (*id, number)));
     let mut writer = Writer {
-        graph,
+        graph: &mut graph,
         homes: &lowered.homes,
         stage_of: stage_of.collect(),
         chosen,
@@ -36,6 +33,7 @@ pub(super) fn compute_again(graph: &mut Graph, lowered: &Lowered, chosen: &BTree
             graph.node_mut(id).cluster = None;
         }
     }
+    graph
 }
 
 struct Writer<'a> {

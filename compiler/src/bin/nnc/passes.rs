@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use nnc::ir::Graph;
-use nnc::passes::{Pipeline, Selection};
+use nnc::passes::{Pipeline, Refused, Selection};
 use nnc::program::{Step, artifact_selected};
 use nnc::source::Sources;
 use nnc_runtime::artifact::Role;
@@ -40,7 +40,7 @@ pub(crate) fn runs_of(name: &str) -> Result<Vec<String>, Failure> {
     let found: Vec<String> = named.map(|run| run.name.clone()).collect();
     if found.is_empty() {
         let names: Vec<&str> = pipeline.runs().iter().map(|run| run.name.as_str()).collect();
-        return Err(Failure::new(format!("there is no pass `{name}`; there are: {}", names.join(", "))));
+        return Err(Refused::Unknown { name: name.to_owned(), known: names.join(", ") }.into());
     }
     Ok(found)
 }

@@ -3,9 +3,11 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nnc::Request;
 use nnc::diff::diff;
+use nnc::elaborate::Bundle;
 use nnc::snapshot::{SnapshotFile, snapshot};
 use nnc_runtime::durable;
 use nnc_wgsl::PROFILES;
@@ -45,9 +47,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = arguments.out.clone().unwrap_or_else(|| arguments.model.file.with_extension("snap"));
     let targets = targets(arguments, &folder)?;
+    let bundle = arguments.model.load()?;
     let mut different = false;
     for target in targets {
-        let files = compiled(arguments, &target)?;
+        let files = compiled(arguments, &bundle, &target)?;
         let folder = folder.join(&target);
         match arguments.check {
             true => different |= check(&folder, &files)?,
@@ -86,13 +89,12 @@ fn targets(arguments: &Arguments, folder: &Path) -> Result<Vec<String>, Failure>
     }
 }
 
-fn compiled(arguments: &Arguments, target: &str) -> Result<Vec<SnapshotFile>, Failure> {
-    let bundle = arguments.model.load()?;
+fn compiled(arguments: &Arguments, bundle: &Arc<Bundle>, target: &str) -> Result<Vec<SnapshotFile>, Failure> {
     let profile = model::profile(target)?;
-    let request = arguments.model.request(&profile, &model::all_roles(&bundle), arguments.batch);
+    let request = arguments.model.request(&profile, &model::all_roles(bundle), arguments.batch);
     let request = Request { selection: arguments.passes.selection()?, ..request };
-    let checked = nnc::compile(&bundle, &request);
-    let compiled = model::finish(checked, &bundle, &arguments.model.settings)?;
+    let checked = nnc::compile(bundle, &request);
+    let compiled = model::finish(checked, bundle, &arguments.model.settings)?;
     Ok(snapshot(&compiled, &arguments.model.base().to_string_lossy()))
 }
 
