@@ -16,7 +16,7 @@ pub const MAGIC: [u8; 4] = *b"NNCA";
 /// The version of the format that this runtime writes and reads.
 pub const VERSION: u32 = 5;
 
-const HEADER_BYTES: usize = 32;
+pub(crate) const HEADER_BYTES: usize = 32;
 
 /// A file that is no usable artifact.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +99,30 @@ pub fn write(artifact: &Artifact) -> Vec<u8> {
 /// # Errors
 /// If they are not a whole, unaltered, valid artifact of a format this runtime knows.
 pub fn read(file: &[u8]) -> Result<Artifact, FormatError> {
+    let header = header(file, file.len() as u64)?;
+    // Both lengths are those of parts of the file, so they fit.
+    let (json, values) = file[HEADER_BYTES..].split_at(header.json_bytes as usize);
+    let mut artifact = content(json, header.json_crc)?;
+    unaltered(header.values_crc, crc32fast::hash(values))?;
+    artifact.values = Arc::new(values.to_vec());
+    artifact.validate()?;
+    Ok(artifact)
+}
+
+/// What the header of a file says.
+pub(crate) struct Header {
+    /// The length of the JSON, in bytes.
+    pub(crate) json_bytes: u64,
+    /// The checksum of the JSON.
+    pub(crate) json_crc: u32,
+    /// The length of the values, in bytes.
+    pub(crate) values_bytes: u64,
+    /// The checksum of the values.
+    pub(crate) values_crc: u32,
+}
+
+/// The header of a file of `found` bytes that begins with these.
+pub(crate) fn header(file: &[u8], found: u64) -> Result<Header, FormatError> {
     let known = file.len().min(MAGIC.len());
     if file.is_empty() || file[..known] != MAGIC[..known] {
         return Err(FormatError::Foreign);
@@ -109,7 +133,6 @@ pub fn read(file: &[u8]) -> Result<Artifact, FormatError> {
         Some(found) if found < VERSION => return Err(FormatError::Older { found }),
         _ => {}
     }
-    let found = file.len() as u64;
     let truncated = |expected: u64| FormatError::Truncated { expected, found };
     let (Some(low), Some(high), Some(json_crc), Some(values_crc), Some(values_low), Some(values_high)) =
         (word(8), word(12), word(16), word(20), word(24), word(28))
@@ -125,19 +148,18 @@ pub fn read(file: &[u8]) -> Result<Artifact, FormatError> {
     if found > expected {
         return Err(FormatError::Trailing { found: found - expected });
     }
-    // Both lengths are those of parts of the file, so they fit.
-    let (json, values) = file[HEADER_BYTES..].split_at(json_bytes as usize);
-    for (expected, part) in [(json_crc, json), (values_crc, values)] {
-        let found = crc32fast::hash(part);
-        if expected != found {
-            return Err(FormatError::Altered { expected, found });
-        }
-    }
-    let mut artifact: Artifact =
-        serde_json::from_slice(json).map_err(|e| FormatError::Content { cause: e.to_string() })?;
-    artifact.values = Arc::new(values.to_vec());
-    artifact.validate()?;
-    Ok(artifact)
+    Ok(Header { json_bytes, json_crc, values_bytes, values_crc })
+}
+
+/// The artifact in this JSON, without given values, not yet validated.
+pub(crate) fn content(json: &[u8], crc: u32) -> Result<Artifact, FormatError> {
+    unaltered(crc, crc32fast::hash(json))?;
+    serde_json::from_slice(json).map_err(|e| FormatError::Content { cause: e.to_string() })
+}
+
+/// Compares two checksums.
+pub(crate) fn unaltered(expected: u32, found: u32) -> Result<(), FormatError> {
+    if expected == found { Ok(()) } else { Err(FormatError::Altered { expected, found }) }
 }
 
 #[cfg(test)]

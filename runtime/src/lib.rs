@@ -4,6 +4,8 @@
 //! and weight files, feature `gpu` devices, sessions and training.
 
 pub mod artifact;
+#[cfg(any(feature = "gpu", feature = "data"))]
+pub mod artifact_file;
 #[cfg(feature = "gpu")]
 pub mod batch;
 #[cfg(any(feature = "gpu", feature = "data"))]
@@ -27,6 +29,8 @@ pub mod reader;
 pub mod tensor;
 #[cfg(all(feature = "gpu", feature = "data"))]
 pub mod train;
+#[cfg(any(feature = "gpu", feature = "data"))]
+mod unchanged;
 pub mod validate;
 #[cfg(feature = "data")]
 pub mod weight_file;

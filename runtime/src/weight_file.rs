@@ -1,29 +1,21 @@
 //! A weight file that stays on disk: its tensors are read when they are needed, piece by piece.
-//!
-//! The file is read and not mapped, so that one that is cut short meanwhile is an error and no end of the process. Its
-//! pages stay in memory as long as the system has room for them.
 
 use std::collections::HashMap;
-use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::io;
+use std::path::Path;
 
 use nnc_wgsl::Element;
 
 use crate::artifact::Stored;
 use crate::cause::cause;
+use crate::unchanged::Unchanged;
 use crate::weight_source::{UnreadableWeight, WeightSource};
 use crate::weights::{self, WeightsError};
 
 /// A safetensors file with the weights of a model.
 #[derive(Debug)]
 pub struct WeightFile {
-    path: PathBuf,
-    file: Mutex<File>,
-    bytes: u64,
-    modified: Option<SystemTime>,
+    file: Unchanged,
     places: HashMap<String, Place>,
 }
 
@@ -42,38 +34,19 @@ impl WeightFile {
     /// If it cannot be read, is damaged, or is of another model.
     pub fn open(path: &Path, stored: &[Stored]) -> Result<WeightFile, WeightsError> {
         let unreadable = |e: io::Error| WeightsError::Unreadable { path: path.to_owned(), cause: cause(&e) };
-        let file = File::open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
+        let file = Unchanged::open(path).map_err(unreadable)?;
         let mapped = weights::map(path)?;
         let places = weights::fitting(path, &mapped, stored, |stored, view| {
             let start = view.data().as_ptr() as usize - mapped.as_ptr() as usize;
             let place = Place { start: start as u64, bytes: view.data().len(), element: stored.element };
             (stored.path.clone(), place)
         })?;
-        Ok(WeightFile {
-            path: path.to_owned(),
-            file: Mutex::new(file),
-            bytes: metadata.len(),
-            modified: modified(&metadata),
-            places: places.into_iter().collect(),
-        })
+        Ok(WeightFile { file, places: places.into_iter().collect() })
     }
 
     /// Fills `into` with the tensor's bytes as stored; past its end with zeros.
     fn fill(&self, place: &Place, start: usize, into: &mut [u8]) -> io::Result<()> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let metadata = file.metadata()?;
-        if metadata.len() < self.bytes {
-            let what = format!("it was cut short, to {} bytes of {}", metadata.len(), self.bytes);
-            return Err(io::Error::other(what));
-        }
-        if metadata.len() != self.bytes || modified(&metadata) != self.modified {
-            return Err(io::Error::other("it was changed while it was in use"));
-        }
-        let mut read = |from: usize, into: &mut [u8]| {
-            file.seek(SeekFrom::Start(place.start + from as u64))?;
-            file.read_exact(into)
-        };
+        let read = |from: usize, into: &mut [u8]| self.file.read(place.start + from as u64, into);
         match place.element {
             Element::Bool => {
                 let mut truths = vec![0; into.len() / 4];
@@ -99,20 +72,16 @@ impl WeightSource for WeightFile {
 
     fn read(&self, path: &str, start: usize, into: &mut [u8]) -> Result<(), UnreadableWeight> {
         let place = self.places.get(path).ok_or_else(|| io::Error::other("it has no such tensor"));
-        place.and_then(|place| self.fill(place, start, into)).map_err(|error| UnreadableWeight {
-            tensor: path.to_owned(),
-            source_name: self.path.display().to_string(),
-            cause: error.to_string(),
-        })
+        let read = place.and_then(|place| self.fill(place, start, into));
+        read.map_err(|error| self.file.unreadable(path, &error))
     }
-}
-
-fn modified(metadata: &Metadata) -> Option<SystemTime> {
-    metadata.modified().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::path::PathBuf;
+
     use super::*;
     use crate::example;
     use crate::tensor::Tensor;

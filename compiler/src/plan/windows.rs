@@ -93,7 +93,7 @@ pub fn readings(graph: &Graph, lowered: &Lowered) -> Vec<Reading> {
             if !comes_and_goes(graph.stored[stored.0].kind) {
                 continue;
             }
-            let bytes = (graph.ty(node).bytes() as u64).next_multiple_of(16).max(16);
+            let bytes = (graph.stored_bytes(node) as u64).next_multiple_of(16).max(16);
             let reading = found.entry(stored).or_insert_with(|| Reading {
                 stored,
                 nodes: Vec::new(),

@@ -3,8 +3,10 @@
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
-use nnc_runtime::artifact::{Artifact, Init, Program, Role};
+use nnc_runtime::artifact::{Artifact, Program, Role};
+use nnc_runtime::artifact_file::ArtifactFile;
 use nnc_runtime::gpu::{Fault, place};
+use nnc_runtime::weight_source::WeightSource;
 use nnc_runtime::{Clock, Device, Session, Tensor, format, weights};
 
 use crate::budget::BudgetArguments;
@@ -88,11 +90,13 @@ struct Running {
 impl Running {
     /// Compiled for as many examples at once as these inputs have, where the command line does not say.
     fn open(arguments: &Arguments, device: &Device, inputs: &Inputs) -> Result<Running, Failure> {
-        let artifact = artifact(arguments, device, inputs)?;
+        let (artifact, held) = artifact(arguments, device, inputs)?;
         let mut session = Session::open_roles(&artifact, device, &[Role::Infer])?;
         session.initialize(artifact.training.as_ref().map_or(0, |t| t.seed))?;
-        if let Some(path) = &arguments.weights {
-            model::give_weights(&mut session, &artifact, path)?;
+        match (&arguments.weights, held) {
+            (Some(path), _) => model::give_weights(&mut session, &artifact, path)?,
+            (None, Some(held)) => session.take_weights(Box::new(held))?,
+            (None, None) => {}
         }
         Ok(Running { artifact, session })
     }
@@ -122,7 +126,12 @@ impl Running {
     }
 }
 
-fn artifact(arguments: &Arguments, device: &Device, inputs: &Inputs) -> Result<Artifact, Failure> {
+/// The artifact, and the file of its given values where those stay there.
+fn artifact(
+    arguments: &Arguments,
+    device: &Device,
+    inputs: &Inputs,
+) -> Result<(Artifact, Option<ArtifactFile>), Failure> {
     let file = &arguments.model.file;
     if is_artifact(file)? {
         return compiled(arguments);
@@ -139,7 +148,7 @@ fn artifact(arguments: &Arguments, device: &Device, inputs: &Inputs) -> Result<A
     if arguments.weights.is_none() && artifact.tensors.iter().any(weights::is_saved) {
         return Err(Failure::new("`--weights` is missing: a model's file holds none"));
     }
-    Ok(artifact)
+    Ok((artifact, None))
 }
 
 /// What the model requires and these examples do not keep.
@@ -155,7 +164,7 @@ fn unmet(fault: &Fault, first: usize, examples: usize) -> Failure {
 }
 
 /// The artifact as it was built, which must hold weights if none are given.
-fn compiled(arguments: &Arguments) -> Result<Artifact, Failure> {
+fn compiled(arguments: &Arguments) -> Result<(Artifact, Option<ArtifactFile>), Failure> {
     let file = arguments.model.file.display();
     let given = arguments.batch.map(|_| "--batch").or(arguments.budget.given());
     let given = given.or(arguments.model.settings.given());
@@ -164,15 +173,15 @@ fn compiled(arguments: &Arguments) -> Result<Artifact, Failure> {
             "`{name}` is for a model's file: `{file}` is compiled; use it with `nnc build`"
         )));
     }
-    let bytes = std::fs::read(&arguments.model.file).map_err(|e| Failure::file(&arguments.model.file, &e))?;
-    let artifact = format::read(&bytes).map_err(|e| Failure::new(format!("`{file}`: {e}")))?;
+    let opened = ArtifactFile::open(&arguments.model.file);
+    let (artifact, held) = opened.map_err(|e| Failure::new(format!("`{file}`: {e}")))?;
     let mut saved = artifact.tensors.iter().filter(|tensor| weights::is_saved(tensor));
-    if arguments.weights.is_none() && saved.any(|tensor| !matches!(tensor.init, Init::Given { .. })) {
+    if arguments.weights.is_none() && saved.any(|tensor| !held.has(&tensor.path)) {
         return Err(Failure::new(format!(
             "`{file}` holds no weights; give `--weights`, or build it with `--weights`"
         )));
     }
-    Ok(artifact)
+    Ok((artifact, Some(held)))
 }
 
 fn is_artifact(file: &Path) -> Result<bool, Failure> {
