@@ -119,6 +119,7 @@ pub fn assemble(
         windows: Some(plan.windows.bytes).filter(|bytes| *bytes > 0).into_iter().collect(),
         loads: plan.windows.loads(&first),
         scalars: lowered.hosts.clone().into_scalars(),
+        settled: first.get(lowered.settled).copied().unwrap_or(dispatches.len()),
         dispatches,
         copies: plan.copies.clone(),
     }

@@ -156,10 +156,14 @@ impl Workshop<'_> {
 
     /// The kernels and the memory of a graph whose kernels are formed.
     fn planned(&mut self, graph: Graph, role: Role, observe: &mut impl FnMut(&Step<'_>, &Graph)) -> Built {
-        let lowered = lower(&graph, self.profile);
+        let mut lowered = lower(&graph, self.profile);
+        let budget = self.weight_budget.filter(|_| matches!(role, Role::Evaluate | Role::Infer));
+        if budget.is_none() && matches!(role, Role::Evaluate | Role::Infer) {
+            lowered.settle(&graph);
+        }
         observe(&Step::Lowered, &graph);
         let mut plan = plan(&graph, &lowered, &mut self.storage, role, self.profile);
-        if let Some(budget) = self.weight_budget.filter(|_| matches!(role, Role::Evaluate | Role::Infer)) {
+        if let Some(budget) = budget {
             plan.load_weights(&graph, &lowered, &self.storage, budget, self.profile);
         }
         observe(&Step::Planned, &graph);

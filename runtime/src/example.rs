@@ -142,6 +142,7 @@ fn evaluate() -> Program {
         arenas: vec![256],
         windows: Vec::new(),
         loads: Vec::new(),
+        settled: 0,
         scalars: vec![examples()],
         dispatches: vec![predict(Y), distance(LOSS, ERROR)],
         copies: Vec::new(),

@@ -93,6 +93,12 @@ impl Artifact {
             self.validate_dispatch(program, dispatch).map_err(|e| e.within(&within()))?;
         }
         self.validate_loads(program)?;
+        ensure(program.settled <= program.dispatches.len(), || {
+            format!("{} of {} dispatches are settled", program.settled, program.dispatches.len())
+        })?;
+        ensure(program.settled == 0 || program.loads.is_empty(), || {
+            "what is computed of weights that come and go is not settled".to_owned()
+        })?;
         for (from, to) in &program.copies {
             self.validate_area(program, from)?;
             self.validate_area(program, to)?;

@@ -11,6 +11,7 @@ pub mod corpus;
 pub mod device;
 pub mod goldens;
 pub mod graphs;
+pub mod in_use;
 pub mod layer_cases;
 pub mod long_models;
 pub mod mutation;

@@ -4,53 +4,17 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use nnc::compile::{Compiled, compile};
-use nnc::elaborate::{Bundle, load};
 use nnc::plan::{least, readings};
-use nnc::source::NoFiles;
 use nnc_runtime::artifact::{Artifact, Bound, Buffer, Load, Program, Role, StoredKind, Written};
 use nnc_runtime::weight_file::WeightFile;
 use nnc_runtime::{Batch, Clock, Device, Session, format, weights};
 use nnc_tests::device::device;
-use nnc_tests::workspace::root;
-use nnc_wgsl::{Element, PROFILES, Profile, random_uniform};
+use nnc_tests::in_use::{BATCH, USE, batch, bundle, bundle_of, compiled, models};
+use nnc_wgsl::{Element, PROFILES, Profile};
 
 const SEED: u64 = 3;
-const BATCH: usize = 2;
-const USE: [Role; 2] = [Role::Evaluate, Role::Infer];
-
-/// The networks of `models/`, by their files.
-fn models() -> Vec<String> {
-    let entries = fs::read_dir(root().join("models")).unwrap();
-    let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    names.retain(|name| name.ends_with(".nn"));
-    names.sort();
-    assert!(names.len() > 5, "{names:?}");
-    names
-}
-
-fn bundle(name: &str) -> Arc<Bundle> {
-    let text = fs::read_to_string(root().join("models").join(name)).unwrap();
-    bundle_of(name, &text)
-}
-
-fn bundle_of(name: &str, text: &str) -> Arc<Bundle> {
-    let bundle = load(name, text, &[], &NoFiles);
-    assert!(!bundle.has_errors(), "{name}: {:?}", bundle.diagnostics);
-    Arc::new(bundle.value)
-}
-
-fn compiled(bundle: &Arc<Bundle>, profile: &Profile, roles: &[Role], budget: Option<u64>) -> Compiled {
-    let request = nnc::Request {
-        batch: Some(BATCH),
-        weight_budget: budget,
-        ..nnc::Request::new(profile.clone(), roles)
-    };
-    let made = compile(bundle, &request);
-    made.value.unwrap_or_else(|| panic!("{:?}", made.diagnostics))
-}
 
 /// The least budget that will do, and the one that holds all weights.
 fn budgets(compiled: &Compiled) -> (u64, u64) {
@@ -61,26 +25,6 @@ fn budgets(compiled: &Compiled) -> (u64, u64) {
     let weights = compiled.artifact.tensors.iter().filter(|t| t.kind == StoredKind::Weight);
     let all = weights.map(|t| (t.element.bytes(t.shape.iter().product()) as u64).next_multiple_of(256)).sum();
     (least, all)
-}
-
-/// Made-up inputs: integers are 0 or 1, which every field of the models takes.
-fn batch(program: &Program, salt: u32) -> Batch {
-    let mut batch = Batch::new(program);
-    for (place, port) in (0u32..).zip(&program.inputs) {
-        let count = port.element.bytes(port.shape.iter().product());
-        let uniform = |i: usize| random_uniform(salt, 0, place, u32::try_from(i).unwrap());
-        let bytes: Vec<u8> = match port.element {
-            Element::F32 => (0..count / 4).flat_map(|i| uniform(i).to_le_bytes()).collect(),
-            Element::I32 | Element::Bool => {
-                (0..count / 4).flat_map(|i| u32::from(uniform(i) < 0.5).to_le_bytes()).collect()
-            }
-            Element::U8 => (0..count).map(|i| u8::from(uniform(i) < 0.5)).collect(),
-            Element::F16 => panic!("inputs are no halves"),
-        };
-        let input = batch.input_mut(place as usize);
-        input.copy_from_slice(&bytes[..input.len()]);
-    }
-    batch
 }
 
 /// The bytes of all outputs of two batches, the second submitted while the first is in flight.

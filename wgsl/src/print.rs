@@ -2,12 +2,13 @@
 //!
 //! The four-wide form computes on `vec4`; constants are splatted, so every operation sees equal widths.
 //! What drivers with fast math get wrong is spelled out: `tanh` is clamped, finiteness is a test of bits,
-//! and no literal is infinite.
+//! and no literal is infinite. So is what they may round once or twice as they like: a product that is added to
+//! something is `fma`, so that a formula gives the same bits in whatever kernel it stands.
 
 use std::fmt::Write as _;
 
 use crate::element::Scalar;
-use crate::expr::{Binary, Expr, Ref, Term, Unary};
+use crate::expr::{Binary, Expr, Ref, Term, Unary, for_each_part, term_types};
 
 /// How many elements one statement computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,29 +53,31 @@ pub fn statements(
     prefix: &str,
     out: &mut String,
 ) -> Vec<String> {
+    let types = term_types(expr.terms());
+    let written = written(expr, &types);
     let mut texts: Vec<String> = Vec::with_capacity(expr.terms().len());
-    let mut types: Vec<Scalar> = Vec::with_capacity(expr.terms().len());
     for (place, term) in expr.terms().iter().enumerate() {
-        let at = |r: &Ref| texts[r.index()].as_str();
-        let type_at = |r: &Ref| types[r.index()];
-        let (text, scalar) = match term {
-            Term::Operand(k, scalar) => {
+        if !written[place] {
+            texts.push(String::new());
+            continue;
+        }
+        let at = |r: Ref| texts[r.index()].as_str();
+        let text = match term {
+            Term::Operand(k, _) => {
                 let text = &operands[*k as usize];
                 assert!(!text.is_empty(), "operand {k} of a formula has a text");
-                (text.clone(), *scalar)
+                text.clone()
             }
-            Term::Real(v) => (width.splat(&real(v.value()), "f32"), Scalar::F32),
-            Term::Int(v) => (width.splat(&int(*v), "i32"), Scalar::I32),
-            Term::Bool(v) => (width.splat(&v.to_string(), "bool"), Scalar::Bool),
-            Term::Unary(op, a) => unary(*op, at(a), type_at(a), width),
-            Term::Binary(op, a, b) => {
-                let scalar = if op.is_truth() { Scalar::Bool } else { type_at(a) };
-                (binary(*op, at(a), at(b)), scalar)
-            }
+            Term::Real(v) => width.splat(&real(v.value()), "f32"),
+            Term::Int(v) => width.splat(&int(*v), "i32"),
+            Term::Bool(v) => width.splat(&v.to_string(), "bool"),
+            Term::Unary(op, a) => unary(*op, at(*a), types[a.index()], width),
+            Term::Binary(op, a, b) => Fused::of(expr, term, &types)
+                .map_or_else(|| binary(*op, at(*a), at(*b)), |fused| fused.text(at)),
             Term::Select { condition, yes, no } => {
-                (format!("select({}, {}, {})", at(no), at(yes), at(condition)), type_at(yes))
+                format!("select({}, {}, {})", at(*no), at(*yes), at(*condition))
             }
-            Term::Cast(to, a) => (cast(type_at(a), *to, at(a), width), *to),
+            Term::Cast(to, a) => cast(types[a.index()], *to, at(*a), width),
         };
         let leaf = matches!(term, Term::Operand(..) | Term::Real(_) | Term::Int(_) | Term::Bool(_));
         if leaf {
@@ -83,7 +86,6 @@ pub fn statements(
             let _ = writeln!(out, "let {prefix}{place} = {text};");
             texts.push(format!("{prefix}{place}"));
         }
-        types.push(scalar);
     }
     expr.results().iter().map(|r| texts[r.index()].clone()).collect()
 }
@@ -126,9 +128,9 @@ fn int(value: i32) -> String {
     if value < 0 { format!("i32({value})") } else { format!("{value}i") }
 }
 
-fn unary(op: Unary, a: &str, scalar: Scalar, width: Width) -> (String, Scalar) {
+fn unary(op: Unary, a: &str, scalar: Scalar, width: Width) -> String {
     let whole = scalar == Scalar::I32;
-    let text = match op {
+    match op {
         Unary::Neg => format!("-({a})"),
         Unary::Abs => format!("abs({a})"),
         Unary::Sign => format!("sign({a})"),
@@ -145,15 +147,13 @@ fn unary(op: Unary, a: &str, scalar: Scalar, width: Width) -> (String, Scalar) {
         Unary::Floor => format!("floor({a})"),
         Unary::Ceil => format!("ceil({a})"),
         Unary::Round => format!("round({a})"),
-        Unary::Not => return (format!("!({a})"), Scalar::Bool),
+        Unary::Not => format!("!({a})"),
         Unary::IsFinite => {
             let exponent = width.splat("0x7f800000u", "u32");
             let bits = width.splat_type("u32");
-            let text = format!("((bitcast<{bits}>({a}) & {exponent}) != {exponent})");
-            return (text, Scalar::Bool);
+            format!("((bitcast<{bits}>({a}) & {exponent}) != {exponent})")
         }
-    };
-    (text, scalar)
+    }
 }
 
 impl Width {
@@ -175,6 +175,57 @@ fn binary(op: Binary, a: &str, b: &str) -> String {
         _ => op.sign().expect("the rest are written between their operands"),
     };
     format!("{a} {sign} {b}")
+}
+
+/// A sum or difference of floats, one side of which is a product; of two products the right one, which is then not
+/// rounded.
+struct Fused {
+    x: Ref,
+    y: Ref,
+    /// Whether the product is subtracted.
+    is_less: bool,
+    rest: Ref,
+    /// Whether the other side is subtracted.
+    is_rest_less: bool,
+}
+
+impl Fused {
+    fn of(expr: &Expr, term: &Term, types: &[Scalar]) -> Option<Fused> {
+        let Term::Binary(op @ (Binary::Add | Binary::Sub), a, b) = *term else { return None };
+        let product = |r: Ref| match expr.terms()[r.index()] {
+            Term::Binary(Binary::Mul, x, y) if types[r.index()] == Scalar::F32 => Some((x, y)),
+            _ => None,
+        };
+        let is_sub = op == Binary::Sub;
+        if let Some((x, y)) = product(b) {
+            return Some(Fused { x, y, is_less: is_sub, rest: a, is_rest_less: false });
+        }
+        product(a).map(|(x, y)| Fused { x, y, is_less: false, rest: b, is_rest_less: is_sub })
+    }
+
+    fn text<'a>(&self, at: impl Fn(Ref) -> &'a str) -> String {
+        let signed = |r: Ref, is_less: bool| if is_less { format!("-({})", at(r)) } else { at(r).to_owned() };
+        let (x, rest) = (signed(self.x, self.is_less), signed(self.rest, self.is_rest_less));
+        format!("fma({x}, {}, {rest})", at(self.y))
+    }
+}
+
+/// Which terms are written: a product that only goes into sums is written there.
+fn written(expr: &Expr, types: &[Scalar]) -> Vec<bool> {
+    let mut written = vec![false; expr.terms().len()];
+    for result in expr.results() {
+        written[result.index()] = true;
+    }
+    for (place, term) in expr.terms().iter().enumerate().rev() {
+        if !written[place] {
+            continue;
+        }
+        match Fused::of(expr, term, types) {
+            Some(Fused { x, y, rest, .. }) => [x, y, rest].iter().for_each(|r| written[r.index()] = true),
+            None => for_each_part(term, |r| written[r.index()] = true),
+        }
+    }
+    written
 }
 
 fn cast(from: Scalar, to: Scalar, a: &str, width: Width) -> String {
@@ -218,7 +269,26 @@ mod tests {
         });
         let mut out = String::new();
         let results = statements(&expr, &["x".to_owned()], Width::One, "t", &mut out);
-        assert_eq!(out, "let t1 = x * x;\nlet t2 = t1 + t1;\n");
+        assert_eq!(out, "let t1 = x * x;\nlet t2 = fma(x, x, t1);\n");
         assert_eq!(results, ["t2"]);
+    }
+
+    #[test]
+    fn a_product_within_a_sum_is_not_rounded() {
+        let written = |op: Binary, left: bool| {
+            let expr = Expr::build(&[Scalar::F32; 3], |b, x| {
+                let product = b.binary(Binary::Mul, x[0], x[1]);
+                if left { b.binary(op, product, x[2]) } else { b.binary(op, x[2], product) }
+            });
+            let mut out = String::new();
+            let operands = ["x", "y", "z"].map(str::to_owned);
+            let result = statements(&expr, &operands, Width::One, "t", &mut out).remove(0);
+            let line = out.lines().find_map(|line| line.strip_prefix(&format!("let {result} = "))).unwrap();
+            line.to_owned()
+        };
+        assert_eq!(written(Binary::Add, true), "fma(x, y, z);");
+        assert_eq!(written(Binary::Add, false), "fma(x, y, z);");
+        assert_eq!(written(Binary::Sub, true), "fma(x, y, -(z));");
+        assert_eq!(written(Binary::Sub, false), "fma(-(x), y, z);");
     }
 }

@@ -31,7 +31,8 @@ impl Teller<'_> {
                 self.tell(home, FactKind::Kernel, text);
                 continue;
             }
-            self.tell(home, FactKind::Kernel, format!("k{kernel} computes {names} ({})", stage.label));
+            let once = if kernel < self.built.lowered.settled { ", once for weights that stay" } else { "" };
+            self.tell(home, FactKind::Kernel, format!("k{kernel} computes {names} ({}){once}", stage.label));
             let mut elsewhere: BTreeMap<Place, Vec<String>> = BTreeMap::new();
             for member in members {
                 if let Some(line) = self.line(*member).filter(|line| Some(*line) != home) {

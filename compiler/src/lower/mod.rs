@@ -11,6 +11,7 @@ mod member;
 mod moves;
 mod product_row;
 mod row;
+mod settled;
 mod spec;
 mod stores;
 
@@ -40,6 +41,8 @@ pub(crate) use spec::written;
 pub struct Lowered {
     /// One for each cluster.
     pub stages: Vec<Stage>,
+    /// How many of them, the first ones, are [settled](Lowered::settle) before anything is given.
+    pub settled: usize,
     /// The numbers the host computes.
     pub hosts: HostTable,
     /// Where each value's elements lie.
@@ -95,7 +98,7 @@ pub fn lower(graph: &Graph, profile: &Profile) -> Lowered {
         let label = label(graph, &cluster);
         stages.push(Stage { cluster, work, label });
     }
-    Lowered { stages, hosts, layouts, homes, parts }
+    Lowered { stages, settled: 0, hosts, layouts, homes, parts }
 }
 
 /// The operands of packs that can be written in place by the kernels that compute them.

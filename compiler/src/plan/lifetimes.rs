@@ -72,7 +72,7 @@ impl Planner<'_> {
         self.plan.in_place = shared;
     }
 
-    /// The first and last stage of every value that has no place yet.
+    /// The first and last stage of every value that has no place yet. What is settled stays for the next run.
     fn lifetimes(&self) -> BTreeMap<NodeId, (usize, usize)> {
         let mut alive: BTreeMap<NodeId, (usize, usize)> = BTreeMap::new();
         for (number, stage) in self.lowered.stages.iter().enumerate() {
@@ -88,6 +88,10 @@ impl Planner<'_> {
             }
         }
         let end = self.lowered.stages.len();
+        let settled = self.lowered.settled;
+        for lifetime in alive.values_mut().filter(|(first, last)| *first < settled && settled <= *last) {
+            lifetime.1 = end;
+        }
         for assignment in &self.graph.assignments {
             if let Some(lifetime) = alive.get_mut(&assignment.value) {
                 lifetime.1 = end;

@@ -29,7 +29,8 @@ pub fn print(graph: &Graph, lowered: &Lowered, plan: &Plan, storage: &Storage) -
     let number: BTreeMap<NodeId, usize> = graph.order().iter().enumerate().map(|(n, &id)| (id, n)).collect();
     for (k, stage) in lowered.stages.iter().enumerate() {
         let launches: usize = stage.work.iter().map(|w| w.schedule.launches.len()).sum();
-        line(format_args!("\nk{k} {} ({launches} dispatches)", stage.label));
+        let once = if k < lowered.settled { ", once for weights that stay" } else { "" };
+        line(format_args!("\nk{k} {} ({launches} dispatches{once})", stage.label));
         for stay in plan.windows.stays.iter().filter(|stay| stay.from == k) {
             let (path, area) = (&storage.tensors[stay.tensor].path, place(storage, stay.area));
             line(format_args!("  loads  {path} into {area} for k{} to k{}", stay.stages.0, stay.stages.1));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nnc_wgsl::schedule::{ConvKind, WindowKind};
+use nnc_wgsl::schedule::{ConvKind, Reduction, WindowKind};
 
 use super::timeline::Timeline;
 use crate::ir::{Allowance, Graph, Kind, NodeId, Part};
@@ -11,9 +11,9 @@ use crate::ops::Lowering;
 use crate::plan::Plan;
 use crate::summary::flops;
 
-/// Elementwise values of this size are computed again wherever that lowers the peak, in bytes: to write and read so much
-/// takes about as long as two launches.
-const WORTH: u64 = 32 << 20;
+/// Elementwise values of this size are computed again wherever that lowers the peak, in bytes. It takes no launch, because
+/// the kernel that reads the value computes it of what is kept anyway; smaller ones are not worth the longer texts.
+const WORTH: u64 = 2 << 20;
 
 /// An operand is small, and kept, where the value is this many times as large.
 const SMALL: u64 = 32;
@@ -161,6 +161,11 @@ impl<'a> Chooser<'a> {
         }
         let lowering = self.graph.operator(value)?.lower();
         match lowering {
+            Lowering::Map(formula)
+                if self.written.contains(&value) && formula.ends_in_product() && self.is_added(value) =>
+            {
+                return None;
+            }
             Lowering::Map(_) => {}
             _ if means == Means::Maps => return None,
             Lowering::Concat { .. }
@@ -207,5 +212,17 @@ impl<'a> Chooser<'a> {
             return Some(());
         }
         self.compute(value, of, stage, means, bill)
+    }
+
+    /// Whether some reader adds the value to something.
+    fn is_added(&self, value: NodeId) -> bool {
+        self.graph.readers(value).into_iter().any(|(reader, slot)| {
+            match self.graph.operator(reader).map(|op| op.lower()) {
+                Some(Lowering::Map(formula)) => formula.adds(slot),
+                Some(Lowering::Reduce { reduction: Reduction::Sum, .. }) => true,
+                Some(lowering) => is_view(&lowering) && self.is_added(reader),
+                None => false,
+            }
+        })
     }
 }

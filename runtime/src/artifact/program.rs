@@ -56,6 +56,11 @@ pub struct Program {
     pub loads: Vec<Load>,
     /// What the host computes and uploads before each step, into the block of host scalars.
     pub scalars: Vec<HostScalar>,
+    /// How many of the dispatches, the first ones, depend on stored tensors alone: nothing that comes after them is
+    /// written over what it reads of their results, so that a run leaves them out while no stored tensor has changed and no
+    /// other program has run since the last.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub settled: usize,
     /// The dispatches, in order; each may use the results of those before it.
     pub dispatches: Vec<Dispatch>,
     /// Copies after the last dispatch, within device memory: (from, to), of equal size.
@@ -71,6 +76,11 @@ pub struct Load {
     pub area: Area,
     /// The dispatch that it comes before; from there on nothing reads what lay in the area until then.
     pub before: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A tensor that enters or leaves a program.

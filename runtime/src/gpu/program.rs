@@ -34,6 +34,16 @@ pub(super) struct Loaded {
     pub(super) allocated: u64,
 }
 
+/// What a step is given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given<'a> {
+    pub(super) host: &'a [u32; HOST_SLOTS],
+    /// `None` for that of the step before.
+    pub(super) input: Option<&'a [u8]>,
+    /// The first dispatch that runs.
+    pub(super) first: usize,
+}
+
 /// The buffers that areas lie in.
 #[derive(Clone, Debug)]
 struct Memory {
@@ -107,22 +117,20 @@ impl Loaded {
         })
     }
 
-    /// Submits a whole step through place `ring`, which must be free; without `input` that of the step before. What it
-    /// loads of `tensors` comes from `supply`.
+    /// Submits a step through place `ring`, which must be free. What it loads of `tensors` comes from `supply`.
     pub(super) fn submit(
         &self,
         device: &Device,
         ring: usize,
-        host: &[u32; HOST_SLOTS],
-        input: Option<&[u8]>,
+        given: Given<'_>,
         supply: &mut Supply,
         tensors: &[Stored],
     ) -> Result<wgpu::SubmissionIndex, DeviceError> {
         let ring = &self.rings[ring];
         let mut encoder = encoder(device);
-        self.encode_upload(&mut encoder, ring, host, input.unwrap_or_default())?;
-        let all = 0..self.dispatches.len();
-        if let Err(error) = self.encode_loaded(device, &mut encoder, all, supply, tensors) {
+        self.encode_upload(&mut encoder, ring, given.host, given.input.unwrap_or_default())?;
+        let places = given.first..self.dispatches.len();
+        if let Err(error) = self.encode_loaded(device, &mut encoder, places, supply, tensors) {
             drop(encoder);
             ring.take_back(device)?;
             return Err(error);

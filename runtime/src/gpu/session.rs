@@ -12,7 +12,7 @@ use super::error::DeviceError;
 use super::limits;
 use super::outputs::{Outputs, Ticket};
 use super::pipelines::{self, Pipeline};
-use super::program::{DEPTH, Loaded};
+use super::program::{DEPTH, Given, Loaded};
 use super::supply::Supply;
 use super::transfer;
 use crate::artifact::{Artifact, Init, Program, Role, Stored, StoredKind, average_of, averaged};
@@ -33,6 +33,8 @@ pub struct Session {
     regions: Vec<Option<wgpu::Buffer>>,
     pub(super) supply: Supply,
     pub(super) programs: Vec<Loaded>,
+    /// The program whose settled values are in the memory that programs share, computed of the tensors as they are.
+    pub(super) settled: Option<usize>,
     in_flight: VecDeque<InFlight>,
     submitted: u64,
     shared_bytes: u64,
@@ -119,6 +121,7 @@ impl Session {
             regions,
             supply,
             programs,
+            settled: None,
             in_flight: VecDeque::with_capacity(DEPTH),
             submitted: 0,
         })
@@ -131,6 +134,7 @@ impl Session {
     /// If the device is lost.
     pub fn initialize(&mut self, seed: u64) -> Result<(), DeviceError> {
         while self.collect()?.is_some() {}
+        self.settled = None;
         self.supply.begin(seed);
         for (region, buffer) in self.regions.iter().enumerate() {
             let Some(buffer) = buffer else { continue };
@@ -239,6 +243,7 @@ impl Session {
                 writes.push((&self.tensors[*place], &tensor.bytes));
             }
         }
+        self.settled = None;
         for (stored, bytes) in writes {
             match &self.regions[stored.region] {
                 Some(region) if !bytes.is_empty() => {
@@ -270,6 +275,7 @@ impl Session {
             source.read(&path, 0, &mut bytes)?;
             self.write_tensors(&[Tensor { path, element, shape, bytes }])?;
         }
+        self.settled = None;
         self.supply.take(source);
         Ok(())
     }
@@ -342,7 +348,10 @@ impl Session {
         let taken = |ring| self.in_flight.iter().any(|f| f.program == program && f.ring == ring);
         let ring = usize::from(taken(0));
         let host = host_block(&loaded.program.scalars, clock);
-        let submission = loaded.submit(&self.device, ring, &host, input, &mut self.supply, &self.tensors)?;
+        let first = if self.settled.take() == Some(program) { loaded.program.settled } else { 0 };
+        let given = Given { host: &host, input, first };
+        let submission = loaded.submit(&self.device, ring, given, &mut self.supply, &self.tensors)?;
+        self.settled = Some(program);
         let ticket = Ticket(self.submitted);
         self.submitted += 1;
         self.in_flight.push_back(InFlight { ticket, program, ring, submission });

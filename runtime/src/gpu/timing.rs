@@ -19,6 +19,7 @@ impl Session {
         if !self.device.has_timestamps() {
             return Ok(None);
         }
+        self.settled = None;
         let count = self.loaded(role)?.program.dispatches.len();
         let mut best = vec![f64::INFINITY; count];
         let timer = Timer::new(&self.device, count.min(CHUNK))?;

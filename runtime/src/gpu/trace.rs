@@ -136,6 +136,7 @@ impl Session {
     /// If the program is not open, the batch is another program's, or the device is lost.
     pub fn prepare(&mut self, role: Role, batch: &Batch, clock: &Clock) -> Result<(), DeviceError> {
         while self.collect()?.is_some() {}
+        self.settled = None;
         let loaded = self.loaded(role)?;
         check_batch(&loaded.program, batch)?;
         loaded.prepare(&self.device, &host_block(&loaded.program.scalars, clock), batch.bytes());
@@ -154,6 +155,7 @@ impl Session {
     }
 
     fn dispatch_all(&mut self, role: Role, places: Range<usize>) -> Result<(), DeviceError> {
+        self.settled = None;
         let mut encoder = encoder(&self.device);
         let loaded = &self.programs[self.place(role)?];
         loaded.encode_loaded(&self.device, &mut encoder, places, &mut self.supply, &self.tensors)?;

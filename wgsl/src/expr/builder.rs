@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::evaluate::{binary, truth, unary};
-use super::term::{for_each_part, rename};
+use super::for_each_part;
+use super::term::rename;
 use super::{Binary, Expr, Real, Ref, Term, Unary};
 use crate::element::Scalar;
 

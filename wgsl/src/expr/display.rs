@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::term::for_each_part;
+use super::for_each_part;
 use super::{Expr, Ref, Term, Unary};
 
 /// The formula in mathematical notation, such as `max(x0 + x1, 0.0)`.

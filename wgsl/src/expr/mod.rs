@@ -16,7 +16,7 @@ pub use builder::ExprBuilder;
 pub use term::{Binary, Real, Ref, Term, Unary};
 
 use crate::element::Scalar;
-use term::term_types;
+pub(crate) use term::{for_each_part, term_types};
 
 /// A formula with any number of operands and results; see the module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -86,6 +86,26 @@ impl Expr {
             _ => false,
         };
         self.terms.iter().any(is_equality)
+    }
+
+    /// Whether some result is a product of floats, or a quotient, which devices make a product of. A sum that it goes into
+    /// within one kernel need not round it, one that reads it from memory finds it rounded.
+    #[must_use]
+    pub fn ends_in_product(&self) -> bool {
+        let types = term_types(&self.terms);
+        let is_product =
+            |r: &Ref| matches!(self.terms[r.index()], Term::Binary(Binary::Mul | Binary::Div, ..));
+        self.results.iter().any(|r| types[r.index()] == Scalar::F32 && is_product(r))
+    }
+
+    /// Whether operand `k` is a term of a sum or difference.
+    #[must_use]
+    pub fn adds(&self, k: usize) -> bool {
+        let is_operand = |r: &Ref| matches!(self.terms[r.index()], Term::Operand(j, _) if j as usize == k);
+        self.terms.iter().any(|term| match term {
+            Term::Binary(Binary::Add | Binary::Sub, a, b) => is_operand(a) || is_operand(b),
+            _ => false,
+        })
     }
 
     /// Whether this is `x -> x`.

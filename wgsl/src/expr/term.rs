@@ -170,7 +170,7 @@ impl Binary {
     }
 }
 
-pub(super) fn term_types(terms: &[Term]) -> Vec<Scalar> {
+pub(crate) fn term_types(terms: &[Term]) -> Vec<Scalar> {
     let mut types: Vec<Scalar> = Vec::with_capacity(terms.len());
     for term in terms {
         types.push(match term {
@@ -192,7 +192,7 @@ pub(super) fn term_types(terms: &[Term]) -> Vec<Scalar> {
     types
 }
 
-pub(super) fn for_each_part(term: &Term, mut f: impl FnMut(Ref)) {
+pub(crate) fn for_each_part(term: &Term, mut f: impl FnMut(Ref)) {
     match term {
         Term::Operand(..) | Term::Real(_) | Term::Int(_) | Term::Bool(_) => {}
         Term::Unary(_, a) | Term::Cast(_, a) => f(*a),
