@@ -15,6 +15,7 @@ mod clip;
 mod gather;
 mod guard;
 mod scale;
+mod side_by_side;
 mod step;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use clip::clip;
 use gather::{Gathered, gather};
 pub use guard::guard;
 use scale::LossScale;
+use side_by_side::side_by_side;
 pub use step::training_step;
 
 /// The name of the region of trained weights.
@@ -58,6 +60,7 @@ pub fn pack_gradients(
 ) -> Option<NodeId> {
     let trained: Vec<(NodeId, NodeId)> =
         weights.iter().zip(gradients).filter_map(|(w, g)| g.map(|g| (*w, g))).collect();
+    let trained = side_by_side(graph, trained);
     let sizes: Vec<usize> = trained.iter().map(|(w, _)| graph.ty(*w).size()).collect();
     let (offsets, elements) = flat_layout(&sizes);
     let members =

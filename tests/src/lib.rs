@@ -17,6 +17,7 @@ pub mod long_models;
 pub mod mutation;
 pub mod other_shapes;
 pub mod rust_paths;
+pub mod siblings;
 pub mod slots;
 pub mod tensors;
 pub mod thread_time;

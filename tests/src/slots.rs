@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use nnc::ir::{Graph, NodeId, Source, Tensor, TensorType};
-use nnc::ops::{Broadcast, Concat, Example, Iota, Map, Pad, Permute, Reshape, Slice, examples};
+use nnc::ops::{
+    Broadcast, Concat, Conv, ConvGeometry, ConvInputGradient, ConvWeightGradient, Example, Iota, Map, Pad,
+    Permute, Reduce, Reshape, Slice, examples,
+};
 use nnc_runtime::artifact::HostSymbol;
-use nnc_wgsl::{Element, Expr, Scalar, Unary};
+use nnc_wgsl::schedule::Reduction;
+use nnc_wgsl::{Binary, Element, Expr, Scalar, Unary};
 
 use crate::graphs::{Sample, weights};
 
@@ -92,6 +96,44 @@ fn sample(example: &Example, slot: usize, operand: Operand) -> Sample {
     };
     made.graph.results.push(("y".to_owned(), result));
     let name = format!("{} with {operand:?} as operand {slot}", example.op.label());
+    Sample { name, graph: made.graph, inputs: made.inputs, gradients: Vec::new(), stored: BTreeMap::new() }
+}
+
+/// Two convolutions of one value, their gradients for their weights, and the sum of those for the value, with each
+/// operand in turn as each of these; `every` of them.
+#[must_use]
+pub fn sibling_slots(every: usize) -> Vec<Sample> {
+    let slots = (0..6).flat_map(|slot| OPERANDS.map(|operand| (slot, operand)));
+    slots.step_by(every).map(|(slot, operand)| sibling_sample(slot, operand)).collect()
+}
+
+fn sibling_sample(slot: usize, operand: Operand) -> Sample {
+    let mut made = Made { graph: Graph::new(), inputs: BTreeMap::new() };
+    let shapes: [&[usize]; 6] =
+        [&[2, 3, 4, 5], &[2, 3, 2, 3], &[4, 3, 2, 3], &[2, 2, 3, 3], &[2, 4, 3, 3], &[2, 3, 4, 5]];
+    let operands: Vec<NodeId> = shapes
+        .iter()
+        .enumerate()
+        .map(|(k, shape)| made.operand(if k == slot { operand } else { Operand::Mapped }, shape))
+        .collect();
+    let [x, weights, gradients, beside] = [&operands[..1], &operands[1..3], &operands[3..5], &operands[5..]];
+    let (window, graph) = (ConvGeometry::plain(2), &mut made.graph);
+    let mut terms = beside.to_vec();
+    for (k, (weight, dy)) in weights.iter().zip(gradients).enumerate() {
+        let y = graph.must(Conv::new(window.clone()), &[x[0], *weight]);
+        let sum = graph.must(Reduce::new(Reduction::Sum, &[0, 2, 3]), &[y]);
+        let soft = graph.map(&[y], |b, x| b.unary(Unary::Tanh, x[0]));
+        let dw = graph.must(ConvWeightGradient::new(window.clone(), &[2, 3]), &[x[0], *dy]);
+        let dw = graph.map(&[dw], |b, x| b.unary(Unary::Tanh, x[0]));
+        terms.push(graph.must(ConvInputGradient::new(window.clone(), &[4, 5]), &[*dy, *weight]));
+        let results = [("sum", sum), ("soft", soft), ("dw", dw)];
+        graph.results.extend(results.map(|(name, value)| (format!("{name}{k}"), value)));
+    }
+    let dx =
+        graph.map(&terms, |b, x| x[1..].iter().fold(x[0], |sum, term| b.binary(Binary::Add, sum, *term)));
+    let dx = graph.map(&[dx], |b, x| b.unary(Unary::Tanh, x[0]));
+    graph.results.push(("dx".to_owned(), dx));
+    let name = format!("siblings with {operand:?} as operand {slot}");
     Sample { name, graph: made.graph, inputs: made.inputs, gradients: Vec::new(), stored: BTreeMap::new() }
 }
 

@@ -10,6 +10,8 @@ use nnc_runtime::{Batch, Clock, Device};
 use nnc_tests::attentions::attentions;
 use nnc_tests::device::device;
 use nnc_tests::graphs::{Sample, cells, chains, differentiated, joins, random, training};
+use nnc_tests::siblings::{siblings, trained_siblings};
+use nnc_tests::slots::sibling_slots;
 use nnc_wgsl::{PROFILES, Profile};
 
 fn samples(profile: &str) -> Vec<Sample> {
@@ -22,6 +24,8 @@ fn samples(profile: &str) -> Vec<Sample> {
         .chain(joins())
         .chain(cells())
         .chain(attentions())
+        .chain(siblings())
+        .chain(sibling_slots(17))
         .chain(drawn)
         .collect()
 }
@@ -37,7 +41,7 @@ fn profiles() -> Vec<Profile> {
 fn narrow_samples(profile: &str) -> Vec<Sample> {
     let (count, every) = if profile == "lavapipe" { (40, 1) } else { (12, 3) };
     let drawn = (0..count).map(|seed| random(seed, 4 + usize::try_from(seed % 14).expect("small")));
-    let fixed = chains().into_iter().chain(joins()).chain(cells()).chain(attentions());
+    let fixed = chains().into_iter().chain(joins()).chain(cells()).chain(attentions()).chain(siblings());
     let mut samples: Vec<Sample> = fixed.step_by(every).chain(drawn).collect();
     samples.iter_mut().for_each(|sample| sample.graph.narrow = true);
     samples
@@ -145,8 +149,8 @@ fn a_step_changes_what_outlives_it_as_its_meaning_says() {
     for name in PROFILES {
         let profile = Profile::named(name).expect("the profile exists");
         let count = if name == "lavapipe" { 40 } else { 10 };
-        for seed in 0..count {
-            let sample = training(seed, usize::try_from(seed % 12).expect("small"));
+        let drawn = (0..count).map(|seed| training(seed, usize::try_from(seed % 12).expect("small")));
+        for sample in drawn.chain(trained_siblings()) {
             let (_, artifact) = artifact_of(sample.graph.clone(), Role::Train, &profile);
             let mut session = open(&artifact, &device, 0).unwrap_or_else(|e| panic!("{}: {e}", sample.name));
             let tensors = |sample: &Sample| -> Vec<nnc_runtime::Tensor> {
@@ -163,7 +167,11 @@ fn a_step_changes_what_outlives_it_as_its_meaning_says() {
             };
             session.write_tensors(&tensors(&sample)).expect("the tensors fit");
             let program = artifact.program(Role::Train).expect("the program was built");
-            session.run(Role::Train, &Batch::new(program), &Clock::single(0, 1)).expect("the program runs");
+            let mut batch = Batch::new(program);
+            for port in &program.inputs {
+                batch.set(&port.name, &encode(&sample.inputs[&port.name], port.element)).expect("it fits");
+            }
+            session.run(Role::Train, &batch, &Clock::single(0, 1)).expect("the program runs");
             let expected = left_behind(&sample);
             for found in session.read_tensors(|_| true).expect("the device answers") {
                 let meaning = &expected[&found.path];

@@ -192,6 +192,33 @@ fn a_map_that_takes_memory_of_its_own_says_who_still_reads_what_it_could_write_o
 }
 
 #[test]
+fn convolutions_of_one_value_say_that_they_are_one_or_why_they_are_not() {
+    let branches = |second: &str| {
+        trained(&format!(
+            "  h = x -> conv(16, 1) -> relu\n  a = h -> conv(16, 1, bias=false) -> batch_norm -> relu\n  \
+             b = h -> conv(32, 1, bias=false) {second}\n  concat(a, b, axis=1) -> flatten -> linear(10)"
+        ))
+    };
+    let (lines, _) = accounts(&branches("-> batch_norm -> relu"), Role::Train);
+    for line in ["a = h", "b = h"] {
+        let fused = facts(&lines, line, FactKind::Fused);
+        for operator in ["conv", "conv_weight_gradient", "conv_input_gradient"] {
+            let start = format!("one {operator} for `");
+            assert!(fused.iter().any(|fact| fact.starts_with(&start)), "{operator} of {line}: {fused:?}");
+        }
+    }
+    let (lines, _) = accounts(&branches("-> relu"), Role::Train);
+    let apart = facts(&lines, "b = h", FactKind::Apart);
+    let why =
+        "is no one conv with others of the same value, because maps alone read it, which end its own kernel";
+    assert!(apart.iter().any(|fact| fact.ends_with(why)), "{apart:?}");
+    let (lines, _) = accounts(&branches("-> conv(3, 1)"), Role::Train);
+    let apart = facts(&lines, "b = h", FactKind::Apart);
+    let why = "is no one conv with others of the same value, because something reads it in one piece";
+    assert!(apart.iter().any(|fact| fact.ends_with(why)), "{apart:?}");
+}
+
+#[test]
 fn a_mask_that_is_computed_twice_and_a_row_between_products_say_so() {
     let text = trained("  x -> conv(4, 3) -> dropout(0.5) -> conv(4, 3) -> flatten -> linear(10)");
     let (lines, _) = accounts(&text, Role::Train);

@@ -7,7 +7,8 @@ use nnc::ops::examples;
 use nnc::passes;
 use nnc_tests::attentions::attentions;
 use nnc_tests::graphs::{Sample, cells, differentiated, joins, random};
-use nnc_tests::slots::slots;
+use nnc_tests::siblings::{siblings, trained_siblings};
+use nnc_tests::slots::{sibling_slots, slots};
 use nnc_wgsl::Profile;
 
 /// Graphs for laws about whole graphs: every operator differentiated, and a few hundred drawn ones.
@@ -19,7 +20,10 @@ fn samples() -> Vec<Sample> {
         .chain(joins())
         .chain(cells())
         .chain(attentions())
+        .chain(siblings())
+        .chain(trained_siblings())
         .chain(slots(1))
+        .chain(sibling_slots(1))
         .chain(drawn)
         .collect()
 }

@@ -2,11 +2,13 @@
 
 use nnc::ir::{Graph, NodeId, Source, TensorType};
 use nnc::ops::{
-    Broadcast, Concat, Contract, Conv, ConvGeometry, Pad, Permute, Reduce, Reshape, Slice, StopGradient,
+    Broadcast, Concat, Contract, Conv, ConvGeometry, ConvInputGradient, ConvWeightGradient, Pad, Permute,
+    Reduce, Reshape, Slice, StopGradient,
 };
 use nnc::passes::{Anchor, clusters, optimize, run_one};
 use nnc::program::artifact_of;
 use nnc_runtime::artifact::Role;
+use nnc_tests::siblings::{siblings, trained_siblings};
 use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Expr, Profile, Scalar, Unary};
 
@@ -564,4 +566,146 @@ fn narrow_leaves_what_is_put_in_order_and_what_is_to_stay_wide() {
     graph.set_origin(std::sync::Arc::new(nnc::ir::Origin { wide: true, ..nnc::ir::Origin::default() }));
     let [middle, _, end] = two_products(&mut graph);
     assert_eq!(narrowed(graph, &[end], "lavapipe", &[middle]), [false]);
+}
+
+/// What follows a convolution of `x` by a computed weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// A sum of each channel, and a map.
+    Reduced,
+    /// A map alone.
+    Mapped,
+    /// Another convolution, and a sum.
+    Convolved,
+    /// A sum, and the value is a result itself.
+    Given,
+}
+
+/// How many convolutions the pass leaves of two of one value; the first is followed by a sum.
+fn convolutions(next: Next, geometry: ConvGeometry, other: bool, given: bool, bytes: u64) -> usize {
+    let mut graph = Graph::new();
+    let (x, z) = (input(&mut graph, "x", &[2, 4, 5, 5]), input(&mut graph, "z", &[2, 4, 5, 5]));
+    let mut results = Vec::new();
+    for (k, (of, geometry)) in
+        [(x, ConvGeometry::plain(2)), (if other { z } else { x }, geometry)].into_iter().enumerate()
+    {
+        let mut weight = input(&mut graph, &format!("w{k}"), &[8, 4 / geometry.groups, 1, 1]);
+        if !given {
+            weight = unary(&mut graph, Unary::Tanh, weight);
+        }
+        let y = graph.must(Conv::new(geometry), &[of, weight]);
+        let next = if k == 0 { Next::Reduced } else { next };
+        if next != Next::Mapped {
+            results.push(graph.must(Reduce::new(Reduction::Sum, &[0, 2, 3]), &[y]));
+        }
+        match next {
+            Next::Reduced | Next::Mapped => results.push(unary(&mut graph, Unary::Tanh, y)),
+            Next::Convolved => {
+                let weight = input(&mut graph, "v", &[3, 8, 1, 1]);
+                results.push(graph.must(Conv::new(ConvGeometry::plain(2)), &[y, weight]));
+            }
+            Next::Given => results.push(y),
+        }
+    }
+    graph.results = results.iter().enumerate().map(|(k, v)| (format!("y{k}"), *v)).collect();
+    run_one("siblings", &mut graph, &Profile { binding_bytes: bytes, ..profile("webgpu-default") });
+    count(&graph, "conv{")
+}
+
+fn count(graph: &Graph, label: &str) -> usize {
+    let is_it = |id: &NodeId| graph.operator(*id).is_some_and(|op| op.label().starts_with(label));
+    graph.nodes().into_iter().filter(is_it).count()
+}
+
+#[test]
+fn convolutions_of_one_value_are_one_where_that_costs_no_copy_and_no_launch() {
+    let plain = || ConvGeometry::plain(2);
+    let bytes = 1 << 20;
+    assert_eq!(convolutions(Next::Reduced, plain(), false, false, bytes), 1);
+    assert_eq!(convolutions(Next::Mapped, plain(), false, false, bytes), 2, "the map ends its kernel");
+    assert_eq!(convolutions(Next::Convolved, plain(), false, false, bytes), 3, "a convolution reads it");
+    assert_eq!(convolutions(Next::Given, plain(), false, false, bytes), 2, "it is a result");
+    assert_eq!(convolutions(Next::Reduced, plain(), true, false, bytes), 2, "they read two values");
+    assert_eq!(convolutions(Next::Reduced, plain(), false, true, bytes), 2, "the weights would be copied");
+    let stride = ConvGeometry { stride: vec![2, 2], ..plain() };
+    assert_eq!(convolutions(Next::Reduced, stride, false, false, bytes), 2, "the windows move otherwise");
+    let groups = ConvGeometry { groups: 2, ..plain() };
+    assert_eq!(convolutions(Next::Reduced, groups, false, false, bytes), 2, "one is of groups");
+    assert_eq!(
+        convolutions(Next::Reduced, plain(), false, false, 2 * 2 * 8 * 25 * 4),
+        1,
+        "both fit a binding"
+    );
+    assert_eq!(convolutions(Next::Reduced, plain(), false, false, 2 * 2 * 8 * 25 * 4 - 1), 2, "one fits");
+}
+
+#[test]
+fn a_convolution_whose_weight_comes_from_another_one_waits_for_it() {
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[2, 4, 5, 5]);
+    let mut weight = input(&mut graph, "w", &[4, 4, 1, 1]);
+    let mut sums = Vec::new();
+    for _ in 0..3 {
+        weight = unary(&mut graph, Unary::Tanh, weight);
+        let y = graph.must(Conv::new(ConvGeometry::plain(2)), &[x, weight]);
+        let sum = graph.must(Reduce::new(Reduction::Sum, &[0, 2, 3]), &[y]);
+        sums.push(sum);
+        let more = graph.reshape(sum, &[4, 1, 1, 1]);
+        weight = add(&mut graph, weight, more);
+    }
+    assert_eq!(count(&after(graph, "siblings", &sums), "conv{"), 3);
+}
+
+/// A step that trains two convolutions of one value, whose weights lie `apart` elements from another in their region, after
+/// the pass: how many operators begin with these labels.
+fn trained_pair(apart: usize, labels: [&str; 6]) -> [usize; 6] {
+    use nnc::ir::{FlatRegion, StoredId, StoredTensor};
+    use nnc_runtime::artifact::{Init, StoredKind};
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", &[2, 8, 5, 5]);
+    let x = unary(&mut graph, Unary::Tanh, x);
+    let ty = TensorType::f32([8, 8, 1, 1]);
+    let weights = ["a", "b"].map(|path| {
+        let id = StoredId(graph.stored.len());
+        let init = Init::Constant(0.0);
+        let tensor = StoredTensor { path: path.to_owned(), kind: StoredKind::Weight, ty: ty.clone(), init };
+        graph.stored.push(tensor);
+        graph.source(Source::Stored(id), ty.clone())
+    });
+    let members = vec![(StoredId(0), 0), (StoredId(1), 64 + apart)];
+    graph.regions.push(FlatRegion { name: "weights".to_owned(), elements: 192, members, fill: 0.0 });
+    let mut packed = Vec::new();
+    let mut terms = Vec::new();
+    for weight in weights {
+        let y = graph.must(Conv::new(ConvGeometry::plain(2)), &[x, weight]);
+        let sum = graph.must(Reduce::new(Reduction::Sum, &[0, 2, 3]), &[y]);
+        let sum = graph.reshape(sum, &[8, 1, 1]);
+        let dy = graph.map(&[y, sum], |b, x| b.binary(Binary::Mul, x[0], x[1]));
+        let geometry = ConvGeometry::plain(2);
+        packed.push(graph.must(ConvWeightGradient::new(geometry.clone(), &[1, 1]), &[x, dy]));
+        terms.push(graph.must(ConvInputGradient::new(geometry, &[5, 5]), &[dy, weight]));
+    }
+    let packed = graph.must(nnc::ops::Pack::new(&[0, 64 + apart], 192), &packed);
+    let dx = add(&mut graph, terms[0], terms[1]);
+    let dx = unary(&mut graph, Unary::Tanh, dx);
+    let graph = after(graph, "siblings", &[packed, dx]);
+    labels.map(|label| count(&graph, label))
+}
+
+#[test]
+fn gradients_of_one_value_are_one_where_the_weights_lie_side_by_side() {
+    let labels = ["conv{", "conv_weight_gradient", "conv_input_gradient", "pack{0 ", "concat", "map"];
+    assert_eq!(trained_pair(0, labels), [1, 1, 1, 1, 1, 4], "no sum is left, and the weights take no concat");
+    assert_eq!(trained_pair(64, labels), [2, 2, 2, 0, 0, 5]);
+}
+
+#[test]
+fn branches_that_are_normalized_are_one_whether_their_weights_are_stored_or_computed() {
+    for sample in siblings().into_iter().chain(trained_siblings()) {
+        let mut graph = sample.graph;
+        optimize(&mut graph, &profile("webgpu-default"), |_, _| {});
+        let found =
+            ["conv{", "conv_weight_gradient", "conv_input_gradient"].map(|label| count(&graph, label));
+        assert_eq!(found, [1, 1, 1], "{}\n{}", sample.name, nnc::ir::print(&graph));
+    }
 }

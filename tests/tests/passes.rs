@@ -15,7 +15,8 @@ use nnc_tests::attentions::attentions;
 use nnc_tests::command::{nnc, succeed};
 use nnc_tests::device::device;
 use nnc_tests::graphs::{Sample, cells, chains, differentiated, joins, random, weights};
-use nnc_tests::slots::slots;
+use nnc_tests::siblings::{siblings, trained_siblings};
+use nnc_tests::slots::{sibling_slots, slots};
 use nnc_wgsl::{Binary, Expr, PROFILES, Profile, Scalar, Unary};
 use serde_json::Value;
 
@@ -34,7 +35,9 @@ fn samples() -> Vec<Sample> {
         .chain(joins())
         .chain(cells())
         .chain(attentions())
+        .chain(siblings())
         .chain(slots(41))
+        .chain(sibling_slots(11))
         .chain(drawn)
         .collect()
 }
@@ -161,6 +164,7 @@ fn every_unit_leaves_something_out_somewhere() {
         (0..12).map(|seed| nnc_tests::graphs::training(seed, usize::try_from(seed).expect("small")));
     let mut narrow = chains();
     narrow.iter_mut().for_each(|sample| sample.graph.narrow = true);
+    let trained = trained.chain(trained_siblings());
     let samples: Vec<Sample> = samples.into_iter().chain(trained).chain(narrow).collect();
     let all: Vec<_> = samples.iter().map(|sample| printed(sample, &Selection::default())).collect();
     let does_nothing = |unit: &String| {

@@ -4,6 +4,7 @@
 mod again;
 mod kernels;
 mod memory;
+mod siblings;
 mod traffic;
 mod words;
 
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nnc_wgsl::Profile;
 
 use crate::elaborate::Row;
-use crate::ir::{Graph, NodeId};
+use crate::ir::{Graph, NodeId, Origin, Refusal};
 use crate::lower::is_view;
 use crate::program::Built;
 use crate::source::{Sources, Span};
@@ -117,6 +118,7 @@ pub fn account(built: &Built, rows: &[Row], sources: &Sources, profile: &Profile
     let mut teller = Teller { built, sources, lines: BTreeMap::new(), kernels: BTreeMap::new() };
     teller.kernels(profile);
     teller.stored_rows();
+    teller.siblings();
     teller.views();
     teller.memory();
     teller.seconds();
@@ -153,7 +155,12 @@ impl<'a> Teller<'a> {
 
     /// The line of the model that `node` comes from: the outermost use that leads to it.
     fn line(&self, node: NodeId) -> Option<Place> {
-        let span = self.origin(node).spans.last()?;
+        self.line_of(self.origin(node))
+    }
+
+    /// The line of the model that a place is on.
+    fn line_of(&self, origin: &Origin) -> Option<Place> {
+        let span = origin.spans.last()?;
         Some((span.file, self.sources.source(span.file).line_of(span.start)))
     }
 
@@ -184,7 +191,8 @@ impl<'a> Teller<'a> {
     /// The values between products that are stored, and why.
     fn stored_rows(&mut self) {
         for node in self.graph().nodes() {
-            if let Some(refusal) = self.graph().node(node).refusal {
+            let refusal = self.graph().node(node).refusal;
+            if let Some(refusal) = refusal.filter(|refusal| !matches!(refusal, Refusal::Lone(_))) {
                 let text = format!("the values from {} on are stored: {}", self.name(node), stored(refusal));
                 self.tell(self.line(node), FactKind::Apart, text);
             }

@@ -1,6 +1,7 @@
 //! What nodes are called, and reasons as sentences.
 
 use crate::account::Teller;
+use crate::account::siblings::lone;
 use crate::ir::{Graph, Kind, NodeId, Origin, Refusal};
 use crate::lower::Copied;
 use crate::passes::Separate;
@@ -80,6 +81,7 @@ pub(super) fn stored(refusal: Refusal) -> String {
         }
         Refusal::Buffers(limit) => format!("a kernel between the products binds more than {limit} buffers"),
         Refusal::Form => "no kernel has the form of the products around them".to_owned(),
+        Refusal::Lone(why) => lone(why).to_owned(),
     }
 }
 
@@ -128,7 +130,7 @@ pub(super) fn listed(names: impl IntoIterator<Item = String>) -> String {
 }
 
 /// The operator without its attributes.
-fn operator_name(graph: &Graph, node: NodeId) -> String {
+pub(super) fn operator_name(graph: &Graph, node: NodeId) -> String {
     match &graph.node(node).kind {
         Kind::Operator(op) => op.label().split('{').next().unwrap_or_default().to_owned(),
         Kind::Source(_) => "input".to_owned(),

@@ -109,8 +109,10 @@ pub struct Node {
     /// are computed by one kernel.
     pub product_row: Option<u32>,
     /// Why the values from this product to others are stored, where the pass `product_rows` found that they are reduced
-    /// between them.
+    /// between them; or why this convolution is not one with others of its input, where the pass `siblings` found those.
     pub refusal: Option<Refusal>,
+    /// Where the values come from that the pass `siblings` joined in this one.
+    pub joined: Vec<Arc<Origin>>,
     /// Whether it is a second computation of a value that is not kept ([`crate::recompute`]): its kernel runs right
     /// before the first that needs it.
     pub again: bool,
@@ -187,6 +189,7 @@ impl Graph {
             cluster: None,
             product_row: None,
             refusal: None,
+            joined: Vec::new(),
             again: false,
             narrow: false,
         };

@@ -17,6 +17,7 @@ mod narrow;
 mod pipeline;
 mod product_rows;
 mod selection;
+mod siblings;
 mod verify;
 
 use nnc_wgsl::Profile;
@@ -46,7 +47,7 @@ pub struct Pass {
 }
 
 /// The passes in the order they run.
-pub const PIPELINE: [Pass; 14] = [
+pub const PIPELINE: [Pass; 15] = [
     dead_code::PASS,
     algebra::PASS,
     constants::PASS,
@@ -56,6 +57,7 @@ pub const PIPELINE: [Pass; 14] = [
     algebra::PASS,
     common_subexpressions::PASS,
     dead_code::PASS,
+    siblings::PASS,
     generators::PASS,
     product_rows::PASS,
     materialize::PASS,
