@@ -38,7 +38,7 @@ fn stages(request: &Request) -> u64 {
 const COMPARED: usize = 1 << 22;
 
 /// The most often that a packing is mended.
-const MENDED: usize = 500;
+const MENDED: usize = 2000;
 
 /// Packs values in several orders, each value at the lowest place of the first arena where nothing alive at the same
 /// time lies, and takes what needs the least; no arena grows beyond `limit` bytes unless one value alone does. Returns

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nnc_wgsl::Expr;
 use nnc_wgsl::schedule::{ConvKind, Reduction, WindowKind};
 
 use super::timeline::Timeline;
@@ -161,9 +162,7 @@ impl<'a> Chooser<'a> {
         }
         let lowering = self.graph.operator(value)?.lower();
         match lowering {
-            Lowering::Map(formula)
-                if self.written.contains(&value) && formula.ends_in_product() && self.is_added(value) =>
-            {
+            Lowering::Map(formula) if self.written.contains(&value) && self.is_rounded(value, &formula) => {
                 return None;
             }
             Lowering::Map(_) => {}
@@ -212,6 +211,12 @@ impl<'a> Chooser<'a> {
             return Some(());
         }
         self.compute(value, of, stage, means, bill)
+    }
+
+    /// Whether a kernel that computes the value by this formula and reads it at once may find another number than one that
+    /// has it from memory.
+    fn is_rounded(&self, value: NodeId, formula: &Expr) -> bool {
+        formula.ends_in_quotient() || (formula.ends_in_product() && self.is_added(value))
     }
 
     /// Whether some reader adds the value to something.

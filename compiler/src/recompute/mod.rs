@@ -12,9 +12,9 @@
 //! | elementwise ones of 2 MiB and more whose operands are kept anyway | always, while that lowers the peak |
 //! | pooled, joined and padded ones, products and convolutions | where the step has a limit (`memory =`) and is above it |
 //!
-//! A second computation has the formula and the operands of the first, so the step computes the same numbers: but for
-//! products and quotients that are added to something, which a kernel that does both need not round, so that no stored one is
-//! computed again.
+//! A second computation has the formula and the operands of the first, so the step computes the same numbers. Stored
+//! quotients, and stored products that are added to something, are not computed again: what a device makes of them depends
+//! on what stands around them in a kernel.
 
 mod choice;
 mod second;

@@ -88,14 +88,24 @@ impl Expr {
         self.terms.iter().any(is_equality)
     }
 
-    /// Whether some result is a product of floats, or a quotient, which devices make a product of. A sum that it goes into
-    /// within one kernel need not round it, one that reads it from memory finds it rounded.
+    /// Whether some result is a product of floats. A sum that it goes into within one kernel need not round it, one that
+    /// reads it from memory finds it rounded.
     #[must_use]
     pub fn ends_in_product(&self) -> bool {
+        self.ends_in(Binary::Mul)
+    }
+
+    /// Whether some result is a quotient of floats, which devices compute by a reciprocal: of a root that is computed in the
+    /// same kernel by another one than of a root in memory.
+    #[must_use]
+    pub fn ends_in_quotient(&self) -> bool {
+        self.ends_in(Binary::Div)
+    }
+
+    fn ends_in(&self, op: Binary) -> bool {
         let types = term_types(&self.terms);
-        let is_product =
-            |r: &Ref| matches!(self.terms[r.index()], Term::Binary(Binary::Mul | Binary::Div, ..));
-        self.results.iter().any(|r| types[r.index()] == Scalar::F32 && is_product(r))
+        let is_op = |r: &Ref| matches!(self.terms[r.index()], Term::Binary(found, ..) if found == op);
+        self.results.iter().any(|r| types[r.index()] == Scalar::F32 && is_op(r))
     }
 
     /// Whether operand `k` is a term of a sum or difference.

@@ -35,7 +35,7 @@ pub fn contract(spec: &ContractSpec, profile: &Profile) -> Schedule {
         parts => Block::in_parts(m, parts, profile.subgroup),
     };
     let wanted = if profile.cheap_barriers {
-        Tile::splits(batch, m, n, k, profile)
+        Tile::splits([batch, m, n], k, true, profile)
     } else {
         block.splits(batch, m, n, k)
     };
@@ -44,7 +44,7 @@ pub fn contract(spec: &ContractSpec, profile: &Profile) -> Schedule {
     let build = |splits: u32, chunk: u32| -> Launch {
         let mut source = Source::default();
         let width = if n % 4 == 0 { Width::Four } else { Width::One };
-        let product = Product { z: batch, m, n, k, chunk, splits, parts };
+        let product = Product { z: batch, m, n, k, chunk, splits, parts, dense: true };
         let names = product.declare(&mut source);
         let finish = if splits > 1 {
             Finish::partials(&mut source, product.partial_strides(), width)

@@ -26,9 +26,12 @@ pub(super) fn implicit(geometry: &Geometry<'_>, space: &Space, profile: &Profile
     let block = runs::block(geometry, &[z, m, n, k], profile.subgroup)
         .unwrap_or_else(|| Block::choose(z, m, n, k, profile.subgroup));
     let in_runs = !profile.cheap_barriers && matches!(block.columns, Columns::Runs { .. });
-    let splits =
-        if profile.cheap_barriers { Tile::splits(z, m, n, k, profile) } else { block.splits(z, m, n, k) };
-    let product = Product { z, m, n, k, chunk: splits.chunk, splits: splits.count, parts: 1 };
+    let splits = if profile.cheap_barriers {
+        Tile::splits([z, m, n], k, false, profile)
+    } else {
+        block.splits(z, m, n, k)
+    };
+    let product = Product { z, m, n, k, chunk: splits.chunk, splits: splits.count, parts: 1, dense: false };
     let merged = if splits.count > 1 { None } else { merged(spec.kind, space) };
     let columns = match spec.kind {
         ConvKind::Forward => geometry.output(),
