@@ -112,6 +112,9 @@ impl Artifact {
         ensure(program.settled <= program.dispatches.len(), || {
             format!("{} of {} dispatches are settled", program.settled, program.dispatches.len())
         })?;
+        let within =
+            |step: &Step| step.dispatches.start < program.settled && program.settled < step.dispatches.end;
+        ensure(!program.steps.iter().any(within), || "a part of a step is settled".to_owned())?;
         ensure(program.settled == 0 || program.loads.is_empty(), || {
             "what is computed of weights that come and go is not settled".to_owned()
         })?;
@@ -172,9 +175,12 @@ impl Artifact {
             holds(area, stretch)?;
         }
         let used = self.works[step.work].used();
-        let missing = step.reads.iter().zip(&work.reads).zip(used).any(|((read, stretch), used)| {
-            used && stretch.is_some() && read.is_none()
-        });
+        let missing = step
+            .reads
+            .iter()
+            .zip(&work.reads)
+            .zip(used)
+            .any(|((read, stretch), used)| used && stretch.is_some() && read.is_none());
         ensure(!missing, || "it reads what is not there".to_owned())
     }
 
@@ -195,7 +201,8 @@ impl Artifact {
                 ensure(begins, || format!("a load comes within the step of dispatch {place}"))?;
             }
             if let Some(step) = steps.next_if(|step| step.dispatches.start == place) {
-                let windows = step.reads.iter().flatten().filter(|area| matches!(area.buffer, Buffer::Window(_)));
+                let windows =
+                    step.reads.iter().flatten().filter(|area| matches!(area.buffer, Buffer::Window(_)));
                 for area in windows {
                     ensure(there.contains(area), || {
                         format!("the step of dispatch {place} reads a weight that is not there")

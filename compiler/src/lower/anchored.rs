@@ -1,6 +1,8 @@
 //! The kernels of clusters around a product, a convolution, a pooling or work along lines.
 
-use nnc_wgsl::schedule::{self, ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, Matrix, Spec, WindowSpec};
+use nnc_wgsl::schedule::{
+    self, ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, Matrix, Spec, WindowSpec,
+};
 use nnc_wgsl::{Element, Epilogue, Place, Profile};
 
 use super::Work;
@@ -91,7 +93,14 @@ pub(super) fn anchored(
         }
         other => unreachable!("{other:?} anchors no kernel"),
     };
-    Work { schedule: spec.schedule(profile), spec, reads, writes: stores.values, into: stores.into, pointwise: at_point }
+    Work {
+        schedule: spec.schedule(profile),
+        spec,
+        reads,
+        writes: stores.values,
+        into: stores.into,
+        pointwise: at_point,
+    }
 }
 
 /// One or two numbers as two; a missing first axis is `missing`.

@@ -105,7 +105,14 @@ fn copy(graph: &Graph, id: NodeId, into: NodeId, run: Run, hosts: &mut HostTable
     let (extents, reads, writes) = coalesced(&layout.shape, &reads, &[write]);
     let pointwise = vec![false; reads.len()];
     let spec = Spec::Map(MapSpec { extents, reads, expr, writes });
-    Work { schedule: spec.schedule(profile), spec, reads: bound, writes: vec![id], into: vec![into], pointwise }
+    Work {
+        schedule: spec.schedule(profile),
+        spec,
+        reads: bound,
+        writes: vec![id],
+        into: vec![into],
+        pointwise,
+    }
 }
 
 /// A copy of a layout: its formula, read and bound value.

@@ -141,5 +141,12 @@ fn map(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, profile: &Pro
     let expr = formulas.expr(&stores.pieces, 0);
     let (extents, reads, writes) = coalesced(&cluster.space, &formulas.reads, &stores.writes);
     let spec = Spec::Map(MapSpec { extents, reads, expr, writes });
-    Work { schedule: spec.schedule(profile), spec, reads: formulas.bound, writes: stores.values, into: stores.into, pointwise }
+    Work {
+        schedule: spec.schedule(profile),
+        spec,
+        reads: formulas.bound,
+        writes: stores.values,
+        into: stores.into,
+        pointwise,
+    }
 }

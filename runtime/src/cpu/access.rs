@@ -35,10 +35,19 @@ pub(super) struct Load {
 #[derive(Clone, Debug)]
 enum Kind {
     Tensor(Element, Tensor),
-    Padded { element: Element, tensor: Tensor, inside: Vec<(u32, u32)>, value: f32 },
-    Host { slot: usize },
+    Padded {
+        element: Element,
+        tensor: Tensor,
+        inside: Vec<(u32, u32)>,
+        value: f32,
+    },
+    Host {
+        slot: usize,
+    },
     Iota,
-    Random { stream: u32 },
+    Random {
+        stream: u32,
+    },
     /// It is not used.
     Nothing,
 }
@@ -48,7 +57,9 @@ impl Load {
     pub(super) fn new(read: &Read, tensor: Option<Tensor>) -> Load {
         let nowhere = || Load { kind: Kind::Nothing, place: Place { offset: 0, strides: Vec::new() } };
         let (kind, place) = match (read, tensor) {
-            (Read::Buffer { element, place }, Some(tensor)) => (Kind::Tensor(*element, tensor), place.clone()),
+            (Read::Buffer { element, place }, Some(tensor)) => {
+                (Kind::Tensor(*element, tensor), place.clone())
+            }
             (Read::Padded { element, place, inside, value }, tensor) => {
                 let beyond = inside.iter().any(|(_, extent)| *extent == 0);
                 let tensor = tensor.or(beyond.then_some(Tensor { memory: 0, begin: 0 }));
@@ -68,18 +79,6 @@ impl Load {
             (Read::Buffer { .. }, None) => return nowhere(),
         };
         Load { kind, place }
-    }
-
-    /// Whether every point of the space from axis `from` on has the same value.
-    pub(super) fn is_fixed(&self, from: usize, extents: &[u32]) -> bool {
-        let still = self.place.strides.get(from..).is_none_or(|rest| rest.iter().all(|s| *s == 0));
-        match &self.kind {
-            Kind::Padded { inside, .. } => {
-                still && inside[from..].iter().zip(&extents[from..]).all(|(range, extent)| *range == (0, *extent))
-            }
-            Kind::Tensor(..) | Kind::Iota | Kind::Random { .. } => still,
-            Kind::Host { .. } | Kind::Nothing => true,
-        }
     }
 
     /// Whether it is a tensor whose neighbours along this axis are neighbours in memory.
@@ -143,7 +142,9 @@ impl Load {
         load: impl Fn(Run, &mut [f32]),
     ) {
         let axes = tile.extents.len();
-        let Some(last) = axes.checked_sub(1) else { return load(Run { first: self.place.offset, stride: 0 }, into) };
+        let Some(last) = axes.checked_sub(1) else {
+            return load(Run { first: self.place.offset, stride: 0 }, into);
+        };
         let mut at = [0u32; super::tile::AXES];
         let at = &mut at[..axes];
         super::tile::coordinates(tile.extents, start, at);
@@ -163,7 +164,9 @@ impl Load {
                 lanes[..from].fill(value);
                 lanes[to..].fill(value);
                 let place = self.place.offset
-                    + (0..axes).map(|a| i64::from(tile.origin[a] + at[a]) * self.place.strides[a]).sum::<i64>();
+                    + (0..axes)
+                        .map(|a| i64::from(tile.origin[a] + at[a]) * self.place.strides[a])
+                        .sum::<i64>();
                 let stride = self.place.strides[last];
                 load(Run { first: place + from as i64 * stride, stride }, &mut lanes[from..to]);
             } else {
@@ -210,7 +213,7 @@ impl Store {
                     for lanes in lanes.chunks(BLOCK) {
                         let halves = &mut halves[..lanes.len()];
                         halves.convert_from_f32_slice(lanes);
-                        memory.store_halves(run, half::slice::HalfFloatSliceExt::reinterpret_cast(&*halves));
+                        memory.store_halves(run, HalfFloatSliceExt::reinterpret_cast(&*halves));
                         run.first += lanes.len() as i64 * run.stride;
                     }
                 }

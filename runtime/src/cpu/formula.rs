@@ -100,7 +100,7 @@ impl Formula {
             let mut into = std::mem::take(&mut registers[*to]);
             match work {
                 Work::Operand(k) => load(*k, &mut into[..count]),
-                _ => arch.dispatch(|| vector::run(work, registers, &mut into[..count])),
+                _ => arch.dispatch(vector::Run { work, registers, into: &mut into[..count] }),
             }
             registers[*to] = into;
         }

@@ -6,7 +6,10 @@
 //! apart from each other and from its operands, but for operands that are read at the very point that is written, by the
 //! thread that writes it; the threads meet at the end of each step. An artifact that breaks this rule computes wrong
 //! numbers, as it does on a GPU; every bit pattern is a valid word.
-#![allow(unsafe_code, reason = "threads write disjoint parts of one block; the module says why that is sound")]
+#![allow(
+    unsafe_code,
+    reason = "threads write disjoint parts of one block; the module says why that is sound"
+)]
 
 use std::cell::UnsafeCell;
 
@@ -55,7 +58,7 @@ impl Memory {
         // SAFETY: `part` has checked that all elements of the run lie in the block.
         unsafe {
             match run.stride {
-                1 => std::ptr::copy_nonoverlapping(words.cast::<f32>(), into.as_mut_ptr(), into.len()),
+                1 => copy_floats(words.cast::<f32>(), into),
                 stride => {
                     for (k, lane) in into.iter_mut().enumerate() {
                         *lane = f32::from_bits(words.offset(k as isize * stride as isize).read());
@@ -158,11 +161,41 @@ impl Memory {
     #[inline(always)]
     fn part<T>(&self, run: Run, count: usize) -> *mut T {
         let last = run.first + run.stride * (count as i64 - 1).max(0);
-        let length = (std::mem::size_of_val(&*self.words) / size_of::<T>()) as i64;
+        let length = (size_of_val(&*self.words) / size_of::<T>()) as i64;
         let (least, most) = (run.first.min(last), run.first.max(last));
-        assert!(least >= 0 && most < length, "a run from {least} to {most} leaves the {length} elements of its block");
+        assert!(
+            least >= 0 && most < length,
+            "a run from {least} to {most} leaves the {length} elements of its block"
+        );
         // SAFETY: the first element lies in the block.
         unsafe { self.words.as_ptr().cast::<T>().cast_mut().offset(run.first as isize) }
+    }
+}
+
+/// Copies floats, few of them without a call.
+///
+/// # Safety
+/// As many floats as `into` has lie at `from`.
+#[inline(always)]
+unsafe fn copy_floats(from: *const f32, into: &mut [f32]) {
+    type Vector = [f32; 8];
+    let count = into.len();
+    let to = into.as_mut_ptr();
+    // SAFETY: all places are below `count`, at either end.
+    unsafe {
+        if !(8..=128).contains(&count) {
+            return std::ptr::copy_nonoverlapping(from, to, count);
+        }
+        let copy = |at: usize| {
+            let vector = from.add(at).cast::<Vector>().read_unaligned();
+            to.add(at).cast::<Vector>().write_unaligned(vector);
+        };
+        let mut at = 0;
+        while at + 8 <= count {
+            copy(at);
+            at += 8;
+        }
+        copy(count - 8);
     }
 }
 

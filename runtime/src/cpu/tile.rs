@@ -43,10 +43,38 @@ impl Axes {
         axes
     }
 
+    /// One axis.
+    pub(super) fn line(extent: usize, stride: i64) -> Axes {
+        let mut list = [(1, 0); AXES];
+        list[0] = (extent, stride);
+        Axes { list, count: 1 }
+    }
+
+    /// The distance of neighbours along the innermost axis.
+    pub(super) fn inner(&self) -> i64 {
+        self.list[0].1
+    }
+
+    /// Where point number `flat` lies from the first one.
+    pub(super) fn at(&self, flat: usize) -> i64 {
+        let (mut rest, mut place) = (flat, 0);
+        for &(extent, stride) in &self.list[..self.count] {
+            place += (rest % extent) as i64 * stride;
+            rest /= extent;
+        }
+        place
+    }
+
     /// Calls `each` with the runs of the points `start..start + count`: the first lane, how many, and where they lie;
     /// `base` is the place of the first point of the box.
     #[inline]
-    pub(super) fn runs(&self, base: i64, start: usize, count: usize, mut each: impl FnMut(usize, usize, Run)) {
+    pub(super) fn runs(
+        &self,
+        base: i64,
+        start: usize,
+        count: usize,
+        mut each: impl FnMut(usize, usize, Run),
+    ) {
         let (inner, stride) = self.list[0];
         if self.count == 1 {
             return each(0, count, Run { first: base + start as i64 * stride, stride });
@@ -67,7 +95,9 @@ impl Axes {
             }
             first -= coordinates[0] as i64 * stride;
             coordinates[0] = 0;
-            for (coordinate, &(extent, stride)) in coordinates.iter_mut().zip(&self.list[..self.count]).skip(1) {
+            for (coordinate, &(extent, stride)) in
+                coordinates.iter_mut().zip(&self.list[..self.count]).skip(1)
+            {
                 *coordinate += 1;
                 first += stride;
                 if *coordinate < extent {

@@ -1,14 +1,48 @@
 //! The loops of vector instructions, written so that the compiler vectorizes them for the instruction set that they are
 //! dispatched to.
 
+use nnc_wgsl::schedule::Reduction;
 use nnc_wgsl::{Binary, Scalar, Unary};
+use pulp::{Simd, WithSimd};
 
 use super::formula::{Registers, Work};
 use super::math;
 
-/// Does one instruction over the lanes of `into`.
+/// One instruction over the lanes of `into`. A closure would not be compiled for the instruction set that it is
+/// dispatched to.
+pub(super) struct Run<'a> {
+    pub(super) work: &'a Work,
+    pub(super) registers: &'a Registers,
+    pub(super) into: &'a mut [f32],
+}
+
+impl WithSimd for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        run(self.work, self.registers, self.into);
+    }
+}
+
+/// The lanes of one block combined into those of another one.
+pub(super) struct Combine<'a> {
+    pub(super) reduction: Reduction,
+    pub(super) total: &'a mut [f32],
+    pub(super) more: &'a [f32],
+}
+
+impl WithSimd for Combine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        combine(self.reduction, self.total, self.more);
+    }
+}
+
 #[inline(always)]
-pub(super) fn run(work: &Work, registers: &Registers, into: &mut [f32]) {
+fn run(work: &Work, registers: &Registers, into: &mut [f32]) {
     let count = into.len();
     let lanes = |r: usize| &registers[r][..count];
     match *work {
@@ -164,7 +198,9 @@ fn binary_whole(op: Binary, a: &[f32], b: &[f32], into: &mut [f32]) {
 #[inline(always)]
 fn cast(from: Scalar, to: Scalar, a: &[f32], into: &mut [f32]) {
     match (from, to) {
-        (Scalar::F32, Scalar::F32) | (Scalar::I32, Scalar::I32) | (Scalar::Bool, Scalar::Bool | Scalar::I32) => {
+        (Scalar::F32, Scalar::F32)
+        | (Scalar::I32, Scalar::I32)
+        | (Scalar::Bool, Scalar::Bool | Scalar::I32) => {
             into.copy_from_slice(a);
         }
         (Scalar::F32, Scalar::I32) => each(a, into, |x| of_whole(x as i32)),
@@ -176,8 +212,7 @@ fn cast(from: Scalar, to: Scalar, a: &[f32], into: &mut [f32]) {
 
 /// Combines the lanes of `b` into those of `a`.
 #[inline(always)]
-pub(super) fn combine(reduction: nnc_wgsl::schedule::Reduction, a: &mut [f32], b: &[f32]) {
-    use nnc_wgsl::schedule::Reduction;
+pub(super) fn combine(reduction: Reduction, a: &mut [f32], b: &[f32]) {
     let both = a.iter_mut().zip(b);
     match reduction {
         Reduction::Sum => both.for_each(|(a, b)| *a += b),

@@ -1,8 +1,8 @@
 //! The specifications that are tried: each is a name, a specification, and which reads share a write's memory.
 
 use nnc_wgsl::schedule::{
-    ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep,
-    Spec, WindowKind, WindowSpec,
+    ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep, Spec,
+    WindowKind, WindowSpec,
 };
 use nnc_wgsl::{Binary, Element, Epilogue, Expr, ExprBuilder, Place, Read, Real, Scalar, Unary, Write};
 

@@ -5,7 +5,7 @@ use crate::element::Scalar;
 
 impl Expr {
     /// Checks a formula whose operands are to have these types, of which it may leave out the last ones, and its
-    /// results those.
+    /// first results those; more of them are no one's.
     ///
     /// # Errors
     /// The first part that does not fit, in words.
@@ -20,7 +20,7 @@ impl Expr {
         }
         let found: Option<Vec<Scalar>> = self.results.iter().map(|r| types.get(r.index()).copied()).collect();
         match found {
-            Some(found) if found == results => Ok(()),
+            Some(found) if found.starts_with(results) => Ok(()),
             _ => Err(format!("its results are {found:?}, wanted are {results:?}")),
         }
     }
@@ -49,9 +49,7 @@ impl Expr {
 }
 
 fn unary_type(op: Unary, a: Scalar) -> Option<Scalar> {
-    use Unary::{
-        Abs, Ceil, Cos, Exp, Floor, IsFinite, Log, Neg, Not, Round, Sign, Sin, Sqrt, Tanh,
-    };
+    use Unary::{Abs, Ceil, Cos, Exp, Floor, IsFinite, Log, Neg, Not, Round, Sign, Sin, Sqrt, Tanh};
     match (op, a) {
         (Neg | Abs | Sign, Scalar::F32 | Scalar::I32) => Some(a),
         (Exp | Log | Sqrt | Sin | Cos | Tanh | Floor | Ceil | Round, Scalar::F32) => Some(Scalar::F32),

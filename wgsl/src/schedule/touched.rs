@@ -1,6 +1,9 @@
 //! Which elements of its tensors a specification touches, and whether it is one: what an executor relies on.
 
-use super::{ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, ProductRowSpec, RowSpec, Spec, WindowKind, WindowSpec};
+use super::{
+    ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, ProductRowSpec, RowSpec, Spec, WindowKind,
+    WindowSpec,
+};
 use crate::access::{Epilogue, Place, Read, Write};
 use crate::element::{Element, Scalar};
 use crate::kernel::HOST_SLOTS;
@@ -47,8 +50,11 @@ impl Spec {
     pub fn touched(&self) -> Result<Touched, String> {
         match self {
             Spec::Map(spec) => {
-                let epilogue =
-                    Epilogue { reads: spec.reads.clone(), expr: spec.expr.clone(), writes: spec.writes.clone() };
+                let epilogue = Epilogue {
+                    reads: spec.reads.clone(),
+                    expr: spec.expr.clone(),
+                    writes: spec.writes.clone(),
+                };
                 finished(Vec::new(), &[], &epilogue, &spec.extents)
             }
             Spec::Row(spec) => rows(spec),
@@ -145,15 +151,23 @@ fn window(spec: &WindowSpec) -> Result<Touched, String> {
 }
 
 fn lines(spec: &LineSpec) -> Result<Touched, String> {
+    let first = spec.operands.first().map_or(Scalar::F32, |(element, _)| element.scalar());
     let (operands, value) = match spec.kind {
-        LineKind::Gather | LineKind::ScatterAdd => (2, Scalar::F32),
+        LineKind::Gather => (2, first),
+        LineKind::ScatterAdd => (2, Scalar::F32),
         LineKind::Order { .. } => (1, Scalar::I32),
         LineKind::RunningSum { .. } => (1, Scalar::F32),
     };
+    let fits = match spec.kind {
+        LineKind::Gather => true,
+        LineKind::Order { .. } => first != Scalar::Bool,
+        LineKind::ScatterAdd | LineKind::RunningSum { .. } => first == Scalar::F32,
+    };
+    ensure(fits, "a line is of other elements")?;
     ensure(spec.operands.len() == operands, "a line has other operands")?;
     ensure(spec.axis < spec.extents.len(), "lines lie along no axis")?;
     let operand = |(k, (element, place)): (usize, &(Element, Place))| {
-        let element = if k == 1 { *element } else { floats(*element)? };
+        let element = *element;
         ensure(k == 0 || element == Element::I32, "an index is no whole number")?;
         let mut extents = spec.extents.clone();
         if (spec.kind, k) != (LineKind::Gather, 1) {
@@ -213,7 +227,9 @@ fn product_rows(spec: &ProductRowSpec) -> Result<Touched, String> {
 
 fn scalar(read: &Read) -> Scalar {
     match read {
-        Read::Buffer { element, .. } | Read::Padded { element, .. } | Read::Host { element, .. } => element.scalar(),
+        Read::Buffer { element, .. } | Read::Padded { element, .. } | Read::Host { element, .. } => {
+            element.scalar()
+        }
         Read::Iota { .. } => Scalar::I32,
         Read::Random { .. } => Scalar::F32,
     }
