@@ -189,7 +189,8 @@ fn drawn(artifact: &Artifact) -> Batch {
                 nnc_wgsl::Element::I32 => low as f64 + (unit * (high - low) as f64).floor(),
                 nnc_wgsl::Element::U8 => (unit * 256.0).floor(),
                 nnc_wgsl::Element::Bool => (unit * 2.0).floor(),
-                nnc_wgsl::Element::F32 | nnc_wgsl::Element::F16 => 2.0 * unit - 1.0,
+                // Some losses take numbers between 0 and 1 alone.
+                nnc_wgsl::Element::F32 | nnc_wgsl::Element::F16 => unit,
             }
         };
         let size: usize = port.shape.iter().product();

@@ -5,7 +5,7 @@ use nnc_wgsl::schedule::ConvSpec;
 
 use super::access::{Data, Tensor, first, load_run};
 use super::memory::{Memory, Run};
-use super::product::Operand;
+use super::product::{EachLine, Operand};
 
 /// Which way a tap looks, and what the lines of the operand are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,7 +271,7 @@ impl Operand for Patches {
         group: usize,
         lines: [usize; 2],
         [term, terms]: [usize; 2],
-        each: &mut dyn FnMut(usize, &mut dyn FnMut(&mut [f32])),
+        each: &mut EachLine<'_>,
     ) {
         let memory = &data.memories[self.tensor.memory];
         let known = self.has_segments(terms).then(|| self.segments(term, terms));

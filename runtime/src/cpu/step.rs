@@ -47,8 +47,8 @@ pub(super) enum Work {
     Map(Map),
     Rows(Rows),
     ProductRows(ProductRows),
-    Contract(Contract),
-    Conv(Conv),
+    Contract(Box<Contract>),
+    Conv(Box<Conv>),
     Window(Window),
     Lines(Lines),
 }
@@ -60,8 +60,8 @@ impl Work {
             Spec::Map(spec) => Work::Map(Map::new(spec, areas)),
             Spec::Row(spec) | Spec::Column(spec) => Work::Rows(Rows::new(spec, areas)),
             Spec::ProductRow(spec) => Work::ProductRows(ProductRows::new(spec, areas)),
-            Spec::Contract(spec) => Work::Contract(Contract::new(spec, areas)),
-            Spec::Conv(spec) => Work::Conv(Conv::new(spec, areas)),
+            Spec::Contract(spec) => Work::Contract(Box::new(Contract::new(spec, areas))),
+            Spec::Conv(spec) => Work::Conv(Box::new(Conv::new(spec, areas))),
             Spec::Window(spec) => Work::Window(Window::new(spec, areas)),
             Spec::Lines(spec) => Work::Lines(Lines::new(spec, areas)),
         }

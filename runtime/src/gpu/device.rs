@@ -57,7 +57,7 @@ impl Device {
         });
         let slot = Arc::clone(&failure);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            record(&slot, DeviceError::from_wgpu(&error, "a command", 0));
+            record(&slot, told(&error, "a command", 0));
         }));
         let profile = adapters::profile(adapter);
         Ok(Device { device, queue, info, profile, failure })
@@ -160,7 +160,7 @@ impl Device {
         let memory = pollster::block_on(memory.pop());
         match memory.or(validation).or(internal) {
             None => Ok(made),
-            Some(error) => Err(DeviceError::from_wgpu(&error, what, bytes)),
+            Some(error) => Err(told(&error, what, bytes)),
         }
     }
 }
@@ -171,4 +171,14 @@ fn record(slot: &Mutex<Option<DeviceError>>, error: DeviceError) {
 
 fn locked(slot: &Mutex<Option<DeviceError>>) -> MutexGuard<'_, Option<DeviceError>> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The error for a failed command, told from what wgpu reports.
+fn told(error: &wgpu::Error, what: &str, bytes: u64) -> DeviceError {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => DeviceError::OutOfMemory { what: what.to_owned(), bytes },
+        wgpu::Error::Validation { .. } | wgpu::Error::Internal { .. } => {
+            DeviceError::Command { cause: format!("{what}: {error}") }
+        }
+    }
 }

@@ -56,18 +56,16 @@ pub struct Taken {
 /// All devices, best first: adapters of hardware, the processor, adapters of software.
 #[must_use]
 pub fn devices() -> Vec<DeviceSummary> {
-    #[cfg_attr(not(feature = "gpu"), allow(unused_mut))]
-    let mut all = Vec::new();
-    #[cfg(feature = "cpu")]
-    all.push(cpu::Processor::new(None).summary());
     #[cfg(feature = "gpu")]
-    {
-        let (software, hardware): (Vec<_>, Vec<_>) =
-            gpu::summaries().into_iter().partition(|adapter| adapter.kind == "software");
-        all.splice(0..0, hardware);
-        all.extend(software);
-    }
-    all
+    let (software, hardware): (Vec<_>, Vec<_>) =
+        gpu::summaries().into_iter().partition(|adapter| adapter.kind == "software");
+    #[cfg(not(feature = "gpu"))]
+    let (software, hardware) = (Vec::new(), Vec::new());
+    #[cfg(feature = "cpu")]
+    let processor = Some(cpu::Processor::new(None).summary());
+    #[cfg(not(feature = "cpu"))]
+    let processor = None;
+    hardware.into_iter().chain(processor).chain(software).collect()
 }
 
 impl Device {

@@ -128,19 +128,6 @@ pub enum DeviceError {
     },
 }
 
-impl DeviceError {
-    /// The error for a failed command, told from what wgpu reports.
-    #[cfg(feature = "gpu")]
-    pub(crate) fn from_wgpu(error: &wgpu::Error, what: &str, bytes: u64) -> DeviceError {
-        match error {
-            wgpu::Error::OutOfMemory { .. } => DeviceError::OutOfMemory { what: what.to_owned(), bytes },
-            wgpu::Error::Validation { .. } | wgpu::Error::Internal { .. } => {
-                DeviceError::Command { cause: format!("{what}: {error}") }
-            }
-        }
-    }
-}
-
 /// `file:line:column`, or `the model` where the place is not known.
 #[must_use]
 pub fn place(origin: Option<&Location>) -> String {

@@ -9,7 +9,7 @@ mod operand;
 mod tiling;
 
 pub(super) use self::core::{ROWS, columns};
-pub(super) use self::operand::{Dense, Operand};
+pub(super) use self::operand::{Dense, EachLine, Operand};
 pub(super) use self::tiling::Tiling;
 
 use super::access::Data;

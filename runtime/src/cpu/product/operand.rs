@@ -22,7 +22,7 @@ pub(in crate::cpu) trait Operand: Sync {
         batch: usize,
         lines: [usize; 2],
         terms: [usize; 2],
-        each: &mut dyn FnMut(usize, &mut dyn FnMut(&mut [f32])),
+        each: &mut EachLine<'_>,
     ) {
         for l in 0..lines[1] {
             each(l, &mut |row| self.fill(data, batch, lines[0] + l, terms[0], row));
@@ -45,6 +45,9 @@ pub(in crate::cpu) trait Operand: Sync {
         }
     }
 }
+
+/// Takes a line by its number, and what fills lanes with its terms.
+pub(in crate::cpu) type EachLine<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut [f32])) + 'a;
 
 /// Packs `lines` (first, count) and `terms` into panels of `width` lines, each term by term; what is missing in the last
 /// panel is 0.
