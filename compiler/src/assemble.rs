@@ -1,37 +1,55 @@
 //! Programs as the artifact holds them: every launch with its parameters, bindings and grid.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::ops::Range;
 
-use nnc_runtime::artifact::{Area, Dispatch, Location, Program, Requirement, Role, Written};
+use nnc_runtime::artifact::{Area, Dispatch, Location, Program, Requirement, Role, Step, Written};
+use nnc_wgsl::schedule::Spec;
 use nnc_wgsl::{Element, Kernel, Profile, Slot};
 
 use crate::bind::{BoundLaunch, bind};
 use crate::ir::{Graph, NodeId};
-use crate::lower::Lowered;
+use crate::lower::{Lowered, Work};
 use crate::plan::Plan;
 use crate::source::Sources;
 
-/// The distinct kernels of an artifact.
+/// The distinct kernels of an artifact, and what they compute, each in the order they were met.
 #[derive(Clone, Debug, Default)]
 pub struct KernelTable {
-    kernels: Vec<Kernel>,
-    places: HashMap<Kernel, usize>,
+    /// The kernels.
+    pub kernels: Distinct<Kernel>,
+    /// The specifications.
+    pub works: Distinct<Spec>,
 }
 
-impl KernelTable {
-    fn place(&mut self, kernel: Kernel) -> usize {
-        if let Some(&place) = self.places.get(&kernel) {
+/// Values that are there once each.
+#[derive(Clone, Debug)]
+pub struct Distinct<T> {
+    values: Vec<T>,
+    places: HashMap<T, usize>,
+}
+
+impl<T> Default for Distinct<T> {
+    fn default() -> Self {
+        Distinct { values: Vec::new(), places: HashMap::new() }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Distinct<T> {
+    fn place(&mut self, value: &T) -> usize {
+        if let Some(&place) = self.places.get(value) {
             return place;
         }
-        self.kernels.push(kernel.clone());
-        self.places.insert(kernel, self.kernels.len() - 1);
-        self.kernels.len() - 1
+        self.values.push(value.clone());
+        self.places.insert(value.clone(), self.values.len() - 1);
+        self.values.len() - 1
     }
 
     /// All of them, in the order they were met.
     #[must_use]
-    pub fn into_kernels(self) -> Vec<Kernel> {
-        self.kernels
+    pub fn into_values(self) -> Vec<T> {
+        self.values
     }
 }
 
@@ -71,6 +89,7 @@ pub fn assemble(
     kernels: &mut KernelTable,
 ) -> Program {
     let mut dispatches = Vec::with_capacity(bound.len());
+    let mut steps = Vec::new();
     let mut bound = bound.into_iter();
     let mut first = Vec::with_capacity(lowered.stages.len());
     for (number, stage) in lowered.stages.iter().enumerate() {
@@ -84,6 +103,7 @@ pub fn assemble(
         };
         let requires = requirements(graph, &stage.cluster.members, sources);
         for (place, work) in stage.work.iter().enumerate() {
+            let begin = dispatches.len();
             for launch in &work.schedule.launches {
                 let BoundLaunch { kernel, params, bindings, .. } =
                     bound.next().expect("every launch has been bound");
@@ -96,7 +116,7 @@ pub fn assemble(
                     _ => None,
                 });
                 dispatches.push(Dispatch {
-                    kernel: kernels.place(kernel),
+                    kernel: kernels.kernels.place(&kernel),
                     params,
                     bindings,
                     workgroups: launch.workgroups,
@@ -106,6 +126,8 @@ pub fn assemble(
                     requires: requires.clone(),
                 });
             }
+            let area = |slot: Slot| plan.area(lowered, number, place, slot);
+            steps.push(step(work, kernels.works.place(&work.spec), begin..dispatches.len(), area));
         }
     }
     Program {
@@ -121,7 +143,26 @@ pub fn assemble(
         scalars: lowered.hosts.clone().into_scalars(),
         settled: first.get(lowered.settled).copied().unwrap_or(dispatches.len()),
         dispatches,
+        steps,
         copies: plan.copies.clone(),
+    }
+}
+
+/// A work on its memory; what no launch binds is not read.
+fn step(work: &Work, spec: usize, dispatches: Range<usize>, area: impl Fn(Slot) -> Option<Area>) -> Step {
+    let bound: BTreeSet<usize> = work
+        .schedule
+        .launches
+        .iter()
+        .flat_map(|launch| &launch.slots)
+        .filter_map(|slot| if let Slot::Read(k) = slot { Some(*k) } else { None })
+        .collect();
+    let read = |k: usize| if bound.contains(&k) { area(Slot::Read(k)) } else { None };
+    Step {
+        work: spec,
+        reads: (0..work.reads.len()).map(read).collect(),
+        writes: (0..work.writes.len()).filter_map(|k| area(Slot::Write(k))).collect(),
+        dispatches,
     }
 }
 

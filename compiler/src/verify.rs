@@ -309,7 +309,11 @@ fn conditioned(
 ///
 /// # Errors
 /// If the device cannot hold the artifact.
-pub fn open(artifact: &Artifact, device: &Device, seed: u64) -> Result<Session, nnc_runtime::gpu::OpenError> {
+pub fn open(
+    artifact: &Artifact,
+    device: &Device,
+    seed: u64,
+) -> Result<Session, nnc_runtime::session::OpenError> {
     let mut session = Session::open(artifact, device)?;
     session.initialize(seed)?;
     Ok(session)

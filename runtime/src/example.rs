@@ -1,12 +1,14 @@
 //! The smallest whole artifact, written by hand: for readers of the format and tests of executors.
 
+mod works;
+
 use std::sync::Arc;
 
 use nnc_wgsl::{Binary, Binding, Element, Expr, Kernel, Profile, Scalar};
 
 use crate::artifact::{
     Area, Artifact, Bound, Buffer, Data, Dispatch, Field, HostScalar, HostSymbol, Init, Location, Meaning,
-    Part, Port, Program, Region, Role, Stored, StoredKind, Training, Written,
+    Part, Port, Program, Region, Role, Step, Stored, StoredKind, Training, Written,
 };
 
 /// Examples a batch of [`linear`].
@@ -57,6 +59,7 @@ pub fn linear() -> Artifact {
                 UPDATE,
             ),
         ],
+        works: works::works(),
         regions: vec![
             region("weights", 256),
             region("states", 256),
@@ -126,6 +129,7 @@ fn train() -> Program {
         arenas: vec![512],
         scalars: vec![examples(), rate()],
         dispatches: vec![predict(Y), distance(LOSS, ERROR), slope(G), update()],
+        steps: vec![predict_step(Y), distance_step(LOSS, ERROR), slope_step(G), update_step()],
         copies: vec![(Y, LAST)],
         ..evaluate()
     }
@@ -145,6 +149,7 @@ fn evaluate() -> Program {
         settled: 0,
         scalars: vec![examples()],
         dispatches: vec![predict(Y), distance(LOSS, ERROR)],
+        steps: vec![predict_step(Y), distance_step(LOSS, ERROR)],
         copies: Vec::new(),
     }
 }
@@ -158,6 +163,7 @@ fn infer() -> Program {
         arenas: Vec::new(),
         scalars: Vec::new(),
         dispatches: vec![predict(y)],
+        steps: vec![predict_step(y)],
         ..evaluate()
     }
 }
@@ -170,6 +176,7 @@ fn gradient() -> Program {
         outputs: vec![port("loss", &[], false, 0), port("w", &[2], false, 256)],
         arenas: vec![512],
         dispatches: vec![predict(Y), distance(LOSS, error), slope(g)],
+        steps: vec![predict_step(Y), distance_step(LOSS, error), slope_step(g)],
         ..evaluate()
     }
 }
@@ -190,6 +197,28 @@ fn slope(g: Area) -> Dispatch {
 fn update() -> Dispatch {
     let areas = [W, MOMENTUM, G, LOSS, GUARD].map(Bound::Area);
     dispatch(3, &[&areas[..], &[Bound::Host]].concat(), "momentum  w", (W, "w"))
+}
+
+fn predict_step(y: Area) -> Step {
+    step(0, &[Some(X), Some(W)], &[y])
+}
+
+fn distance_step(loss: Area, error: Area) -> Step {
+    step(1, &[Some(Y), Some(T), None, None], &[loss, error])
+}
+
+fn slope_step(g: Area) -> Step {
+    step(2, &[Some(X), Some(Y), Some(T)], &[g])
+}
+
+fn update_step() -> Step {
+    let reads = [W, MOMENTUM, G, LOSS, GUARD].map(Some);
+    step(3, &[&reads[..], &[None]].concat(), &[GUARD, W, MOMENTUM])
+}
+
+/// The works stand in the order of the dispatches, one for each.
+fn step(work: usize, reads: &[Option<Area>], writes: &[Area]) -> Step {
+    Step { work, reads: reads.to_vec(), writes: writes.to_vec(), dispatches: work..work + 1 }
 }
 
 fn dispatch(kernel: usize, bindings: &[Bound], label: &str, writes: (Area, &str)) -> Dispatch {

@@ -14,7 +14,7 @@ use crate::validate::Invalid;
 pub const MAGIC: [u8; 4] = *b"NNCA";
 
 /// The version of the format that this runtime writes and reads.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 pub(crate) const HEADER_BYTES: usize = 32;
 

@@ -1,14 +1,16 @@
 //! What an executor may rely on, checked once.
 //!
 //! Every index is in range, every area lies inside its buffer at a place that can be bound, every dispatch
-//! gives its kernel what it takes, every formula is well formed. Code that executes an artifact checks nothing.
+//! gives its kernel what it takes, every step its specification all the memory that it touches, every formula is well
+//! formed. Code that executes an artifact checks nothing.
 
 use std::collections::HashSet;
 
+use nnc_wgsl::schedule::{Stretch, Touched};
 use nnc_wgsl::{Binding, Element, Expr, HOST_FIRST_FREE, HOST_SLOTS, Kernel, Term};
 
 use crate::artifact::{
-    Area, Artifact, Bound, Buffer, Dispatch, HostScalar, Init, Load, Port, Program, Stored, Written,
+    Area, Artifact, Bound, Buffer, Dispatch, HostScalar, Init, Load, Port, Program, Step, Stored, Written,
 };
 
 /// The multiple that areas begin at, in bytes.
@@ -38,10 +40,14 @@ impl Artifact {
         }
         let seed = self.training.as_ref().map_or(0, |training| training.seed);
         ensure(u32::try_from(seed).is_ok(), || format!("the seed {seed} has more than 32 bits"))?;
+        let mut works = Vec::with_capacity(self.works.len());
+        for (place, work) in self.works.iter().enumerate() {
+            works.push(work.touched().map_err(|what| invalid(format!("the work {place}: {what}")))?);
+        }
         let mut roles = HashSet::new();
         for program in &self.programs {
             ensure(roles.insert(program.role), || format!("there are two `{}` programs", program.role))?;
-            self.validate_program(program)
+            self.validate_program(program, &works)
                 .map_err(|e| e.within(&format!("the `{}` program", program.role)))?;
         }
         for kernel in &self.kernels {
@@ -72,7 +78,7 @@ impl Artifact {
         }
     }
 
-    fn validate_program(&self, program: &Program) -> Result<(), Invalid> {
+    fn validate_program(&self, program: &Program, works: &[Touched]) -> Result<(), Invalid> {
         ensure(program.batch > 0, || "its batch is 0".to_owned())?;
         for (ports, bytes) in
             [(&program.inputs, program.input_bytes), (&program.outputs, program.output_bytes)]
@@ -92,10 +98,23 @@ impl Artifact {
             let within = || format!("dispatch {place} (`{}`)", dispatch.label);
             self.validate_dispatch(program, dispatch).map_err(|e| e.within(&within()))?;
         }
+        let mut next = 0;
+        for (place, step) in program.steps.iter().enumerate() {
+            let within = |e: Invalid| e.within(&format!("step {place}"));
+            let whole = step.dispatches.start == next && step.dispatches.end > next;
+            ensure(whole, || format!("it is the dispatches {:?}", step.dispatches)).map_err(within)?;
+            next = step.dispatches.end;
+            self.validate_step(program, step, works).map_err(within)?;
+        }
+        let dispatches = program.dispatches.len();
+        ensure(next == dispatches, || format!("its steps are {next} of {dispatches} dispatches"))?;
         self.validate_loads(program)?;
         ensure(program.settled <= program.dispatches.len(), || {
             format!("{} of {} dispatches are settled", program.settled, program.dispatches.len())
         })?;
+        let within =
+            |step: &Step| step.dispatches.start < program.settled && program.settled < step.dispatches.end;
+        ensure(!program.steps.iter().any(within), || "a part of a step is settled".to_owned())?;
         ensure(program.settled == 0 || program.loads.is_empty(), || {
             "what is computed of weights that come and go is not settled".to_owned()
         })?;
@@ -138,6 +157,33 @@ impl Artifact {
         Ok(())
     }
 
+    fn validate_step(&self, program: &Program, step: &Step, works: &[Touched]) -> Result<(), Invalid> {
+        let work = works.get(step.work).ok_or_else(|| invalid(format!("there is no work {}", step.work)))?;
+        let alike = work.reads.len() == step.reads.len() && work.writes.len() == step.writes.len();
+        ensure(alike, || "its work reads and writes other tensors".to_owned())?;
+        let holds = |area: &Area, stretch: &Stretch| {
+            self.validate_area(program, area)?;
+            inside(0, stretch.bytes(), area.bytes)
+        };
+        for (read, stretch) in step.reads.iter().zip(&work.reads) {
+            if let (Some(area), Some(stretch)) = (read, stretch) {
+                holds(area, stretch)?;
+            }
+        }
+        for (area, stretch) in step.writes.iter().zip(&work.writes) {
+            ensure(!matches!(area.buffer, Buffer::Window(_)), || "it writes over weights".to_owned())?;
+            holds(area, stretch)?;
+        }
+        let used = self.works[step.work].used();
+        let missing = step
+            .reads
+            .iter()
+            .zip(&work.reads)
+            .zip(used)
+            .any(|((read, stretch), used)| used && stretch.is_some() && read.is_none());
+        ensure(!missing, || "it reads what is not there".to_owned())
+    }
+
     /// Whatever a dispatch binds of a window is a tensor that was loaded there, with nothing loaded over it since.
     fn validate_loads(&self, program: &Program) -> Result<(), Invalid> {
         for load in &program.loads {
@@ -145,11 +191,23 @@ impl Artifact {
         }
         let mut there: Vec<Area> = Vec::new();
         let mut loads = program.loads.iter().peekable();
+        let mut steps = program.steps.iter().peekable();
         for (place, dispatch) in program.dispatches.iter().enumerate() {
             while let Some(load) = loads.next_if(|load| load.before <= place) {
                 ensure(load.before == place, || "the loads are out of order".to_owned())?;
                 there.retain(|area| !meet(area, &load.area));
                 there.push(load.area);
+                let begins = steps.peek().is_some_and(|step| step.dispatches.start == place);
+                ensure(begins, || format!("a load comes within the step of dispatch {place}"))?;
+            }
+            if let Some(step) = steps.next_if(|step| step.dispatches.start == place) {
+                let windows =
+                    step.reads.iter().flatten().filter(|area| matches!(area.buffer, Buffer::Window(_)));
+                for area in windows {
+                    ensure(there.contains(area), || {
+                        format!("the step of dispatch {place} reads a weight that is not there")
+                    })?;
+                }
             }
             for bound in &dispatch.bindings {
                 if let Bound::Area(area) = bound
@@ -279,6 +337,9 @@ impl Invalid {
 
 #[cfg(test)]
 mod tests {
+    use nnc_wgsl::Scalar;
+    use nnc_wgsl::schedule::{RowSpec, Spec};
+
     use super::*;
     use crate::example;
 
@@ -287,6 +348,11 @@ mod tests {
         change(&mut artifact);
         let message = artifact.validate().unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
+    }
+
+    fn change_row(artifact: &mut Artifact, change: impl FnOnce(&mut RowSpec)) {
+        let Spec::Row(row) = &mut artifact.works[0] else { panic!("the first work is a row") };
+        change(row);
     }
 
     #[test]
@@ -306,6 +372,19 @@ mod tests {
         refused(|a| a.programs[0].dispatches[0].bindings[0] = Bound::Host, "is bound as");
         refused(|a| a.programs[0].dispatches[0].writes[0].area.offset = 77, "not at a multiple of");
         refused(|a| a.programs[0].input_bytes = 4, "reach beyond");
+        refused(|a| a.programs[0].steps[0].work = 9, "no work 9");
+        refused(|a| a.programs[0].steps[0].dispatches.end = 0, "it is the dispatches");
+        refused(|a| a.programs[0].steps[1].dispatches.start = 0, "it is the dispatches");
+        refused(|a| a.programs[0].steps.truncate(2), "its steps are 2 of 4");
+        refused(|a| a.programs[0].steps[0].reads[1] = None, "reads what is not there");
+        refused(|a| a.programs[0].steps[0].writes.clear(), "other tensors");
+        refused(|a| a.programs[0].steps[0].writes[0].bytes = 12, "reach beyond");
+        refused(|a| a.programs[0].steps[0].writes[0].offset = 512, "reach beyond");
+        refused(|a| change_row(a, |row| row.reduced = vec![3]), "reach beyond");
+        refused(|a| change_row(a, |row| row.reduced = vec![0]), "a space of");
+        refused(|a| change_row(a, |row| row.kept.clear()), "other axes");
+        refused(|a| change_row(a, |row| row.row_expr = Expr::identity(Scalar::I32)), "it takes");
+        refused(|a| change_row(a, |row| row.row_writes[0].place.offset = -1), "before its tensor");
         refused(|a| a.programs[0].inputs[1].offset = a.programs[0].inputs[0].offset, "overlap");
         refused(|a| a.programs[0].batch = 7, "does not begin with the batch");
         refused(|a| a.programs[0].scalars[0].slot = 1, "no such slot");

@@ -3,7 +3,7 @@
 //! # Panics
 //! All of these, if a model does not compile: no test goes on without it.
 
-#![allow(clippy::missing_panics_doc, reason = "the module says it")]
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "the module says it")]
 
 use std::fs;
 use std::sync::Arc;

@@ -12,7 +12,9 @@ use nnc_tests::workspace::{cargo, packages, root};
 const LINE: [&str; 4] = ["nnc-wgsl", "nnc-runtime", "nnc", "nnc-tests"];
 
 /// The crates that only one place may name.
-const HOMES: [(&str, &str); 4] = [
+const HOMES: [(&str, &str); 6] = [
+    ("pulp", "runtime/src/cpu/"),
+    ("rayon", "runtime/src/cpu/"),
     ("nom", "compiler/src/syntax/"),
     ("petgraph", "compiler/src/ir/graph.rs"),
     ("naga", "wgsl/src/validate.rs"),

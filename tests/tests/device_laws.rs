@@ -8,14 +8,14 @@ use nnc::verify::{Verifiable, encode, open, verify};
 use nnc_runtime::artifact::{Area, Artifact, Bound, Buffer, Role};
 use nnc_runtime::{Batch, Clock, Device};
 use nnc_tests::attentions::attentions;
-use nnc_tests::device::device;
+use nnc_tests::device::{device, devices, processor};
 use nnc_tests::graphs::{Sample, cells, chains, differentiated, joins, random, training};
 use nnc_tests::siblings::{siblings, trained_siblings};
 use nnc_tests::slots::sibling_slots;
 use nnc_wgsl::{PROFILES, Profile};
 
 fn samples(profile: &str) -> Vec<Sample> {
-    let count = if profile == "lavapipe" { 120 } else { 30 };
+    let count = if matches!(profile, "lavapipe" | "cpu") { 120 } else { 30 };
     let drawn = (0..count).map(|seed| random(seed, 4 + usize::try_from(seed % 14).expect("small")));
     nnc::ops::examples()
         .iter()
@@ -32,9 +32,17 @@ fn samples(profile: &str) -> Vec<Sample> {
 
 /// The profiles by name, and a software device without subgroup operations, as GL is.
 fn profiles() -> Vec<Profile> {
-    let named = |name: &str| Profile::named(name).expect("the profile exists");
     let alone = Profile { name: "lavapipe alone".to_owned(), subgroup: 1, ..named("lavapipe") };
     PROFILES.iter().map(|name| named(name)).chain([alone]).collect()
+}
+
+/// The profiles whose programs differ where no kernel is read.
+fn profiles_of_the_processor() -> [Profile; 2] {
+    ["cpu", "nvidia-hopper"].map(named)
+}
+
+fn named(name: &str) -> Profile {
+    Profile::named(name).expect("the profile exists")
 }
 
 /// Samples whose values between kernels are stored in half precision.
@@ -113,6 +121,108 @@ fn kernels_compute_the_meaning_of_what_is_stored_in_halves() {
     }
 }
 
+#[test]
+fn the_processor_computes_the_meaning() {
+    let device = processor(2);
+    for profile in profiles_of_the_processor() {
+        for sample in samples(&profile.name) {
+            check(&device, &sample, &profile);
+        }
+    }
+}
+
+#[test]
+fn the_processor_computes_the_meaning_of_what_is_stored_in_halves() {
+    let device = processor(2);
+    for profile in profiles_of_the_processor() {
+        let samples = narrow_samples(&profile.name);
+        let narrow: usize = samples.iter().map(|sample| check(&device, sample, &profile)).sum();
+        assert!(narrow > samples.len(), "{} of {} samples on {}", narrow, samples.len(), profile.name);
+    }
+}
+
+/// The gradients of every network of `models/` from one batch, on the processor and on an adapter: the same programs with
+/// the same first weights and random numbers.
+#[test]
+fn the_processor_and_an_adapter_agree_on_every_model() {
+    let Some(adapter) = device() else { return };
+    let folder = nnc_tests::workspace::root().join("models");
+    let entries = std::fs::read_dir(&folder).expect("the folder is there");
+    let mut paths: Vec<std::path::PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "nn"));
+    paths.sort();
+    assert!(paths.len() > 5, "{paths:?}");
+    for path in paths {
+        let text = std::fs::read_to_string(&path).expect("the model can be read");
+        let name = path.display().to_string();
+        let bundle = nnc::elaborate::load(&name, &text, &[], &nnc::source::NoFiles);
+        let request =
+            nnc::Request { batch: Some(2), ..nnc::Request::new(named("lavapipe"), &[Role::Gradient]) };
+        let compiled = nnc::compile(&std::sync::Arc::new(bundle.value), &request);
+        let artifact = compiled.value.expect("the model compiles").artifact;
+        let batch = drawn(&artifact);
+        let gradients = |device: &Device| {
+            let mut session = open(&artifact, device, 3).expect("the artifact opens");
+            session.run(Role::Gradient, &batch, &Clock::single(3, 2)).expect("the step runs").tensors()
+        };
+        for (one, other) in gradients(&processor(2)).iter().zip(gradients(&adapter)) {
+            let (one_values, other_values) = (one.values(), other.values());
+            let length =
+                |of: &mut dyn Iterator<Item = f64>| of.map(|value| value * value).sum::<f64>().sqrt();
+            let apart = length(&mut one_values.iter().zip(&other_values).map(|(a, b)| a - b));
+            let whole = length(&mut other_values.iter().copied());
+            assert!(apart <= 2e-2 * whole + 1e-6, "{name}: `{}` is {apart} off, of {whole}", one.path);
+        }
+    }
+}
+
+/// A batch of numbers that the data could hold.
+fn drawn(artifact: &Artifact) -> Batch {
+    let program = artifact.program(Role::Gradient).expect("the program was built");
+    let mut batch = Batch::new(program);
+    for (place, port) in (0u32..).zip(&program.inputs) {
+        let field = artifact.training.iter().flat_map(|t| &t.data.fields).find(|f| f.name == port.name);
+        let (low, high) = field.and_then(|field| field.range).unwrap_or((0, 1));
+        let number = |k: u32| {
+            let unit = f64::from(nnc_wgsl::random_uniform(1, 0, place, k));
+            match port.element {
+                nnc_wgsl::Element::I32 => low as f64 + (unit * (high - low) as f64).floor(),
+                nnc_wgsl::Element::U8 => (unit * 256.0).floor(),
+                nnc_wgsl::Element::Bool => (unit * 2.0).floor(),
+                // Some losses take numbers between 0 and 1 alone.
+                nnc_wgsl::Element::F32 | nnc_wgsl::Element::F16 => unit,
+            }
+        };
+        let size: usize = port.shape.iter().product();
+        let values = (0..u32::try_from(size).expect("small")).map(number).collect();
+        let mut bytes = encode(&Tensor::new(port.shape.clone(), values), port.element);
+        bytes.resize(port.element.bytes(size), 0);
+        batch.set(&port.name, &bytes).expect("the input fits");
+    }
+    batch
+}
+
+/// A step is divided by what it computes, not by who computes it.
+#[test]
+fn the_processor_computes_the_same_bytes_with_any_number_of_threads() {
+    let profile = named("cpu");
+    for sample in samples("cpu") {
+        let (_, artifact) = artifact_of(sample.graph.clone(), Role::Infer, &profile);
+        let mut batch = Batch::new(artifact.program(Role::Infer).expect("the program was built"));
+        for port in &artifact.programs[0].inputs {
+            batch.set(&port.name, &encode(&sample.inputs[&port.name], port.element)).expect("the input fits");
+        }
+        let run = |threads: usize| {
+            let mut session = open(&artifact, &processor(threads), 0).expect("the artifact opens");
+            session.run(Role::Infer, &batch, &Clock::single(0, 1)).expect("the program runs").tensors()
+        };
+        let alone = run(1);
+        for threads in [2, 4] {
+            assert!(run(threads) == alone, "{} with {threads} threads", sample.name);
+        }
+    }
+}
+
 /// What a step leaves in each stored tensor and region, by path; a region only where no tensor lies in it.
 fn left_behind(sample: &Sample) -> BTreeMap<String, Tensor> {
     let graph = &sample.graph;
@@ -145,10 +255,10 @@ fn left_behind(sample: &Sample) -> BTreeMap<String, Tensor> {
 
 #[test]
 fn a_step_changes_what_outlives_it_as_its_meaning_says() {
-    let Some(device) = device() else { return };
-    for name in PROFILES {
-        let profile = Profile::named(name).expect("the profile exists");
-        let count = if name == "lavapipe" { 40 } else { 10 };
+    let on_gpu = device().into_iter().flat_map(|device| PROFILES.map(|name| (device.clone(), name)));
+    for (device, name) in on_gpu.chain([(processor(2), "cpu")]) {
+        let profile = named(name);
+        let count = if matches!(name, "lavapipe" | "cpu") { 40 } else { 10 };
         let drawn = (0..count).map(|seed| training(seed, usize::try_from(seed % 12).expect("small")));
         for sample in drawn.chain(trained_siblings()) {
             let (_, artifact) = artifact_of(sample.graph.clone(), Role::Train, &profile);
@@ -195,7 +305,10 @@ fn uneven(shape: &[usize]) -> Tensor {
 /// Sums of elements by index: the same bytes in every run, with few indices and many elements of each as well.
 #[test]
 fn elements_added_by_an_index_give_the_same_bytes_again() {
-    let Some(device) = device() else { return };
+    devices().iter().for_each(added_by_an_index);
+}
+
+fn added_by_an_index(device: &Device) {
     for (name, few) in [("spread", 251), ("all at one place", 1), ("at few places", 7)] {
         // Either of the two schedules, and rows of one element and of many.
         for (rows, width) in [(100, 5), (5000, 1), (5000, 12)] {
@@ -219,7 +332,7 @@ fn elements_added_by_an_index_give_the_same_bytes_again() {
             batch.set("index", &encode(&places, nnc_wgsl::Element::I32)).expect("the input fits");
             let mut runs = Vec::new();
             for _ in 0..2 {
-                let mut session = open(&artifact, &device, 0).expect("the artifact opens");
+                let mut session = open(&artifact, device, 0).expect("the artifact opens");
                 for _ in 0..3 {
                     let outputs = session.run(Role::Infer, &batch, &Clock::single(0, 1)).expect("it runs");
                     runs.push(outputs.tensor("sums").expect("the output is there").clone());

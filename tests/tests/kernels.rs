@@ -12,13 +12,13 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nnc_runtime::gpu::{Device, raw};
-use nnc_wgsl::schedule::{ConvKind, LineKind, WindowKind};
+use nnc_wgsl::schedule::{ConvKind, LineKind, Spec, WindowKind};
 use nnc_wgsl::{
     Element, HOST_SLOTS, PROFILES, Profile, Schedule, Slot, Target, half_bits, half_value, random_uniform,
     to_half, translate, validate, workgroup_bytes,
 };
 
-use reference::{Inputs, Spec, Values};
+use reference::{Inputs, Reference, Values};
 use table::{Case, cases};
 
 /// What an element holds that no kernel may write.
@@ -147,6 +147,20 @@ fn every_kernel_computes_its_specification() {
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
 
+#[test]
+fn the_processor_computes_every_specification() {
+    let failures: Vec<String> = cases()
+        .into_iter()
+        .filter_map(|case| {
+            let run = |bytes: &[Vec<u8>], writes: &mut [Vec<u8>], host: &[u32; HOST_SLOTS]| {
+                nnc_runtime::cpu::raw::run(&case.spec, bytes, writes, host, &case.in_place)
+            };
+            computes(&case, run).err().map(|failure| format!("{}: {failure}", case.name))
+        })
+        .collect();
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
 fn check(device: &Device, case: &Case, schedule: &Schedule) -> Result<(), String> {
     let fits = schedule.launches.iter().all(|launch| {
         workgroup_bytes(&launch.kernel).expect("kernels are valid") <= device.profile().workgroup_memory
@@ -154,6 +168,30 @@ fn check(device: &Device, case: &Case, schedule: &Schedule) -> Result<(), String
     if !fits {
         return Ok(());
     }
+    for launch in &schedule.launches {
+        for slot in &launch.slots {
+            let known = match *slot {
+                Slot::Read(i) => i < case.spec.reads().len(),
+                Slot::Write(i) => i < case.spec.writes().len(),
+                Slot::Scratch(i) => i < schedule.scratch.len(),
+                Slot::Host => true,
+            };
+            if !known {
+                return Err(format!("{slot:?} is not there"));
+            }
+        }
+    }
+    computes(case, |bytes, writes, host| {
+        raw::run_in_place(device, schedule, bytes, writes, host, &case.in_place)
+            .map_err(|error| error.to_string())
+    })
+}
+
+/// Holds what `run` writes, given the reads, the writes as they are before and the host block, against the meaning.
+fn computes(
+    case: &Case,
+    run: impl FnOnce(&[Vec<u8>], &mut [Vec<u8>], &[u32; HOST_SLOTS]) -> Result<(), String>,
+) -> Result<(), String> {
     let mut host = [0u32; HOST_SLOTS];
     host[0] = 1234;
     host[1] = 3;
@@ -184,22 +222,8 @@ fn check(device: &Device, case: &Case, schedule: &Schedule) -> Result<(), String
     let bytes: Vec<Vec<u8>> = reads.iter().zip(&kinds).map(|(v, k)| stored(v, k.0)).collect();
     let mut writes: Vec<Vec<u8>> = expected.iter().zip(&write_kinds).map(|(v, k)| stored(v, k.0)).collect();
     let bytes: Vec<Vec<u8>> = bytes.into_iter().map(|b| if b.is_empty() { vec![0; 4] } else { b }).collect();
-    for launch in &schedule.launches {
-        for slot in &launch.slots {
-            let known = match *slot {
-                Slot::Read(i) => i < bytes.len(),
-                Slot::Write(i) => i < writes.len(),
-                Slot::Scratch(i) => i < schedule.scratch.len(),
-                Slot::Host => true,
-            };
-            if !known {
-                return Err(format!("{slot:?} is not there"));
-            }
-        }
-    }
     case.spec.evaluate(&Inputs { reads: &reads, host: &host }, &mut expected);
-    raw::run_in_place(device, schedule, &bytes, &mut writes, &host, &case.in_place)
-        .map_err(|error| error.to_string())?;
+    run(&bytes, &mut writes, &host)?;
     for (k, ((bytes, expected), (element, _))) in writes.iter().zip(&expected).zip(&write_kinds).enumerate() {
         let size = if *element == Element::F16 { 2 } else { 4 };
         for (place, (word, &want)) in bytes.chunks_exact(size).zip(expected).enumerate() {

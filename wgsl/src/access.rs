@@ -4,13 +4,15 @@
 //! `offset + sum(coordinate[a] * strides[a])`, in elements: stride 0 broadcasts, swapped strides transpose,
 //! an offset slices. The specifications of the schedules (`MapSpec`, ...) state the axes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::element::Element;
-use crate::expr::Expr;
+use crate::expr::{Expr, Real};
 
 /// One operand of a formula inside a kernel. It takes a place among the tensors of the launch
 /// ([`crate::Slot::Read`]) only when it is [`Read::Buffer`] or [`Read::Padded`]; a `Slot::Read(i)` counts all
 /// reads of the specification, whatever their kind.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Read {
     /// A tensor in memory.
     Buffer {
@@ -30,7 +32,7 @@ pub enum Read {
         /// For each axis of the space, where the tensor lies in it.
         inside: Vec<(u32, u32)>,
         /// The value elsewhere.
-        value: f64,
+        value: Real,
     },
     /// An `f32` (or `i32`) computed on the host once a step, from this slot of the host block.
     Host {
@@ -54,16 +56,17 @@ pub enum Read {
 }
 
 /// An affine map from a point of the iteration space to a number.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// The number at the origin.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub offset: i64,
     /// What one step along each axis adds.
     pub strides: Vec<i64>,
 }
 
 /// One result of a kernel. Within one launch no two points of the space write one element.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Write {
     /// What is stored.
     pub element: Element,
@@ -72,12 +75,19 @@ pub struct Write {
 }
 
 /// Elementwise work after an anchor (a product, a convolution, a pooling): results from its value and more reads.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Epilogue {
     /// Further operands, over the anchor's space.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<Read>,
     /// Operand 0 is the anchor's value, operand `1 + i` is `reads[i]`; one result for each of `writes`.
     pub expr: Expr,
     /// The results, over the anchor's space.
     pub writes: Vec<Write>,
+}
+
+/// Whether a number is the one that is left out where an artifact is written.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+pub(crate) fn is_zero(number: &i64) -> bool {
+    *number == 0
 }

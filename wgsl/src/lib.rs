@@ -24,7 +24,7 @@ pub use half::{HALF_MAX, half_bits, half_value, to_half};
 pub use kernel::{
     Binding, HOST_FIRST_FREE, HOST_SEED, HOST_SLOTS, HOST_STEP, Kernel, Launch, Schedule, Slot,
 };
-pub use philox::random_uniform;
+pub use philox::{random_uniform, random_uniforms};
 pub use profile::{PROFILES, Profile};
 pub use share::{Begin, Shared, share, storage_buffers};
 #[cfg(feature = "validate")]

@@ -36,6 +36,23 @@ fn philox(counter: vec4<u32>, seed: u32) -> vec4<f32> {
 }
 ";
 
+/// Elements `first`, `first + stride`, .. of a random stream, as [`random_uniform`] gives them; `key` is seed, step and
+/// stream.
+pub fn random_uniforms(key: [u32; 3], first: u32, stride: u32, into: &mut [f32]) {
+    let [seed, step, stream] = key;
+    let mut element = first;
+    let mut known = (u32::MAX, [0.0; 4]);
+    for lane in into {
+        if known.0 != element / 4 {
+            #[allow(clippy::cast_precision_loss)]
+            let uniform = |bits: u32| (bits >> 8) as f32 / 16_777_216.0;
+            known = (element / 4, block([element / 4, stream, step, 0], [seed, KEY]).map(uniform));
+        }
+        *lane = known.1[(element % 4) as usize];
+        element = element.wrapping_add(stride);
+    }
+}
+
 /// Element `element` of random stream `stream`, uniform in [0, 1); the bits that a kernel computes.
 #[must_use]
 pub fn random_uniform(seed: u32, step: u32, stream: u32, element: u32) -> f32 {
@@ -80,6 +97,16 @@ mod tests {
         ];
         for (counter, key, expected) in table {
             assert_eq!(block(counter, key), expected);
+        }
+    }
+
+    #[test]
+    fn many_numbers_are_those_of_each_element() {
+        for (first, stride) in [(0, 1), (5, 1), (3, 7), (9, 0)] {
+            let mut many = [0.0; 11];
+            random_uniforms([7, 2, 3], first, stride, &mut many);
+            let each: Vec<f32> = (0..11).map(|k| random_uniform(7, 2, 3, first + k * stride)).collect();
+            assert_eq!(many[..], each);
         }
     }
 

@@ -29,7 +29,7 @@ pub struct Profile {
 }
 
 /// The names [`Profile::named`] knows.
-pub const PROFILES: [&str; 4] = ["webgpu-default", "apple-m1", "nvidia-hopper", "lavapipe"];
+pub const PROFILES: [&str; 5] = ["webgpu-default", "apple-m1", "nvidia-hopper", "lavapipe", "cpu"];
 
 impl Profile {
     /// The profile of this name, if there is one.
@@ -72,6 +72,18 @@ impl Profile {
                 invocations: 1024,
                 storage_buffers: 28,
                 binding_bytes: 128 << 20,
+                cheap_barriers: false,
+                f16: true,
+                processors: 2,
+                ..gpu
+            },
+            // The processor by itself reads no kernels; those of its artifacts are for software drivers.
+            "cpu" => Profile {
+                subgroup: 1,
+                workgroup_memory: 32 << 10,
+                invocations: 1024,
+                storage_buffers: 28,
+                binding_bytes: 1 << 40,
                 cheap_barriers: false,
                 f16: true,
                 processors: 2,

@@ -1,6 +1,8 @@
 //! The kernels of clusters around a product, a convolution, a pooling or work along lines.
 
-use nnc_wgsl::schedule::{self, ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, Matrix, WindowSpec};
+use nnc_wgsl::schedule::{
+    self, ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, Matrix, Spec, WindowSpec,
+};
 use nnc_wgsl::{Element, Epilogue, Place, Profile};
 
 use super::Work;
@@ -51,15 +53,14 @@ pub(super) fn anchored(
     reads.extend(&formulas.bound);
     at_point.extend(pointwise(&formulas.reads, &own_place(&cluster.space)));
     let lowering = graph.operator(anchor).expect("an anchor is computed").lower();
-    let schedule = match lowering {
+    let spec = match lowering {
         Lowering::Contract { left, right, result } => {
-            let spec = contract(&left, &right, &result, &operands, &elements, cluster.parts(), epilogue);
-            schedule::contract(&spec, profile)
+            let parts = cluster.parts();
+            Spec::Contract(contract(&left, &right, &result, &operands, &elements, parts, epilogue))
         }
         Lowering::Conv { kind, geometry } => {
             let shape = &graph.ty(anchor).shape;
-            let spec = conv(kind, &geometry, &operands, &elements, shape, epilogue);
-            schedule::conv(&spec, profile)
+            Spec::Conv(conv(kind, &geometry, &operands, &elements, shape, epilogue))
         }
         Lowering::Window { kind, geometry } => {
             let (input, output) = match kind {
@@ -70,7 +71,7 @@ pub(super) fn anchored(
             };
             let axes = geometry.size.len();
             let outer = input.len() - axes;
-            let spec = WindowSpec {
+            Spec::Window(WindowSpec {
                 kind,
                 planes: [
                     word(input[..outer].first().copied().unwrap_or(1)),
@@ -85,16 +86,21 @@ pub(super) fn anchored(
                 elements,
                 offsets: operands.iter().map(|layout| layout.offset).collect(),
                 epilogue,
-            };
-            schedule::window(&spec, profile)
+            })
         }
         Lowering::Lines { kind, axis } => {
-            let spec = lines(kind, axis, elements, &operands, &cluster.space, epilogue);
-            schedule::lines(&spec, profile)
+            Spec::Lines(lines(kind, axis, elements, &operands, &cluster.space, epilogue))
         }
         other => unreachable!("{other:?} anchors no kernel"),
     };
-    Work { schedule, reads, writes: stores.values, into: stores.into, pointwise: at_point }
+    Work {
+        schedule: spec.schedule(profile),
+        spec,
+        reads,
+        writes: stores.values,
+        into: stores.into,
+        pointwise: at_point,
+    }
 }
 
 /// One or two numbers as two; a missing first axis is `missing`.

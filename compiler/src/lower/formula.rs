@@ -245,7 +245,7 @@ fn padded(low: &[usize], value: f64, layout: &Layout, element: nnc_wgsl::Element
         element,
         place: Place { offset: layout.offset - shift, strides: layout.strides.clone() },
         inside: low.iter().zip(&layout.shape).map(|(&l, &e)| (word(l), word(e))).collect(),
-        value,
+        value: Real::new(value),
     }
 }
 

@@ -17,6 +17,7 @@ mod stores;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nnc_wgsl::schedule::Spec;
 use nnc_wgsl::{Profile, Schedule};
 
 use crate::ir::{Graph, Kind, NodeId, Part};
@@ -68,6 +69,8 @@ pub struct Stage {
 /// A schedule and the values its slots stand for.
 #[derive(Clone, Debug)]
 pub struct Work {
+    /// What is computed.
+    pub spec: Spec,
     /// The launches.
     pub schedule: Schedule,
     /// The value of `Slot::Read(i)`; `None` for reads that bind no memory.

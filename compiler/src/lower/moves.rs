@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use nnc_wgsl::schedule::{self, MapSpec};
+use nnc_wgsl::schedule::{MapSpec, Spec};
 use nnc_wgsl::{Expr, Place, Profile, Read, Write};
 
 use super::Work;
@@ -104,9 +104,15 @@ fn copy(graph: &Graph, id: NodeId, into: NodeId, run: Run, hosts: &mut HostTable
     let write = Write { element: graph.stored_element(into), place };
     let (extents, reads, writes) = coalesced(&layout.shape, &reads, &[write]);
     let pointwise = vec![false; reads.len()];
-    let spec = MapSpec { extents, reads, expr, writes };
-    let schedule = schedule::map(&spec, profile);
-    Work { schedule, reads: bound, writes: vec![id], into: vec![into], pointwise }
+    let spec = Spec::Map(MapSpec { extents, reads, expr, writes });
+    Work {
+        schedule: spec.schedule(profile),
+        spec,
+        reads: bound,
+        writes: vec![id],
+        into: vec![into],
+        pointwise,
+    }
 }
 
 /// A copy of a layout: its formula, read and bound value.

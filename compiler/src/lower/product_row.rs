@@ -1,6 +1,6 @@
 //! Rows between products: which members open and close a row, and the specification of its kernel.
 
-use nnc_wgsl::schedule::{self, Closing, Factor, Opening, ProductRowSpec, RowStep};
+use nnc_wgsl::schedule::{Closing, Factor, Opening, ProductRowSpec, RowStep, Spec};
 use nnc_wgsl::{Element, Place, Profile, Write};
 
 use super::Work;
@@ -132,7 +132,7 @@ pub(super) fn work(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, p
     let closed = closings.iter().map(|&(id, slot)| factors.closing(id, slot)).collect();
     let kept_extents = kept(cluster);
     let (outer, last) = kept_extents.split_at(kept_extents.len() - 1);
-    let spec = ProductRowSpec {
+    let spec = Spec::ProductRow(ProductRowSpec {
         batch: outer.iter().map(|&extent| word(extent)).collect(),
         rows: word(last[0]),
         length: word(cluster.space[cluster.reduced()[0]]),
@@ -151,11 +151,12 @@ pub(super) fn work(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, p
             .collect(),
         values: formulas.expr(&values, reductions.len()),
         closings: closed,
-    };
+    });
     let reads: Vec<Option<NodeId>> = factors.bases.into_iter().map(Some).chain(formulas.bound).collect();
     let writes: Vec<NodeId> = rows.into_iter().chain(closings.into_iter().map(|(id, _)| id)).collect();
     Work {
-        schedule: schedule::product_row(&spec, profile),
+        schedule: spec.schedule(profile),
+        spec,
         pointwise: vec![false; reads.len()],
         reads,
         into: writes.clone(),

@@ -1,6 +1,6 @@
 //! The kernels of clusters that reduce: rows with the maps around them, and columns.
 
-use nnc_wgsl::schedule::{self, RowSpec, RowStep};
+use nnc_wgsl::schedule::{RowSpec, RowStep, Spec};
 use nnc_wgsl::{Place, Profile, Read, Write};
 
 use super::Work;
@@ -100,12 +100,13 @@ pub(super) fn row(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, pr
             })
             .collect(),
     };
-    let schedule = match cluster.anchor {
-        Anchor::Row(_) => schedule::row(&spec, profile),
-        _ => schedule::column(&spec, profile),
+    let spec = match cluster.anchor {
+        Anchor::Row(_) => Spec::Row(spec),
+        _ => Spec::Column(spec),
     };
     Work {
-        schedule,
+        schedule: spec.schedule(profile),
+        spec,
         reads: formulas.bound,
         writes: [rows.values, elements.values].concat(),
         into: [rows.into, elements.into].concat(),

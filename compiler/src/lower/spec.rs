@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nnc_wgsl::schedule::{self, MapSpec, Reduction};
+use nnc_wgsl::schedule::{MapSpec, Reduction, Spec};
 use nnc_wgsl::{Place, Profile, Read, Write};
 
 use super::Work;
@@ -140,7 +140,13 @@ fn map(given: Given<'_>, cluster: &Cluster, hosts: &mut HostTable, profile: &Pro
     let pointwise = pointwise(&formulas.reads, &own_place(&cluster.space));
     let expr = formulas.expr(&stores.pieces, 0);
     let (extents, reads, writes) = coalesced(&cluster.space, &formulas.reads, &stores.writes);
-    let spec = MapSpec { extents, reads, expr, writes };
-    let schedule = schedule::map(&spec, profile);
-    Work { schedule, reads: formulas.bound, writes: stores.values, into: stores.into, pointwise }
+    let spec = Spec::Map(MapSpec { extents, reads, expr, writes });
+    Work {
+        schedule: spec.schedule(profile),
+        spec,
+        reads: formulas.bound,
+        writes: stores.values,
+        into: stores.into,
+        pointwise,
+    }
 }

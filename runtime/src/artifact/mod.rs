@@ -8,11 +8,13 @@
 mod data;
 mod dispatch;
 mod program;
+mod step;
 mod stored;
 mod training;
 
 use std::sync::Arc;
 
+use nnc_wgsl::schedule::Spec;
 use nnc_wgsl::{Kernel, Profile};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,7 @@ pub use dispatch::{Area, Bound, Buffer, Dispatch, Location, Requirement, Written
 pub use program::{
     HALTED, HostScalar, HostSymbol, LOSS_SCALE, Load, Port, Program, Role, SKIPPED, weight_of,
 };
+pub use step::Step;
 pub use stored::{Init, Region, Stored, StoredKind, average_of, averaged};
 pub use training::{HostBinary, HostExpr, Meaning, Save, Training};
 
@@ -35,6 +38,8 @@ pub struct Artifact {
     pub profile: Profile,
     /// Every distinct kernel.
     pub kernels: Vec<Kernel>,
+    /// Every distinct specification of what kernels compute, for executors that have none.
+    pub works: Vec<Spec>,
     /// Memory that outlives a step: weights, states, optimizer moments. Zero where no tensor says otherwise:
     /// memory that no tensor names is cleared when a session is initialized and is part of no checkpoint.
     pub regions: Vec<Region>,

@@ -5,7 +5,7 @@ use std::fmt;
 use nnc_wgsl::{Element, Expr};
 use serde::{Deserialize, Serialize};
 
-use super::{Area, Dispatch};
+use super::{Area, Dispatch, Step};
 
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,6 +63,8 @@ pub struct Program {
     pub settled: usize,
     /// The dispatches, in order; each may use the results of those before it.
     pub dispatches: Vec<Dispatch>,
+    /// What the dispatches compute, in their order: each belongs to one step.
+    pub steps: Vec<Step>,
     /// Copies after the last dispatch, within device memory: (from, to), of equal size.
     pub copies: Vec<(Area, Area)>,
 }

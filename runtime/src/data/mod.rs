@@ -4,7 +4,7 @@
 //! it. Everything that can be wrong with a file is found while it is opened. The readers' names and options stand in
 //! [`crate::reader`].
 
-#[cfg(feature = "gpu")]
+#[cfg(any(feature = "gpu", feature = "cpu"))]
 mod batches;
 mod characters;
 mod cifar10;
@@ -27,7 +27,7 @@ use nnc_wgsl::Element;
 use crate::artifact::{Argument, Data, Field, Part};
 use crate::reader::{READERS, Reader, Takes};
 
-#[cfg(feature = "gpu")]
+#[cfg(any(feature = "gpu", feature = "cpu"))]
 pub use batches::{Batches, Feed};
 pub use dataset::Dataset;
 pub use error::DataError;

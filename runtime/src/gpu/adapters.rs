@@ -2,41 +2,16 @@
 
 use nnc_wgsl::Profile;
 
-use super::error::DeviceError;
-
-/// An adapter as `nnc devices` shows it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdapterSummary {
-    /// The adapter's name, such as `NVIDIA H200`.
-    pub name: String,
-    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
-    pub kind: &'static str,
-    /// `vulkan`, `metal`, `dx12`, `gl`.
-    pub backend: String,
-    /// Name and version of the driver.
-    pub driver: String,
-    /// The profile that models are compiled for.
-    pub profile: Profile,
-    /// The limits that matter for compute, with their values.
-    pub limits: Vec<(&'static str, u64)>,
-    /// The optional features it has that the compiler or the runtime can use.
-    pub features: Vec<&'static str>,
-}
+use crate::session::{DeviceError, DeviceSummary};
 
 /// All adapters, best first.
-#[must_use]
-pub fn adapters() -> Vec<AdapterSummary> {
+pub(crate) fn summaries() -> Vec<DeviceSummary> {
     ranked().iter().map(summary).collect()
 }
 
-/// The adapter that `wanted` names: `gpu` or nothing for the best one, `cpu` for a software one, else a part of
-/// its name in any case.
+/// The adapter that `wanted` names: `gpu` or nothing for the best one, else a part of its name in any case.
 pub(super) fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter, DeviceError> {
     let adapters = ranked();
-    if wanted.is_some_and(|w| w.eq_ignore_ascii_case("cpu")) {
-        let software = adapters.into_iter().find(|a| is_software(&a.get_info()));
-        return software.ok_or(DeviceError::NoSoftware);
-    }
     let Some(wanted) = wanted.filter(|w| !w.eq_ignore_ascii_case("gpu")) else {
         return adapters.into_iter().next().ok_or(DeviceError::NoAdapter);
     };
@@ -49,6 +24,11 @@ pub(super) fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter, DeviceError>
         .into_iter()
         .find(|a| a.get_info().name.to_lowercase().contains(&part))
         .ok_or(DeviceError::NoSuchAdapter { wanted: wanted.to_owned(), available })
+}
+
+/// The best adapter of hardware, if there is one.
+pub(super) fn hardware() -> Option<wgpu::Adapter> {
+    ranked().into_iter().find(|adapter| !is_software(&adapter.get_info()))
 }
 
 /// The profile for this adapter: that of its family, within its real limits.
@@ -129,14 +109,15 @@ fn rank(info: &wgpu::AdapterInfo) -> u8 {
 }
 
 fn is_software(info: &wgpu::AdapterInfo) -> bool {
-    info.device_type == wgpu::DeviceType::Cpu || info.name.contains("llvmpipe")
+    let software = ["llvmpipe", "SwiftShader", "Basic Render Driver"];
+    info.device_type == wgpu::DeviceType::Cpu || software.iter().any(|name| info.name.contains(name))
 }
 
-fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
+fn summary(adapter: &wgpu::Adapter) -> DeviceSummary {
     let info = adapter.get_info();
     let limits = adapter.limits();
     let features = adapter.features();
-    AdapterSummary {
+    DeviceSummary {
         kind: match info.device_type {
             _ if is_software(&info) => "software",
             wgpu::DeviceType::DiscreteGpu => "discrete",

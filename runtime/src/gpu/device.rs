@@ -5,18 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nnc_wgsl::Profile;
 
 use super::adapters;
-use super::error::DeviceError;
-
-/// Memory taken from a driver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// Buffers and the like that live.
-    pub allocations: usize,
-    /// Their size, in bytes.
-    pub bytes: u64,
-    /// The size of the blocks that they lie in, in bytes.
-    pub reserved_bytes: u64,
-}
+use crate::session::{DeviceError, Taken};
 
 /// A device. Clones share it.
 #[derive(Clone, Debug)]
@@ -29,13 +18,20 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens the best adapter (`None` or `gpu`), a software one (`cpu`), or the best one whose name contains
-    /// `wanted` in any case.
+    /// Opens the best adapter (`None` or `gpu`), or the best one whose name contains `wanted` in any case.
     ///
     /// # Errors
     /// If there is no adapter, none of that name, or the driver refuses it.
     pub fn open(wanted: Option<&str>) -> Result<Device, DeviceError> {
-        let adapter = adapters::choose(wanted)?;
+        Device::of(&adapters::choose(wanted)?)
+    }
+
+    /// Opens the best adapter of hardware, if there is one.
+    pub(crate) fn open_hardware() -> Option<Result<Device, DeviceError>> {
+        adapters::hardware().map(|adapter| Device::of(&adapter))
+    }
+
+    fn of(adapter: &wgpu::Adapter) -> Result<Device, DeviceError> {
         let info = adapter.get_info();
         let limits = adapter.limits();
         let features = adapters::FEATURES
@@ -61,9 +57,9 @@ impl Device {
         });
         let slot = Arc::clone(&failure);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            record(&slot, DeviceError::from_wgpu(&error, "a command", 0));
+            record(&slot, told(&error, "a command", 0));
         }));
-        let profile = adapters::profile(&adapter);
+        let profile = adapters::profile(adapter);
         Ok(Device { device, queue, info, profile, failure })
     }
 
@@ -164,7 +160,7 @@ impl Device {
         let memory = pollster::block_on(memory.pop());
         match memory.or(validation).or(internal) {
             None => Ok(made),
-            Some(error) => Err(DeviceError::from_wgpu(&error, what, bytes)),
+            Some(error) => Err(told(&error, what, bytes)),
         }
     }
 }
@@ -175,4 +171,14 @@ fn record(slot: &Mutex<Option<DeviceError>>, error: DeviceError) {
 
 fn locked(slot: &Mutex<Option<DeviceError>>) -> MutexGuard<'_, Option<DeviceError>> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The error for a failed command, told from what wgpu reports.
+fn told(error: &wgpu::Error, what: &str, bytes: u64) -> DeviceError {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => DeviceError::OutOfMemory { what: what.to_owned(), bytes },
+        wgpu::Error::Validation { .. } | wgpu::Error::Internal { .. } => {
+            DeviceError::Command { cause: format!("{what}: {error}") }
+        }
+    }
 }

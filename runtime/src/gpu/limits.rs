@@ -1,9 +1,9 @@
 //! Whether a device's limits allow a network, said before anything is allocated.
 
 use super::device::Device;
-use super::error::{DeviceError, place};
 use super::program::HOST_BYTES;
 use crate::artifact::{Area, Artifact, Bound, Buffer, Dispatch, Program, Stored, StoredKind};
+use crate::session::{DeviceError, place};
 
 /// Compares every buffer and every binding with the device; `arenas` and `windows` are the sizes of those in bytes.
 ///

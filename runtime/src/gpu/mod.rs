@@ -3,27 +3,21 @@
 mod adapters;
 mod cache;
 mod device;
-mod error;
+mod engine;
 mod limits;
-mod outputs;
+mod loading;
 mod pipelines;
 mod program;
 pub mod raw;
 mod ring;
-mod session;
 mod staging;
-mod supply;
 mod timing;
-mod trace;
 mod transfer;
 mod trusted;
 
-pub use adapters::{AdapterSummary, adapters};
-pub use device::{Device, Taken};
-pub use error::{DeviceError, place};
-pub use outputs::{Outputs, Ticket};
-pub use session::{OpenError, Session};
-pub use trace::Fault;
+pub(crate) use adapters::summaries;
+pub use device::Device;
+pub(crate) use engine::Engine;
 
 /// The device of a test; says so and gives `None` where there is none, unless `NNC_REQUIRE_GPU=1`.
 #[cfg(test)]

@@ -8,8 +8,8 @@ use nnc_wgsl::{Binding, Kernel};
 
 use super::cache;
 use super::device::Device;
-use super::error::DeviceError;
 use super::trusted;
+use crate::session::DeviceError;
 
 /// A compiled kernel.
 #[derive(Clone, Debug)]

@@ -6,15 +6,12 @@ use std::sync::Arc;
 use nnc_wgsl::HOST_SLOTS;
 
 use super::device::Device;
-use super::error::DeviceError;
+use super::loading::Loading;
 use super::pipelines::Pipeline;
 use super::ring::Ring;
-use super::supply::Supply;
-use crate::artifact::{Bound, Buffer, Port, Program, Stored};
+use crate::artifact::{Bound, Buffer, Program};
+use crate::session::{DEPTH, DeviceError, Given, Weights};
 use crate::validate::ALIGNMENT;
-
-/// Steps that can be in flight.
-pub(super) const DEPTH: usize = 2;
 
 pub(super) const HOST_BYTES: u64 = HOST_SLOTS as u64 * 4;
 
@@ -24,24 +21,13 @@ const STORAGE: wgpu::BufferUsages =
 /// A program with everything it needs to run but the regions and arenas, which it shares.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub(super) program: Program,
-    pub(super) outputs: Arc<[Port]>,
+    pub(super) program: Arc<Program>,
     memory: Memory,
     host: wgpu::Buffer,
     dispatches: Vec<(wgpu::ComputePipeline, wgpu::BindGroup)>,
     rings: [Ring; DEPTH],
     /// What this program alone allocated, in bytes.
     pub(super) allocated: u64,
-}
-
-/// What a step is given.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Given<'a> {
-    pub(super) host: &'a [u32; HOST_SLOTS],
-    /// `None` for that of the step before.
-    pub(super) input: Option<&'a [u8]>,
-    /// The first dispatch that runs.
-    pub(super) first: usize,
 }
 
 /// The buffers that areas lie in.
@@ -59,7 +45,7 @@ impl Loaded {
     /// `pipelines[k]` is that of kernel `k`, where this program uses it.
     pub(super) fn new(
         device: &Device,
-        program: &Program,
+        program: &Arc<Program>,
         pipelines: &[Option<Pipeline>],
         regions: &[Option<wgpu::Buffer>],
         arenas: &[wgpu::Buffer],
@@ -106,31 +92,23 @@ impl Loaded {
             + program.input_bytes
             + program.output_bytes
             + DEPTH as u64 * (HOST_BYTES + program.input_bytes + program.output_bytes);
-        Ok(Loaded {
-            program: program.clone(),
-            outputs: program.outputs.clone().into(),
-            memory,
-            host,
-            dispatches,
-            rings,
-            allocated,
-        })
+        Ok(Loaded { program: Arc::clone(program), memory, host, dispatches, rings, allocated })
     }
 
-    /// Submits a step through place `ring`, which must be free. What it loads of `tensors` comes from `supply`.
+    /// Submits a step through place `ring`, which must be free.
     pub(super) fn submit(
         &self,
         device: &Device,
         ring: usize,
         given: Given<'_>,
-        supply: &mut Supply,
-        tensors: &[Stored],
+        loading: &mut Loading,
+        weights: Weights<'_>,
     ) -> Result<wgpu::SubmissionIndex, DeviceError> {
         let ring = &self.rings[ring];
         let mut encoder = encoder(device);
         self.encode_upload(&mut encoder, ring, given.host, given.input.unwrap_or_default())?;
         let places = given.first..self.dispatches.len();
-        if let Err(error) = self.encode_loaded(device, &mut encoder, places, supply, tensors) {
+        if let Err(error) = self.encode_loaded(device, &mut encoder, places, loading, weights) {
             drop(encoder);
             ring.take_back(device)?;
             return Err(error);
@@ -145,7 +123,7 @@ impl Loaded {
                 self.program.output_bytes,
             );
         }
-        let submission = supply.submit(device, encoder);
+        let submission = loading.submit(device, encoder);
         ring.map_both();
         Ok(submission)
     }
@@ -177,16 +155,16 @@ impl Loaded {
         device: &Device,
         encoder: &mut wgpu::CommandEncoder,
         range: Range<usize>,
-        supply: &mut Supply,
-        tensors: &[Stored],
+        loading: &mut Loading,
+        weights: Weights<'_>,
     ) -> Result<(), DeviceError> {
         let mut begin = range.start;
         for load in self.program.loads.iter().filter(|load| range.contains(&load.before)) {
             self.encode_pass(encoder, begin..load.before);
             begin = load.before;
             let window = self.memory.buffer(load.area.buffer);
-            let region = self.memory.regions[tensors[load.tensor].region].as_ref();
-            supply.load(device, encoder, tensors, load, window, region)?;
+            let region = self.memory.regions[weights.tensors[load.tensor].region].as_ref();
+            loading.load(device, encoder, weights, load, window, region)?;
         }
         self.encode_pass(encoder, begin..range.end);
         Ok(())

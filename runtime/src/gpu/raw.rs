@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use nnc_wgsl::{HOST_SLOTS, Schedule, Slot};
 
 use super::device::Device;
-use super::error::DeviceError;
 use super::pipelines;
+use crate::session::DeviceError;
 
 const STORAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);

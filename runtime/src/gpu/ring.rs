@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::device::Device;
-use super::error::DeviceError;
+use crate::session::DeviceError;
 
 /// What is uploaded before a step and read after it.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::device::Device;
-use super::error::DeviceError;
 use super::ring::{FAILED, PENDING, READY, map, mapping};
+use crate::session::DeviceError;
 
 /// How many buffers there are: one is filled, one waits, one is copied from.
 const BUFFERS: usize = 3;

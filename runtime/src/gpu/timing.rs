@@ -1,41 +1,38 @@
 //! How long each dispatch of a program takes, by the device's own clock.
 
 use super::device::Device;
-use super::error::DeviceError;
-use super::session::Session;
+use super::program::Loaded;
 use super::transfer;
-use crate::artifact::Role;
+use crate::session::DeviceError;
 
 /// Dispatches timed in one pass: a query set holds 4,096 timestamps.
 const CHUNK: usize = 4_000;
 
-impl Session {
-    /// Runs all dispatches `times` times over and gives the shortest time of each, in nanoseconds; `None`
-    /// where the adapter has no timestamps. [`Session::prepare`] comes before.
-    ///
-    /// # Errors
-    /// If the program is not open, or the device is lost.
-    pub fn time_dispatches(&mut self, role: Role, times: usize) -> Result<Option<Vec<f64>>, DeviceError> {
-        if !self.device.has_timestamps() {
-            return Ok(None);
-        }
-        self.settled = None;
-        let count = self.loaded(role)?.program.dispatches.len();
-        let mut best = vec![f64::INFINITY; count];
-        let timer = Timer::new(&self.device, count.min(CHUNK))?;
-        for _ in 0..times {
-            let mut start = 0;
-            while start < count {
-                let range = start..(start + CHUNK).min(count);
-                let stamps = timer.run(self, role, range.clone())?;
-                for (place, pair) in range.clone().zip(stamps.windows(2)) {
-                    best[place] = best[place].min(pair[1].saturating_sub(pair[0]) as f64 * timer.period);
-                }
-                start = range.end;
-            }
-        }
-        Ok(Some(best))
+/// Runs all dispatches `times` times over and gives the shortest time of each, in nanoseconds; `None` where the adapter
+/// has no timestamps.
+pub(super) fn time_dispatches(
+    device: &Device,
+    loaded: &Loaded,
+    times: usize,
+) -> Result<Option<Vec<f64>>, DeviceError> {
+    if !device.has_timestamps() {
+        return Ok(None);
     }
+    let count = loaded.program.dispatches.len();
+    let mut best = vec![f64::INFINITY; count];
+    let timer = Timer::new(device, count.min(CHUNK))?;
+    for _ in 0..times {
+        let mut start = 0;
+        while start < count {
+            let range = start..(start + CHUNK).min(count);
+            let stamps = timer.run(device, loaded, range.clone())?;
+            for (place, pair) in range.clone().zip(stamps.windows(2)) {
+                best[place] = best[place].min(pair[1].saturating_sub(pair[0]) as f64 * timer.period);
+            }
+            start = range.end;
+        }
+    }
+    Ok(Some(best))
 }
 
 struct Timer {
@@ -64,17 +61,16 @@ impl Timer {
 
     fn run(
         &self,
-        session: &Session,
-        role: Role,
+        device: &Device,
+        loaded: &Loaded,
         range: std::ops::Range<usize>,
     ) -> Result<Vec<u64>, DeviceError> {
-        let device = &session.device;
         let count = range.len() as u32;
         let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             let first = range.start;
-            session.loaded(role)?.encode_dispatches(&mut pass, range, |pass, place| {
+            loaded.encode_dispatches(&mut pass, range, |pass, place| {
                 pass.write_timestamp(&self.queries, (place - first) as u32);
             });
             pass.write_timestamp(&self.queries, count);

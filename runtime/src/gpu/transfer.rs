@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use super::device::Device;
-use super::error::DeviceError;
+use crate::session::DeviceError;
 
 /// The most that one staging buffer holds, in bytes.
 const CHUNK: u64 = 64 << 20;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 use crate::durable::WriteError;
-use crate::gpu::{DeviceError, Fault, place};
 use crate::host::NotMeasured;
+use crate::session::{DeviceError, Fault, place};
 use crate::weights::WeightsError;
 
 /// A training run, or an evaluation, that could not go on.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::error::TrainError;
 use crate::artifact::{Role, Training, weight_of};
 use crate::data::{self, Batches, Feed};
-use crate::gpu::Session;
 use crate::host::{Clock, Measured};
+use crate::session::Session;
 
 /// What was measured on one example.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,7 +10,7 @@ use super::{EpochReport, Event, Options};
 use crate::artifact::{Save, Stored, StoredKind};
 use crate::checkpoint::{self, Fingerprint, Progress};
 use crate::durable::{self, WriteError};
-use crate::gpu::Session;
+use crate::session::Session;
 use crate::tensor::Tensor;
 use crate::weights;
 

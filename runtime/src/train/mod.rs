@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use crate::artifact::Training;
 use crate::checkpoint::Progress;
-use crate::gpu::Session;
 use crate::host::Measured;
+use crate::session::Session;
 
 pub use error::TrainError;
 pub use evaluate::{Example, Unmeasured, evaluate, evaluate_each};

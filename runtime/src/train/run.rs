@@ -12,8 +12,8 @@ use super::{Checkpoints, Ended, EpochReport, Event, Options, Summary};
 use crate::artifact::{HALTED, LOSS_SCALE, Role, SKIPPED, Training};
 use crate::checkpoint::{self, CheckpointError, Fingerprint, Progress};
 use crate::data::{self, Batches, Feed};
-use crate::gpu::{Outputs, Session};
 use crate::host::{self, Clock, EpochRecord, Measured};
+use crate::session::{Outputs, Session};
 use crate::tensor::Tensor;
 use crate::weights;
 

@@ -17,10 +17,13 @@ fn no_adapter() {
         command
     };
     let parts = ["no GPU adapter was found", "install the driver", "`mesa-vulkan-drivers`"];
-    place.fails(2, hidden(&["train", "model.nn"]), &parts);
+    place.fails(2, hidden(&["train", "model.nn", "--device", "gpu"]), &parts);
     place.fails(2, hidden(&["bench", "model.nn", "--device", "gpu"]), &parts);
-    place.fails(2, hidden(&["verify", "model.nn", "--device", "cpu"]), &["no software adapter", "`cpu`"]);
-    place.fails(0, hidden(&["devices"]), &["no adapter was found"]);
+    for chosen in [&["verify", "model.nn"][..], &["verify", "model.nn", "--device", "cpu"]] {
+        place.fails(0, hidden(chosen), &["device: CPU, ", "(native), profile cpu"]);
+    }
+    let listed = nnc_tests::command::succeed(hidden(&["devices"]));
+    assert!(String::from_utf8_lossy(&listed.stdout).starts_with("CPU, "), "{listed:?}");
     place.fails(0, hidden(&["check", "model.nn"]), &["no errors"]);
     assert!(!place.path("runs").exists());
 }
@@ -41,9 +44,9 @@ fn a_weight_beyond_the_limit_of_the_adapter() {
     let Some(device) = device() else { return };
     let place = Workplace::with("linear(8)", "linear(100000000)");
     let parts = ["`linear.weight`", "model.nn:2:", "6400000000", "allows", device.name(), "smaller"];
-    place.refuses(2, &["train", "model.nn"], &parts);
+    place.refuses(2, &["train", "model.nn", "--device", device.name()], &parts);
     place.write_tensors("in", &[floats("image", &[1, 1, 4, 4], |_| 0.5)]);
     place.write("w", "");
-    let run = ["run", "model.nn", "--weights", "w", "--input", "in", "--output", "out"];
+    let run = ["run", "model.nn", "--weights", "w", "--input", "in", "--output", "out", "--device", "gpu"];
     place.refuses(2, &run, &parts);
 }

@@ -1,9 +1,9 @@
 //! Rows between products: their meaning, and the specifications that are tried.
 
-use nnc_wgsl::schedule::{Closing, Factor, Opening, ProductRowSpec, Reduction, RowStep};
+use nnc_wgsl::schedule::{Closing, Factor, Opening, ProductRowSpec, Reduction, RowStep, Spec};
 use nnc_wgsl::{Binary, Element, Expr, Place, Read, Scalar, Unary};
 
-use super::reference::{Inputs, Spec, Values, at, each, extent_of_place, extent_of_read, index, load, store};
+use super::reference::{Inputs, Values, at, each, extent_of_place, extent_of_read, index, load, store};
 use super::table::{Case, case, place, read, write};
 use Element::F32;
 

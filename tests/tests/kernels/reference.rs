@@ -2,31 +2,9 @@
 
 use super::product_rows;
 use nnc_wgsl::schedule::{
-    ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, ProductRowSpec, Reduction, RowSpec,
-    WindowKind, WindowSpec, column, contract, conv, lines, map, product_row, row, window,
+    ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, Reduction, RowSpec, Spec, WindowKind, WindowSpec,
 };
-use nnc_wgsl::{Element, Epilogue, HOST_SLOTS, Place, Profile, Read, Schedule, Write, random_uniform};
-
-/// A specification of any schedule.
-#[derive(Clone, Debug)]
-pub(crate) enum Spec {
-    /// Elementwise.
-    Map(MapSpec),
-    /// Rows.
-    Row(RowSpec),
-    /// Columns.
-    Column(RowSpec),
-    /// Rows between products.
-    ProductRow(ProductRowSpec),
-    /// A matrix product.
-    Contract(ContractSpec),
-    /// A convolution.
-    Conv(ConvSpec),
-    /// A pooling.
-    Window(WindowSpec),
-    /// Work along lines.
-    Lines(LineSpec),
-}
+use nnc_wgsl::{Element, Epilogue, HOST_SLOTS, Place, Read, Write, random_uniform};
 
 /// A tensor in memory, by the values a formula sees.
 pub(crate) type Values = Vec<f64>;
@@ -39,23 +17,24 @@ pub(crate) struct Inputs<'a> {
     pub(crate) host: &'a [u32; HOST_SLOTS],
 }
 
-impl Spec {
-    /// The launches for a device of this profile.
-    pub(crate) fn schedule(&self, profile: &Profile) -> Schedule {
-        match self {
-            Spec::Map(spec) => map(spec, profile),
-            Spec::Row(spec) => row(spec, profile),
-            Spec::Column(spec) => column(spec, profile),
-            Spec::ProductRow(spec) => product_row(spec, profile),
-            Spec::Contract(spec) => contract(spec, profile),
-            Spec::Conv(spec) => conv(spec, profile),
-            Spec::Window(spec) => window(spec, profile),
-            Spec::Lines(spec) => lines(spec, profile),
-        }
-    }
-
+/// The meaning of a specification.
+pub(crate) trait Reference {
     /// The element and the least length of each read slot, 0 where it is no buffer.
-    pub(crate) fn reads(&self) -> Vec<(Element, usize)> {
+    fn reads(&self) -> Vec<(Element, usize)>;
+
+    /// The element and the least length of each write.
+    fn writes(&self) -> Vec<(Element, usize)>;
+
+    /// The same work on tensors of halves where `wanted` says so of the slot: of a read, or, counted on from the reads,
+    /// of a write. What is put in order stays as it is.
+    fn narrowed(&self, wanted: impl Fn(usize) -> bool) -> Spec;
+
+    /// Writes the results over `writes`; elements that the specification does not write stay.
+    fn evaluate(&self, inputs: &Inputs<'_>, writes: &mut [Values]);
+}
+
+impl Reference for Spec {
+    fn reads(&self) -> Vec<(Element, usize)> {
         let whole = |element: Element, count: u32, offset: i64| (element, count as usize + index(offset));
         match self {
             Spec::Map(spec) => spec.reads.iter().map(|r| extent_of_read(r, &spec.extents)).collect(),
@@ -114,8 +93,7 @@ impl Spec {
         }
     }
 
-    /// The element and the least length of each write.
-    pub(crate) fn writes(&self) -> Vec<(Element, usize)> {
+    fn writes(&self) -> Vec<(Element, usize)> {
         let all = |writes: &[Write], extents: &[u32]| -> Vec<_> {
             writes.iter().map(|w| (w.element, extent_of_place(&w.place, extents))).collect()
         };
@@ -134,9 +112,7 @@ impl Spec {
         }
     }
 
-    /// The same work on tensors of halves where `wanted` says so of the slot: of a read, or, counted on from the reads,
-    /// of a write. What is put in order stays as it is.
-    pub(crate) fn narrowed(&self, wanted: impl Fn(usize) -> bool) -> Spec {
+    fn narrowed(&self, wanted: impl Fn(usize) -> bool) -> Spec {
         let mut spec = self.clone();
         let reads = self.reads().len();
         let half = |element: &mut Element, slot: usize| {
@@ -200,8 +176,7 @@ impl Spec {
         spec
     }
 
-    /// Writes the results over `writes`; elements that the specification does not write stay.
-    pub(crate) fn evaluate(&self, inputs: &Inputs<'_>, writes: &mut [Values]) {
+    fn evaluate(&self, inputs: &Inputs<'_>, writes: &mut [Values]) {
         match self {
             Spec::Map(spec) => {
                 each(&spec.extents, |point| {
@@ -491,7 +466,7 @@ pub(crate) fn load(reads: &[Read], first_slot: usize, point: &[u32], inputs: &In
                 Read::Padded { place, inside, value, .. } => {
                     let lies =
                         point.iter().zip(inside).all(|(&c, &(low, extent))| (low..low + extent).contains(&c));
-                    if lies { tensor[index(at(place, point))] } else { *value }
+                    if lies { tensor[index(at(place, point))] } else { value.value() }
                 }
                 Read::Host { slot, element } => {
                     let bits = inputs.host[*slot as usize];

@@ -1,13 +1,13 @@
 //! The specifications that are tried: each is a name, a specification, and which reads share a write's memory.
 
 use nnc_wgsl::schedule::{
-    ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep,
+    ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep, Spec,
     WindowKind, WindowSpec,
 };
-use nnc_wgsl::{Binary, Element, Epilogue, Expr, ExprBuilder, Place, Read, Scalar, Unary, Write};
+use nnc_wgsl::{Binary, Element, Epilogue, Expr, ExprBuilder, Place, Read, Real, Scalar, Unary, Write};
 
 use super::product_rows;
-use super::reference::{Spec, conv_extents};
+use super::reference::{Reference, conv_extents};
 
 /// One line of the table.
 #[derive(Clone, Debug)]
@@ -180,7 +180,7 @@ fn maps(cases: &mut Vec<Case>) {
                     element: F32,
                     place: place(offset, &strides),
                     inside: vec![(2, 4), (low, extent)],
-                    value: -2.5,
+                    value: Real::new(-2.5),
                 }],
                 sum_of(1),
                 vec![write(F32, dense(&[7, full]))],
@@ -416,7 +416,7 @@ fn rows(cases: &mut Vec<Case>) {
                         element: F32,
                         place: place(-2, &[0, 1]),
                         inside: vec![(0, 4), (2, length - 3)],
-                        value: 1.0,
+                        value: Real::new(1.0),
                     },
                     read(F32, place(0, &[1, 0])),
                 ],

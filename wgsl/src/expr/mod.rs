@@ -5,6 +5,7 @@
 //! shares equal terms and folds constants, evaluates in f64, differentiates symbolically
 //! ([`Expr::gradient`]) and prints as WGSL ([`crate::print`]).
 mod builder;
+mod check;
 mod display;
 mod evaluate;
 mod gradient;

@@ -19,7 +19,9 @@ mod row;
 mod source;
 mod space;
 mod spec;
+mod specs;
 mod stored;
+mod touched;
 mod walk;
 mod window;
 
@@ -35,4 +37,6 @@ pub use self::spec::{
     ContractSpec, ConvKind, ConvSpec, LineKind, LineSpec, MapSpec, Matrix, Reduction, RowSpec, RowStep,
     WindowKind, WindowSpec,
 };
+pub use self::specs::Spec;
+pub use self::touched::{Stretch, Touched};
 pub use self::window::window;

@@ -70,7 +70,7 @@ impl Operand {
                         })
                     })
                     .collect();
-                Kind::Padded { element: *element, wide, inside, whole, value: *value }
+                Kind::Padded { element: *element, wide, inside, whole, value: value.value() }
             }
             Origin::Read(Read::Host { slot, element }, _) => {
                 let bits = source.host(*slot);

@@ -1,11 +1,13 @@
 //! What each schedule is given.
 
-use crate::access::{Epilogue, Place, Read, Write};
+use serde::{Deserialize, Serialize};
+
+use crate::access::{Epilogue, Place, Read, Write, is_zero};
 use crate::element::Element;
 use crate::expr::Expr;
 
 /// Elementwise work over a space; also every copy, transpose, slice, concat and pad that moves memory.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MapSpec {
     /// The iteration space, outermost first, already coalesced where all places allow it.
     pub extents: Vec<u32>,
@@ -18,7 +20,7 @@ pub struct MapSpec {
 }
 
 /// How values are combined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reduction {
     /// The sum; 0 of nothing.
     Sum,
@@ -36,7 +38,7 @@ pub enum Reduction {
 /// The row schedule gives one workgroup (or, for short rows and where barriers are dear, one invocation) to
 /// each point of `kept`; the column schedule takes one step, no element writes, and splits a long
 /// reduction over many workgroups in two launches. Both fit any strides; which one is faster is the caller's call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RowSpec {
     /// The axes of the result; may be empty.
     pub kept: Vec<u32>,
@@ -49,15 +51,17 @@ pub struct RowSpec {
     /// A formula of reads that do not vary along `reduced`, and of steps; one result for each of `row_writes`.
     pub row_expr: Expr,
     /// Results with one element a row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub row_writes: Vec<Write>,
     /// A formula of reads and steps; one result for each of `element_writes`.
     pub element_expr: Expr,
     /// Results with one element for each point of the whole space.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub element_writes: Vec<Write>,
 }
 
 /// One reduction of a [`RowSpec`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RowStep {
     /// How values are combined.
     pub reduction: Reduction,
@@ -67,17 +71,21 @@ pub struct RowStep {
 
 /// One operand of a matrix product, in elements: the element of batch `b`, row `i`, column `j` lies at
 /// `offset + b * batch + i * row + j * column`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Matrix {
     /// What is stored.
     pub element: Element,
     /// Where the first element lies.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub offset: i64,
     /// From one matrix of the batch to the next.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub batch: i64,
     /// From one row to the next.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub row: i64,
     /// From one column to the next.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub column: i64,
 }
 
@@ -87,7 +95,7 @@ pub struct Matrix {
 /// together: they are operands `0..parts` of the epilogue, and its reads follow.
 ///
 /// `Slot::Read(0)` is the left matrix, `Slot::Read(1)` the right one, `Slot::Read(2 + i)` is `epilogue.reads[i]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ContractSpec {
     /// Independent products.
     pub batch: u32,
@@ -108,7 +116,7 @@ pub struct ContractSpec {
 }
 
 /// Which of the three convolutions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ConvKind {
     /// `y[n,o,p,q] = sum over c,r,s of x[n,c,p*stride+r*dilation-pad,q*..] * w[o,c,r,s]`; operands x, w.
     Forward,
@@ -122,7 +130,7 @@ pub enum ConvKind {
 /// contiguous `[n, c, d, h, w]`, `[o, c / groups, kd, kh, kw]`, `[n, o, od, oh, ow]`, starting at `offsets`.
 /// `Slot::Read(0)` and `Slot::Read(1)` are the operands in the order of [`ConvKind`], then `epilogue.reads`.
 /// The epilogue's space is the axes of the result, without depth unless the convolution [is deep](ConvSpec::is_deep).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConvSpec {
     /// Which of the three.
     pub kind: ConvKind,
@@ -163,7 +171,7 @@ impl ConvSpec {
 }
 
 /// Which pooling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WindowKind {
     /// The largest value in the window (padding never wins); operand x.
     Max,
@@ -184,7 +192,7 @@ pub enum WindowKind {
 /// Pooling over the last two axes of a contiguous `[n, c, h, w]`, and its gradient.
 /// `Slot::Read(0..)` are the operands in the order of [`WindowKind`], then `epilogue.reads`.
 /// The epilogue's space is the result's: `[n, c, oh, ow]`, or `[n, c, h, w]` for gradients.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WindowSpec {
     /// Which.
     pub kind: WindowKind,
@@ -211,7 +219,7 @@ pub struct WindowSpec {
 }
 
 /// What is computed along the lines of an axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LineKind {
     /// The element at the index that stands at each place, 0 where that lies outside; operands x, index.
     Gather,
@@ -232,7 +240,7 @@ pub enum LineKind {
 
 /// Work along the lines of one axis. `Slot::Read(0..)` are the operands in the order of [`LineKind`], then
 /// `epilogue.reads`. The epilogue's space is the result's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LineSpec {
     /// Which.
     pub kind: LineKind,

@@ -9,7 +9,7 @@ use nnc::account::{KernelAccount, account, traffic};
 use nnc::source::Sources;
 use nnc::{Compiled, Request};
 use nnc_runtime::artifact::Role;
-use nnc_runtime::gpu::place;
+use nnc_runtime::session::place;
 use nnc_runtime::{Clock, Session};
 use nnc_wgsl::Kernel;
 use serde_json::json;
@@ -206,7 +206,8 @@ fn measured(nanoseconds: f64, bytes: u64, total: f64) -> [String; 4] {
         format!("{:.4}", nanoseconds / 1e6),
         format!("{:.1}", nanoseconds / total * 100.0),
         format!("{:.2}", bytes / 1e6),
-        format!("{:.1}", bytes / nanoseconds),
+        // What is done together with a dispatch before takes no time of its own.
+        format!("{:.1}", if nanoseconds > 0.0 { bytes / nanoseconds } else { 0.0 }),
     ]
 }
 

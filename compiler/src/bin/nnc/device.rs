@@ -8,7 +8,8 @@ use crate::output;
 /// Which device.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeviceArguments {
-    /// `gpu` for the best adapter, `cpu` for a software one, or a part of an adapter's name.
+    /// `cpu` for the processor, `gpu` for the best adapter of any kind, or a part of an adapter's name; the best GPU
+    /// where there is one, else the processor.
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
 }

@@ -1,6 +1,6 @@
-//! `nnc devices`: the adapters of this machine.
+//! `nnc devices`: the devices of this machine, best first.
 
-use nnc_runtime::gpu::adapters;
+use nnc_runtime::session::devices;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -8,35 +8,31 @@ use crate::output;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// One JSON object for each adapter on stdout.
+    /// One JSON object for each device on stdout.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let adapters = adapters();
-    if adapters.is_empty() {
-        output::note("no adapter was found; on Linux `mesa-vulkan-drivers` is a software one");
-    }
-    for adapter in adapters {
+    for device in devices() {
         if arguments.json {
             let limits: Map<String, Value> =
-                adapter.limits.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+                device.limits.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
             let line = json!({
-                "name": adapter.name, "kind": adapter.kind, "backend": adapter.backend,
-                "driver": adapter.driver, "profile": adapter.profile, "limits": limits,
-                "features": adapter.features,
+                "name": device.name, "kind": device.kind, "backend": device.backend,
+                "driver": device.driver, "profile": device.profile, "limits": limits,
+                "features": device.features,
             });
             output::line(&line.to_string());
             continue;
         }
-        output::line(&adapter.name);
-        output::line(&format!("  {}, {}, driver {}", adapter.kind, adapter.backend, adapter.driver));
-        output::line(&format!("  profile {}", adapter.profile.name));
-        for (name, value) in &adapter.limits {
+        output::line(&device.name);
+        output::line(&format!("  {}, {}, driver {}", device.kind, device.backend, device.driver));
+        output::line(&format!("  profile {}", device.profile.name));
+        for (name, value) in &device.limits {
             output::line(&format!("  {name}: {value}"));
         }
-        output::line(&format!("  features: {}", adapter.features.join(", ")));
+        output::line(&format!("  features: {}", device.features.join(", ")));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use nnc::diff::diff;
 use nnc::elaborate::Bundle;
 use nnc::{Compiled, Request, ir, plan, syntax};
 use nnc_runtime::artifact::Role;
-use nnc_runtime::gpu::place;
+use nnc_runtime::session::place;
 use nnc_wgsl::{Profile, Target, Translation, translate};
 
 use crate::failure::Failure;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use nnc_runtime::artifact::Role;
-use nnc_runtime::gpu::place;
+use nnc_runtime::session::place;
 use nnc_runtime::{Clock, Session, weights};
 
 use crate::device::DeviceArguments;

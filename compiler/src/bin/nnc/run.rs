@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nnc_runtime::artifact::{Artifact, Program, Role};
 use nnc_runtime::artifact_file::ArtifactFile;
-use nnc_runtime::gpu::{Fault, place};
+use nnc_runtime::session::{Fault, place};
 use nnc_runtime::weight_source::WeightSource;
 use nnc_runtime::{Clock, Device, Session, Tensor, format, weights};
 

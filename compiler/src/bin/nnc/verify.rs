@@ -2,7 +2,7 @@
 
 use nnc::Request;
 use nnc::verify::{TOLERANCE, Verifiable, verify};
-use nnc_runtime::gpu::place;
+use nnc_runtime::session::place;
 use nnc_runtime::{Clock, Session};
 use serde_json::json;
 

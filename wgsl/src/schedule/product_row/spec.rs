@@ -1,5 +1,7 @@
 //! What the schedule of rows between products is given.
 
+use serde::{Deserialize, Serialize};
+
 use crate::access::{Place, Read, Write};
 use crate::element::Element;
 use crate::expr::Expr;
@@ -10,7 +12,7 @@ use crate::schedule::RowStep;
 ///
 /// `Slot::Read(i)` is `factors[i]`, an operand of products, `Slot::Read(factors.len() + i)` is `reads[i]`. `Slot::Write(i)` is
 /// `row_writes[i]`, `Slot::Write(row_writes.len() + k)` the result of `closings[k]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProductRowSpec {
     /// Axes along which nothing is shared.
     pub batch: Vec<u32>,
@@ -37,7 +39,7 @@ pub struct ProductRowSpec {
 }
 
 /// An operand of a product.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Factor {
     /// Which of the tensors that products read.
     pub slot: usize,
@@ -46,7 +48,7 @@ pub struct Factor {
 }
 
 /// The value at a point of a row: the sum over `c` of `row[.., c] * stream[.., c]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Opening {
     /// The extent of the sum.
     pub depth: u32,
@@ -57,7 +59,7 @@ pub struct Opening {
 }
 
 /// Column `n` of a row's result: the sum over its points of `value * stream[.., n]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Closing {
     /// How many columns there are.
     pub columns: u32,

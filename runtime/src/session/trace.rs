@@ -5,10 +5,9 @@ use std::ops::Range;
 use nnc_wgsl::{Element, half_value};
 
 use super::error::DeviceError;
-use super::program::encoder;
-use super::session::{Session, check_batch};
-use super::transfer;
-use crate::artifact::{Area, Buffer, Location, Requirement, Role, Written};
+use super::supply::Weights;
+use super::{Session, check_batch};
+use crate::artifact::{Area, Location, Requirement, Role, Written};
 use crate::batch::Batch;
 use crate::host::{Clock, host_block};
 
@@ -121,13 +120,8 @@ impl Session {
 
     /// Clears what steps before have left in the arenas: a dispatch that writes a part of a value would show the rest.
     fn forget(&mut self, role: Role) -> Result<(), DeviceError> {
-        let mut encoder = encoder(&self.device);
-        let loaded = self.loaded(role)?;
-        for arena in 0..loaded.program.arenas.len() {
-            encoder.clear_buffer(loaded.buffer(Buffer::Arena(arena)), 0, None);
-        }
-        self.device.queue.submit([encoder.finish()]);
-        self.device.wait(None)
+        let program = self.place(role)?;
+        self.engine.clear_arenas(program)
     }
 
     /// Uploads the batch and the host scalars of a step, to be run with [`Session::dispatch`].
@@ -137,10 +131,11 @@ impl Session {
     pub fn prepare(&mut self, role: Role, batch: &Batch, clock: &Clock) -> Result<(), DeviceError> {
         while self.collect()?.is_some() {}
         self.settled = None;
-        let loaded = self.loaded(role)?;
-        check_batch(&loaded.program, batch)?;
-        loaded.prepare(&self.device, &host_block(&loaded.program.scalars, clock), batch.bytes());
-        self.device.check()
+        let place = self.place(role)?;
+        let program = &self.programs[place].program;
+        check_batch(program, batch)?;
+        let host = host_block(&program.scalars, clock);
+        self.engine.prepare(place, &host, batch.bytes())
     }
 
     /// Runs dispatch number `place` of the program and waits.
@@ -156,11 +151,9 @@ impl Session {
 
     fn dispatch_all(&mut self, role: Role, places: Range<usize>) -> Result<(), DeviceError> {
         self.settled = None;
-        let mut encoder = encoder(&self.device);
-        let loaded = &self.programs[self.place(role)?];
-        loaded.encode_loaded(&self.device, &mut encoder, places, &mut self.supply, &self.tensors)?;
-        self.supply.submit(&self.device, encoder);
-        self.device.wait(None)
+        let program = self.place(role)?;
+        let weights = Weights { tensors: &self.tensors, supply: &self.supply };
+        self.engine.dispatch(program, places, weights)
     }
 
     /// Runs the copies that follow the last dispatch of the program, and waits.
@@ -168,10 +161,8 @@ impl Session {
     /// # Errors
     /// If the program is not open, or the device is lost.
     pub fn copies(&mut self, role: Role) -> Result<(), DeviceError> {
-        let mut encoder = encoder(&self.device);
-        self.loaded(role)?.encode_copies(&mut encoder);
-        self.device.queue.submit([encoder.finish()]);
-        self.device.wait(None)
+        let program = self.place(role)?;
+        self.engine.copies(program)
     }
 
     /// The bytes of an area of the program, as they are now.
@@ -182,8 +173,7 @@ impl Session {
     /// # Panics
     /// If the area does not lie inside its buffer.
     pub fn read_area(&self, role: Role, area: &Area) -> Result<Vec<u8>, DeviceError> {
-        let buffer = self.loaded(role)?.buffer(area.buffer);
-        transfer::download(&self.device, buffer, area.offset, area.bytes)
+        self.engine.read_area(self.place(role)?, area)
     }
 
     /// Replaces the bytes of an area of the program.
@@ -195,6 +185,7 @@ impl Session {
         if expected != found {
             return Err(DeviceError::Size { name: format!("{area:?}"), expected, found });
         }
-        transfer::upload(&self.device, self.loaded(role)?.buffer(area.buffer), area.offset, bytes)
+        let program = self.place(role)?;
+        self.engine.write_area(program, area, bytes)
     }
 }

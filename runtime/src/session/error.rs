@@ -10,9 +10,16 @@ pub enum DeviceError {
     /// The machine has no adapter that can compute.
     #[error("no GPU adapter was found; {}", install_remedy())]
     NoAdapter,
-    /// The machine has no software adapter.
-    #[error("there is no software adapter for `cpu`; on Linux `mesa-vulkan-drivers` is one")]
-    NoSoftware,
+    /// This program was built without the device.
+    #[error(
+        "there is no device `{wanted}` in this program; build it with the feature `{feature}` of `nnc-runtime`"
+    )]
+    NotBuilt {
+        /// What was asked for.
+        wanted: String,
+        /// The feature that has it.
+        feature: &'static str,
+    },
     /// No adapter has the wanted name.
     #[error("no adapter is named `{wanted}`; there are: {}", available.join(", "))]
     NoSuchAdapter {
@@ -119,18 +126,6 @@ pub enum DeviceError {
         /// How many.
         in_flight: usize,
     },
-}
-
-impl DeviceError {
-    /// The error for a failed command, told from what wgpu reports.
-    pub(crate) fn from_wgpu(error: &wgpu::Error, what: &str, bytes: u64) -> DeviceError {
-        match error {
-            wgpu::Error::OutOfMemory { .. } => DeviceError::OutOfMemory { what: what.to_owned(), bytes },
-            wgpu::Error::Validation { .. } | wgpu::Error::Internal { .. } => {
-                DeviceError::Command { cause: format!("{what}: {error}") }
-            }
-        }
-    }
 }
 
 /// `file:line:column`, or `the model` where the place is not known.

@@ -5,22 +5,38 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::device::Device;
 use super::error::DeviceError;
-use super::staging::Staging;
-use crate::artifact::{Artifact, Init, Load, Program, Stored, StoredKind, averaged};
+use crate::artifact::{Artifact, Init, Stored, StoredKind, averaged};
 use crate::init::{first_value, first_values};
 use crate::weight_source::WeightSource;
 
-/// The tensors of a session that are not on the device, and the way they get there.
+/// The tensors of a session that are not on the device.
 #[derive(Debug)]
-pub(super) struct Supply {
+pub(crate) struct Supply {
     /// First values that were given as numbers.
     values: Arc<Vec<u8>>,
     seed: u64,
     source: Option<Box<dyn WeightSource>>,
     held: HashMap<String, Vec<u8>>,
-    staging: Option<Staging>,
+}
+
+/// The stored tensors of a session, and where their bytes are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weights<'a> {
+    /// All of them.
+    pub(crate) tensors: &'a [Stored],
+    /// The bytes of those that are not on the device.
+    pub(super) supply: &'a Supply,
+}
+
+impl Weights<'_> {
+    /// Writes the bytes of a tensor from `start` on.
+    ///
+    /// # Errors
+    /// If it lies in a file that cannot be read.
+    pub(crate) fn fill(&self, tensor: usize, start: usize, into: &mut [u8]) -> Result<(), DeviceError> {
+        self.supply.bytes(self.tensors, &self.tensors[tensor]).fill(start, into)
+    }
 }
 
 /// The bytes of a tensor that is not on the device.
@@ -31,24 +47,10 @@ enum Bytes<'a> {
 }
 
 impl Supply {
-    /// For programs that load tensors, if any does; `on_device` are the regions that are there.
-    pub(super) fn new(
-        device: &Device,
-        artifact: &Artifact,
-        programs: &[&Program],
-        on_device: &[bool],
-    ) -> Result<Supply, DeviceError> {
-        let loads = programs.iter().flat_map(|program| &program.loads);
-        let loads = loads.filter(|load| !on_device[artifact.tensors[load.tensor].region]);
-        let loaded: u64 = loads.map(|load| load.area.bytes).sum();
-        let staging = (loaded > 0).then(|| Staging::new(device, loaded)).transpose()?;
+    /// The given values of an artifact.
+    pub(super) fn new(artifact: &Artifact) -> Supply {
         let values = Arc::clone(&artifact.values);
-        Ok(Supply { values, seed: 0, source: None, held: HashMap::new(), staging })
-    }
-
-    /// What it has allocated on the device, in bytes.
-    pub(super) fn allocated(&self) -> u64 {
-        self.staging.as_ref().map_or(0, Staging::bytes)
+        Supply { values, seed: 0, source: None, held: HashMap::new() }
     }
 
     /// First values that were given as numbers.
@@ -78,46 +80,6 @@ impl Supply {
         let mut bytes = vec![0; size(tensor)];
         self.bytes(tensors, tensor).fill(0, &mut bytes)?;
         Ok(bytes)
-    }
-
-    /// Encodes a load into `window`; from `region`, where its tensor is on the device.
-    pub(super) fn load(
-        &mut self,
-        device: &Device,
-        encoder: &mut wgpu::CommandEncoder,
-        tensors: &[Stored],
-        load: &Load,
-        window: &wgpu::Buffer,
-        region: Option<&wgpu::Buffer>,
-    ) -> Result<(), DeviceError> {
-        let tensor = &tensors[load.tensor];
-        let length = size(tensor);
-        if length == 0 {
-            return Ok(());
-        }
-        if let Some(region) = region {
-            let bytes = length as u64;
-            encoder.copy_buffer_to_buffer(region, tensor.offset, window, load.area.offset, bytes);
-            return Ok(());
-        }
-        let mut staging = self.staging.take().expect("tensors that are not on the device have a way to it");
-        let bytes = self.bytes(tensors, tensor);
-        let target = (window, load.area.offset);
-        let copied =
-            staging.copy(device, encoder, target, length, &mut |start, into| bytes.fill(start, into));
-        if copied.is_err() {
-            staging.abandon();
-        }
-        self.staging = Some(staging);
-        copied
-    }
-
-    /// Submits what is encoded, with what came for it.
-    pub(super) fn submit(&mut self, device: &Device, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
-        match &mut self.staging {
-            Some(staging) => staging.submit(device, encoder),
-            None => device.queue.submit([encoder.finish()]),
-        }
     }
 
     /// A moving average for which nothing else is said is its weight.
@@ -159,6 +121,7 @@ impl Bytes<'_> {
     }
 }
 
-fn size(tensor: &Stored) -> usize {
+/// The bytes of a tensor.
+pub(crate) fn size(tensor: &Stored) -> usize {
     tensor.element.bytes(tensor.shape.iter().product())
 }

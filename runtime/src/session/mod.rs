@@ -3,19 +3,25 @@
 //! Everything is allocated and recorded when the session is opened. A step is one submission: upload, all
 //! dispatches, copies, readback. [`DEPTH`](Session::DEPTH) steps can be in flight; results come in order.
 
+mod device;
+mod engine;
+mod error;
+mod outputs;
+mod supply;
+mod trace;
+
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::device::Device;
-use super::error::DeviceError;
-use super::limits;
-use super::outputs::{Outputs, Ticket};
-use super::pipelines::{self, Pipeline};
-use super::program::{DEPTH, Given, Loaded};
-use super::supply::Supply;
-use super::transfer;
-use crate::artifact::{Artifact, Init, Program, Role, Stored, StoredKind, average_of, averaged};
+pub use self::device::{Device, DeviceSummary, Taken, devices};
+pub(crate) use self::engine::{Engine, Given};
+pub use self::error::{DeviceError, place};
+pub use self::outputs::{Outputs, Ticket};
+use self::supply::Supply;
+pub(crate) use self::supply::{Weights, size};
+pub use self::trace::Fault;
+use crate::artifact::{Artifact, Init, Port, Program, Role, Stored, StoredKind, average_of, averaged};
 use crate::batch::Batch;
 use crate::format::FormatError;
 use crate::host::{Clock, host_block};
@@ -23,21 +29,30 @@ use crate::init::first_value;
 use crate::tensor::Tensor;
 use crate::weight_source::WeightSource;
 
+/// Steps that can be in flight.
+pub(crate) const DEPTH: usize = 2;
+
 /// A network on a device.
 #[derive(Debug)]
 pub struct Session {
-    pub(super) device: Device,
-    pub(super) tensors: Vec<Stored>,
+    device: Device,
+    tensors: Vec<Stored>,
     places: HashMap<String, usize>,
-    /// `None` where the tensors of a region come when a program loads them.
-    regions: Vec<Option<wgpu::Buffer>>,
-    pub(super) supply: Supply,
-    pub(super) programs: Vec<Loaded>,
+    supply: Supply,
+    programs: Vec<Opened>,
+    engine: Box<dyn Engine>,
     /// The program whose settled values are in the memory that programs share, computed of the tensors as they are.
-    pub(super) settled: Option<usize>,
-    in_flight: VecDeque<InFlight>,
+    settled: Option<usize>,
+    /// The steps in flight: which program each is of.
+    in_flight: VecDeque<(Ticket, usize)>,
     submitted: u64,
-    shared_bytes: u64,
+}
+
+/// An opened program.
+#[derive(Debug)]
+struct Opened {
+    program: Arc<Program>,
+    outputs: Arc<[Port]>,
 }
 
 /// A session could not be opened.
@@ -50,14 +65,6 @@ pub enum OpenError {
     /// The device does not take it.
     #[error(transparent)]
     Device(#[from] DeviceError),
-}
-
-#[derive(Debug)]
-struct InFlight {
-    ticket: Ticket,
-    program: usize,
-    ring: usize,
-    submission: wgpu::SubmissionIndex,
 }
 
 impl Session {
@@ -83,43 +90,20 @@ impl Session {
             .iter()
             .map(|role| artifact.program(*role).ok_or_else(|| no_program(*role)))
             .collect::<Result<Vec<&Program>, _>>()?;
-        let arena_bytes = shared(&programs, |program| &program.arenas);
-        let window_bytes = shared(&programs, |program| &program.windows);
-        limits::check(device, artifact, &programs, &arena_bytes, &window_bytes)?;
-        let resident = artifact.resident(&programs);
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let regions = artifact
-            .regions
-            .iter()
-            .zip(&resident)
-            .map(|(r, resident)| {
-                let make = || device.buffer(&format!("the region `{}`", r.name), r.bytes, usage, false);
-                resident.then(make).transpose()
+        let programs: Vec<Opened> = programs
+            .into_iter()
+            .map(|program| Opened {
+                program: Arc::new(program.clone()),
+                outputs: program.outputs.clone().into(),
             })
-            .collect::<Result<Vec<_>, _>>()?;
-        let arenas = (0..)
-            .zip(&arena_bytes)
-            .map(|(i, &bytes): (usize, _)| device.buffer(&format!("the arena {i}"), bytes, usage, false))
-            .collect::<Result<Vec<_>, _>>()?;
-        let windows = window_bytes
-            .iter()
-            .map(|&bytes| device.buffer("the window of the weights", bytes, usage, false))
-            .collect::<Result<Vec<_>, _>>()?;
-        let supply = Supply::new(device, artifact, &programs, &resident)?;
-        let pipelines = compile_used(device, artifact, &programs)?;
-        let programs = programs
-            .iter()
-            .map(|program| Loaded::new(device, program, &pipelines, &regions, &arenas, &windows))
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect();
+        let opened: Vec<Arc<Program>> = programs.iter().map(|opened| Arc::clone(&opened.program)).collect();
         Ok(Session {
+            engine: device.engine(artifact, &opened)?,
             device: device.clone(),
             places: artifact.tensors.iter().enumerate().map(|(i, t)| (t.path.clone(), i)).collect(),
             tensors: artifact.tensors.clone(),
-            shared_bytes: regions.iter().flatten().map(wgpu::Buffer::size).sum::<u64>()
-                + arena_bytes.iter().chain(&window_bytes).sum::<u64>()
-                + supply.allocated(),
-            regions,
-            supply,
+            supply: Supply::new(artifact),
             programs,
             settled: None,
             in_flight: VecDeque::with_capacity(DEPTH),
@@ -136,25 +120,22 @@ impl Session {
         while self.collect()?.is_some() {}
         self.settled = None;
         self.supply.begin(seed);
-        for (region, buffer) in self.regions.iter().enumerate() {
-            let Some(buffer) = buffer else { continue };
+        for region in 0..self.engine.regions() {
+            let Some(size) = self.engine.region(region) else { continue };
             let tensors = || self.tensors.iter().filter(|t| t.region == region);
             if tensors().all(|t| t.init == Init::Constant(0.0)) {
-                let mut encoder =
-                    self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-                encoder.clear_buffer(buffer, 0, None);
-                self.device.queue.submit([encoder.finish()]);
+                self.engine.clear_region(region)?;
                 continue;
             }
-            let mut bytes = vec![0; buffer.size() as usize];
+            let mut bytes = vec![0; size as usize];
             for tensor in tensors() {
                 let value = first_value(self.begins_as(tensor), seed, self.supply.given());
                 let start = tensor.offset as usize;
                 bytes[start..start + value.len()].copy_from_slice(&value);
             }
-            transfer::upload(&self.device, buffer, 0, &bytes)?;
+            self.engine.write_region(region, 0, &bytes)?;
         }
-        self.device.wait(None)
+        self.engine.wait()
     }
 
     /// The device it is on.
@@ -187,7 +168,7 @@ impl Session {
         for stored in self.tensors.iter().filter(|t| wanted(t)) {
             let count: usize = stored.shape.iter().product();
             let length = stored.element.bytes(count);
-            let Some(buffer) = &self.regions[stored.region] else {
+            if self.engine.region(stored.region).is_none() {
                 tensors.push(Tensor {
                     path: stored.path.clone(),
                     element: stored.element,
@@ -195,12 +176,10 @@ impl Session {
                     bytes: self.supply.read(&self.tensors, stored)?,
                 });
                 continue;
-            };
+            }
             let region = match regions.entry(stored.region) {
                 Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => {
-                    entry.insert(transfer::download(&self.device, buffer, 0, buffer.size())?)
-                }
+                Entry::Vacant(entry) => entry.insert(self.engine.read_region(stored.region)?),
             };
             let start = stored.offset as usize;
             tensors.push(Tensor {
@@ -245,16 +224,15 @@ impl Session {
         }
         self.settled = None;
         for (stored, bytes) in writes {
-            match &self.regions[stored.region] {
-                Some(region) if !bytes.is_empty() => {
-                    self.device.queue.write_buffer(region, stored.offset, bytes);
+            match self.engine.region(stored.region) {
+                Some(_) if !bytes.is_empty() => {
+                    self.engine.write_region(stored.region, stored.offset, bytes)?;
                 }
                 Some(_) => {}
                 None => self.supply.hold(&stored.path, bytes),
             }
         }
-        self.device.queue.submit([]);
-        self.device.wait(None)
+        self.engine.wait()
     }
 
     /// Takes the tensors that the source has: those on the device now, one after another, and the others whenever a
@@ -267,7 +245,7 @@ impl Session {
         for place in 0..self.tensors.len() {
             let stored = &self.tensors[place];
             let length = stored.element.bytes(stored.shape.iter().product());
-            if !source.has(&stored.path) || self.regions[stored.region].is_none() || length == 0 {
+            if !source.has(&stored.path) || self.engine.region(stored.region).is_none() || length == 0 {
                 continue;
             }
             let (path, element, shape) = (stored.path.clone(), stored.element, stored.shape.clone());
@@ -303,12 +281,9 @@ impl Session {
     /// # Errors
     /// If the device is lost or refused a command.
     pub fn collect(&mut self) -> Result<Option<Outputs>, DeviceError> {
-        let Some(InFlight { ticket, program, ring, submission }) = self.in_flight.pop_front() else {
-            return Ok(None);
-        };
-        let loaded = &self.programs[program];
-        let bytes = loaded.collect(&self.device, ring, submission, <[u8]>::to_vec)?;
-        Ok(Some(Outputs { ticket, ports: Arc::clone(&loaded.outputs), bytes }))
+        let Some((ticket, program)) = self.in_flight.pop_front() else { return Ok(None) };
+        let bytes = self.engine.collect()?;
+        Ok(Some(Outputs { ticket, ports: Arc::clone(&self.programs[program].outputs), bytes }))
     }
 
     /// How many steps are in flight.
@@ -328,15 +303,23 @@ impl Session {
     }
 
     /// What the session has allocated on the device, in bytes: regions, arenas (shared by the programs, each
-    /// as large as the largest needs, and windows likewise), what weights are loaded through, and for each program its input, output, parameters, host block and
-    /// rings. It does not change while the session lives.
+    /// as large as the largest needs, and windows likewise), what weights are loaded through, what threads work in, and
+    /// for each program its input, output, parameters, host block and rings. It does not change while the session lives.
     #[must_use]
     pub fn allocated_bytes(&self) -> u64 {
-        self.shared_bytes + self.programs.iter().map(|p| p.allocated).sum::<u64>()
+        self.engine.allocated_bytes()
     }
 
-    pub(super) fn loaded(&self, role: Role) -> Result<&Loaded, DeviceError> {
-        Ok(&self.programs[self.place(role)?])
+    /// Runs all dispatches `times` times over and gives the shortest time of each, in nanoseconds; `None`
+    /// where the adapter has no timestamps. [`Session::prepare`] comes before. What is done at once as one step of
+    /// several dispatches is the time of the first of them.
+    ///
+    /// # Errors
+    /// If the program is not open, or the device is lost.
+    pub fn time_dispatches(&mut self, role: Role, times: usize) -> Result<Option<Vec<f64>>, DeviceError> {
+        self.settled = None;
+        let program = self.place(role)?;
+        self.engine.time_dispatches(program, times)
     }
 
     fn enqueue(&mut self, role: Role, input: Option<&[u8]>, clock: &Clock) -> Result<Ticket, DeviceError> {
@@ -344,48 +327,32 @@ impl Session {
             return Err(DeviceError::Busy { in_flight: self.in_flight.len() });
         }
         let program = self.place(role)?;
-        let loaded = &self.programs[program];
-        let taken = |ring| self.in_flight.iter().any(|f| f.program == program && f.ring == ring);
-        let ring = usize::from(taken(0));
-        let host = host_block(&loaded.program.scalars, clock);
-        let first = if self.settled.take() == Some(program) { loaded.program.settled } else { 0 };
-        let given = Given { host: &host, input, first };
-        let submission = loaded.submit(&self.device, ring, given, &mut self.supply, &self.tensors)?;
+        let settled = self.programs[program].program.settled;
+        let host = host_block(&self.programs[program].program.scalars, clock);
+        let first = if self.settled.take() == Some(program) { settled } else { 0 };
+        let weights = Weights { tensors: &self.tensors, supply: &self.supply };
+        self.engine.submit(program, Given { host: &host, input, first }, weights)?;
         self.settled = Some(program);
         let ticket = Ticket(self.submitted);
         self.submitted += 1;
-        self.in_flight.push_back(InFlight { ticket, program, ring, submission });
+        self.in_flight.push_back((ticket, program));
         Ok(ticket)
     }
 
-    pub(super) fn place(&self, role: Role) -> Result<usize, DeviceError> {
+    fn place(&self, role: Role) -> Result<usize, DeviceError> {
         self.programs.iter().position(|p| p.program.role == role).ok_or_else(|| no_program(role))
     }
 }
 
-pub(super) fn check_batch(program: &Program, batch: &Batch) -> Result<(), DeviceError> {
+fn check_batch(program: &Program, batch: &Batch) -> Result<(), DeviceError> {
     let fits = program.inputs == batch.ports() && program.input_bytes == batch.bytes().len() as u64;
     if fits { Ok(()) } else { Err(DeviceError::Batch { role: program.role.to_string() }) }
 }
 
 /// The sizes of memory that programs share, of which each needs `of`.
-fn shared(programs: &[&Program], of: fn(&Program) -> &Vec<u64>) -> Vec<u64> {
+pub(crate) fn shared(programs: &[Arc<Program>], of: fn(&Program) -> &Vec<u64>) -> Vec<u64> {
     let count = programs.iter().map(|p| of(p).len()).max().unwrap_or(0);
     (0..count).map(|i| programs.iter().filter_map(|p| of(p).get(i)).copied().max().unwrap_or(0)).collect()
-}
-
-fn compile_used(
-    device: &Device,
-    artifact: &Artifact,
-    programs: &[&Program],
-) -> Result<Vec<Option<Pipeline>>, DeviceError> {
-    let mut used = vec![false; artifact.kernels.len()];
-    for dispatch in programs.iter().flat_map(|p| &p.dispatches) {
-        used[dispatch.kernel] = true;
-    }
-    let kernels: Vec<_> = artifact.kernels.iter().zip(&used).filter(|(_, u)| **u).map(|(k, _)| k).collect();
-    let mut compiled = pipelines::compile(device, &kernels)?.into_iter();
-    Ok(used.iter().map(|used| if *used { compiled.next() } else { None }).collect())
 }
 
 fn no_program(role: Role) -> DeviceError {
