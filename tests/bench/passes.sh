@@ -9,7 +9,7 @@ profile=${2:-nvidia-hopper}
 shift $(($# < 2 ? $# : 2))
 models=("$@")
 [ $# = 0 ] && models=(inception resnet18 residual transformer activity)
-parts=(fuse.epilogues fuse.maps fuse.channels fuse.rows fuse.columns fuse.gates fuse.sinking fuse.neighbours product_rows
+parts=(siblings fuse.epilogues fuse.maps fuse.channels fuse.rows fuse.columns fuse.gates fuse.sinking fuse.neighbours product_rows
   lower.concats lower.packs plan.in_place plan.next_values plan.recompute)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
