@@ -421,7 +421,9 @@ train Points on points {
 #[test]
 fn the_arenas_of_a_step_in_halves_are_little_more_than_half_as_large() {
     let hopper = Profile::named("nvidia-hopper").unwrap();
-    let text = example("resnet18.nn", &[("cosine(0.1, warmup=60)", "0.01")]);
+    // Partial sums of split convolutions are f32 in both, and few examples have little else.
+    let text =
+        example("resnet18.nn", &[("cosine(0.1, warmup=60)", "0.01")]).replace("batch = 8", "batch = 128");
     let arenas = |precision| -> u64 {
         let (made, _) = compiled(&text, &hopper, Some(precision), &[Role::Train]);
         made.artifact.programs[0].arenas.iter().sum()

@@ -130,7 +130,8 @@ fn every_way_to_use_a_network_gives_the_same_predictions() {
     weights::write(Path::new(&path("in")), &[image]).unwrap();
     let run = |name: &str, more: &[&str]| -> Vec<f32> {
         let (input, output) = (path("in"), path(name));
-        let arguments = [&["run"], more, &["--input", &input, "--output", &output]].concat();
+        let arguments =
+            [&["run", "--device", "gpu"], more, &["--input", &input, "--output", &output]].concat();
         let _ = succeed(nnc(&arguments));
         let outputs = weights::read(Path::new(&output)).unwrap();
         assert_eq!((outputs.len(), outputs[0].path.as_str()), (1, "logits"));

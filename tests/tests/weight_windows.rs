@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped fails the test")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -85,6 +86,10 @@ fn weights_that_come_and_go_give_the_bits_of_weights_that_stay() {
 #[test]
 fn windows_stay_within_the_budget_and_nothing_else_changes() {
     let mut loaded = 0;
+    // What is settled keeps its place and comes first where weights stay; where they come and go nothing is.
+    let kernels = |artifact: &Artifact| -> BTreeSet<String> {
+        artifact.kernels.iter().map(|kernel| kernel.wgsl.clone()).collect()
+    };
     for name in PROFILES {
         let profile = Profile::named(name).unwrap();
         for model in ["mnist.nn", "residual.nn", "char_gru.nn"] {
@@ -94,10 +99,17 @@ fn windows_stay_within_the_budget_and_nothing_else_changes() {
             assert_eq!(compiled(&bundle, &profile, &USE, Some(all)).artifact, resident.artifact);
             for budget in [least, (least + all) / 2, all - 256] {
                 let made = compiled(&bundle, &profile, &USE, Some(budget)).artifact;
-                assert_eq!(made.kernels, resident.artifact.kernels, "{model} on {name}");
+                assert_eq!(kernels(&made), kernels(&resident.artifact), "{model} on {name}");
                 for (program, before) in made.programs.iter().zip(&resident.artifact.programs) {
                     assert!(program.windows.iter().sum::<u64>() <= budget, "{model} on {name}");
-                    assert_eq!(program.arenas, before.arenas);
+                    let sum = |program: &Program| program.arenas.iter().sum::<u64>();
+                    let same = if before.settled == 0 {
+                        sum(program) == sum(before)
+                    } else {
+                        sum(program) <= sum(before)
+                    };
+                    assert!(same, "{model} on {name}: {:?} for {:?}", program.arenas, before.arenas);
+                    assert_eq!((program.settled, program.dispatches.len()), (0, before.dispatches.len()));
                     loaded += program.loads.len();
                 }
                 assert_eq!(format::read(&format::write(&made)).unwrap(), made);
@@ -286,9 +298,9 @@ fn an_artifact_whose_weights_are_not_there_when_they_are_read_is_refused() {
     };
     refused(&|p| again(p, 0), "out of order");
     refused(&|p| again(p, 999), "after the last dispatch");
-    refused(&|p| p.loads.reverse(), "binds a weight that is not there");
-    refused(&|p| p.loads.truncate(p.loads.len() - 1), "binds a weight that is not there");
-    refused(&|p| p.loads.iter_mut().for_each(|load| load.before = 0), "binds a weight that is not there");
+    refused(&|p| p.loads.reverse(), "a weight that is not there");
+    refused(&|p| p.loads.truncate(p.loads.len() - 1), "a weight that is not there");
+    refused(&|p| p.loads.iter_mut().for_each(|load| load.before = 0), "a weight that is not there");
     refused(&|p| p.loads[0].tensor = 99, "no such tensor");
     refused(&|p| p.loads[0].area.buffer = Buffer::Region(0), "into Region(0)");
     let largest = (0..).zip(&made.tensors).max_by_key(|(_, t)| t.shape.iter().product::<usize>()).unwrap().0;
