@@ -116,6 +116,7 @@ pub(crate) struct Header {
     /// The checksum of the JSON.
     pub(crate) json_crc: u32,
     /// The length of the values, in bytes.
+    #[cfg_attr(not(feature = "data"), allow(dead_code, reason = "only files are read in parts"))]
     pub(crate) values_bytes: u64,
     /// The checksum of the values.
     pub(crate) values_crc: u32,
